@@ -1,0 +1,2 @@
+export * from './byte-writer.ts'
+export * from './write-set.ts'

@@ -1,0 +1,128 @@
+/**
+ * The outside world as interfaces. A node is given one `Io`; nothing else reaches time, randomness, disk, network,
+ * workers or the process. The real ones are in `io/node/`, the simulated ones in `testing/`; both obey these contracts.
+ *
+ * Every port belongs to one incarnation of a node: after `Io.dead` is true a pending continuation must not act.
+ */
+export interface Clock {
+  /** Wall clock, microseconds since the Unix epoch, a safe integer. May jump either way. */
+  wallMicros(): number
+  /** Monotonic clock, microseconds from an arbitrary start. Never goes back. */
+  monotonicMicros(): number
+}
+
+export interface Random {
+  /** A uniformly distributed integer in [0, bound), bound ≤ 2^32. */
+  below(bound: number): number
+  /** `length` random bytes, fit for keys and salts in the real implementation. */
+  bytes(length: number): Uint8Array
+}
+
+/**
+ * A directory tree. Paths are absolute. Errors are `DbError`s: disk_full (ENOSPC, EDQUOT), undefined_file (ENOENT),
+ * insufficient_privilege (EACCES, EROFS), otherwise io_error.
+ */
+export interface Disk {
+  /** Opens for reading and writing; `create` makes the file when absent, `exclusive` fails when it is there. */
+  open(path: string, options?: { create?: boolean; exclusive?: boolean; readOnly?: boolean }): Promise<File>
+  /** Names (not paths) in a directory, sorted; empty when the directory is absent. */
+  list(directory: string): Promise<string[]>
+  makeDirectory(directory: string): Promise<void>
+  /** Durable only after `syncDirectory` of the parent (both parents when they differ). */
+  rename(from: string, to: string): Promise<void>
+  remove(path: string): Promise<void>
+  syncDirectory(directory: string): Promise<void>
+  /** Bytes free for us on the file system of `path`. */
+  freeBytes(path: string): Promise<number>
+  /** Holds the directory for this process until released; a second holder gets lock_file_exists. */
+  lock(directory: string): Promise<DirectoryLock>
+}
+
+export interface DirectoryLock {
+  release(): Promise<void>
+}
+
+export interface File {
+  readonly path: string
+  size(): Promise<number>
+  /** Reads up to `length` bytes; fewer only at the end of the file. Returns the count. */
+  read(into: Uint8Array, intoOffset: number, length: number, position: number): Promise<number>
+  /** Writes all of the range or throws. Not durable before `sync`. */
+  write(from: Uint8Array, fromOffset: number, length: number, position: number): Promise<void>
+  /** fdatasync: data and the size needed to read it. A failure is final: the node stops, never retries. */
+  sync(): Promise<void>
+  truncate(length: number): Promise<void>
+  close(): Promise<void>
+}
+
+/** Timers and CPU-bound jobs. */
+export interface Tasks {
+  /** Calls back after at least `delayMs`. */
+  after(delayMs: number, callback: () => void): Timer
+  /** Resolves when other ready work of the loop has had its turn. */
+  yield(): Promise<void>
+  /** Runs a named pure job off the loop: a worker in production, after a seeded delay in simulation. */
+  cpu<I, O>(job: CpuJob<I, O>, input: I, transfer?: readonly ArrayBufferLike[]): Promise<O>
+}
+
+export interface Timer {
+  cancel(): void
+}
+
+/** A pure function that a worker can load: the module's URL and the name of its exported function. */
+export interface CpuJob<I, O> {
+  readonly module: string
+  readonly name: string
+  /** Never called in production; carries the types and serves the simulation. */
+  readonly run: (input: I) => O
+}
+
+export interface Network {
+  /** Listens; port 0 picks a free one. */
+  listen(host: string, port: number, accept: (socket: Socket) => void): Promise<Listener>
+  connect(host: string, port: number): Promise<Socket>
+}
+
+export interface Listener {
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** A byte stream. Exactly one of the handlers `close` and, before it at most once, `error` ends it. */
+export interface Socket {
+  readonly remoteAddress: string
+  /** Returns false when the peer reads too slowly: stop producing until `onDrain`. The bytes are not copied. */
+  write(bytes: Uint8Array): boolean
+  onData(handler: (chunk: Uint8Array) => void): void
+  onDrain(handler: () => void): void
+  onClose(handler: (error: Error | undefined) => void): void
+  pause(): void
+  resume(): void
+  /** Flushes what was written, then closes. */
+  end(): void
+  destroy(): void
+}
+
+export type LogFields = Record<string, unknown>
+
+/** Structured log: an event name in kebab-case and fields; no prose assembled by callers. */
+export interface Log {
+  debug(event: string, fields?: LogFields): void
+  info(event: string, fields?: LogFields): void
+  warn(event: string, fields?: LogFields): void
+  error(event: string, fields?: LogFields): void
+  child(fields: LogFields): Log
+}
+
+export interface Io {
+  readonly clock: Clock
+  readonly random: Random
+  readonly disk: Disk
+  readonly network: Network
+  readonly tasks: Tasks
+  readonly log: Log
+  /** True once this incarnation has crashed or stopped. */
+  readonly dead: boolean
+  /** Ends the node after a failure that must not be survived (a failed fsync, a broken invariant). */
+  fatal(reason: string, cause?: unknown): void
+}

@@ -1,0 +1,52 @@
+/**
+ * The commit log's interface: a node's one durable log, which every replication mode appends to.
+ *
+ * Streams (one per partition replica, plus the node's own) are multiplexed on one sequence of segment files. A record
+ * is (stream, index, term, transaction id, payload). Appends of all streams that arrive while a group is being synced
+ * form the next group: one write, one fdatasync. The layout is docs/formats/commit-log.md.
+ *
+ * Not here: what a payload means, when an entry is committed (replication), where data lives after it (the engine).
+ */
+export interface LogRecord {
+  readonly stream: number
+  /** Consecutive from 1 in a stream. An index ≤ the last one cancels every record from it on. */
+  readonly index: number
+  readonly term: number
+  /** Safe integer; 0 when the record belongs to no transaction. */
+  readonly transactionId: number
+  readonly payload: Uint8Array
+}
+
+/** Raft's persistent state of a stream besides its entries. */
+export interface HardState {
+  readonly term: number
+  /** The node voted for in this term, 0 when none. */
+  readonly vote: number
+  /** A hint: replay may go up to it at once. */
+  readonly commit: number
+}
+
+export interface CommitLog {
+  /**
+   * Copies the record into the current group and returns. `durable` runs after the group's fdatasync, in append
+   * order, synchronously with the others of its group. It never runs when the sync fails: the node stops instead.
+   */
+  append(record: LogRecord, durable: (() => void) | undefined): void
+  /** Records a stream's hard state; durable and ordered like an append. */
+  saveHardState(stream: number, state: HardState, durable: (() => void) | undefined): void
+  hardState(stream: number): HardState
+  streams(): number[]
+  /** First index still in the log, and the last one appended; 0 and 0 for an unknown stream. */
+  firstIndex(stream: number): number
+  lastIndex(stream: number): number
+  /** Reads records [from, to] in order. The payload is valid only during the call. */
+  read(stream: number, from: number, to: number, visit: (record: LogRecord) => void): Promise<void>
+  /** The stream's owner needs nothing ≤ index any more; segments all of whose records are released get recycled. */
+  release(stream: number, index: number): void
+  /** Streams that keep the log above its byte budget, with the index they must be flushed to. */
+  laggards(): { stream: number; index: number }[]
+  /** Resolves when all that was appended before is durable. */
+  sync(): Promise<void>
+  stats(): { segments: number; bytes: number; groups: number; records: number; syncs: number }
+  close(): Promise<void>
+}

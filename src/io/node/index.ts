@@ -1,0 +1,3 @@
+export { fatalStatus, type NodeIo, type NodeIoOptions, nodeIo } from './node-io.ts'
+export { type LogLevel, nodeLog } from './node-log.ts'
+export { turn } from './turn.ts'

@@ -1,0 +1,163 @@
+/**
+ * The file system. Callbacks of node:fs on plain descriptors: half the cost of FileHandle's promises for the one
+ * write and one fdatasync that a commit waits for.
+ *
+ * Not here: simulated faults (testing/), what the files hold (storage/).
+ */
+import * as fs from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import type { DirectoryLock, Disk, File } from '../ports.ts'
+import { lockDirectory } from './directory-lock.ts'
+import { systemError } from './system-error.ts'
+
+export class NodeDisk implements Disk {
+  async open(path: string, options?: { create?: boolean; exclusive?: boolean; readOnly?: boolean }): Promise<File> {
+    let flags = options?.readOnly ? fs.constants.O_RDONLY : fs.constants.O_RDWR
+    if (options?.create) flags |= fs.constants.O_CREAT
+    if (options?.exclusive) flags |= fs.constants.O_EXCL | fs.constants.O_CREAT
+    return new Promise((done, fail) => {
+      fs.open(path, flags, 0o640, (error, fd) => {
+        if (error) fail(systemError(error, `open ${path}`))
+        else done(new NodeFile(path, fd))
+      })
+    })
+  }
+
+  async list(directory: string): Promise<string[]> {
+    try {
+      return (await fs.promises.readdir(directory)).sort()
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+      throw systemError(error, `list ${directory}`)
+    }
+  }
+
+  async makeDirectory(directory: string): Promise<void> {
+    const first = await fs.promises.mkdir(directory, { recursive: true, mode: 0o750 }).catch((error) => {
+      throw systemError(error, `make the directory ${directory}`)
+    })
+    if (first === undefined) return
+    // Each directory made is an entry of its parent, which must be as durable as what will be put into it.
+    const top = dirname(resolve(first))
+    for (let at = dirname(resolve(directory)); ; at = dirname(at)) {
+      await this.syncDirectory(at)
+      if (at === top || at === dirname(at)) return
+    }
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await fs.promises.rename(from, to).catch((error) => {
+      throw systemError(error, `rename ${from} to ${to}`)
+    })
+  }
+
+  async remove(path: string): Promise<void> {
+    await fs.promises.unlink(path).catch((error) => {
+      throw systemError(error, `remove ${path}`)
+    })
+  }
+
+  async syncDirectory(directory: string): Promise<void> {
+    if (process.platform === 'win32') return // NTFS journals its directories; they cannot be opened
+    try {
+      const handle = await fs.promises.open(directory, 'r')
+      try {
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+    } catch (error) {
+      throw systemError(error, `sync the directory ${directory}`)
+    }
+  }
+
+  async freeBytes(path: string): Promise<number> {
+    const found = await fs.promises.statfs(path).catch((error) => {
+      throw systemError(error, `find the free space of ${path}`)
+    })
+    return found.bavail * found.bsize
+  }
+
+  lock(directory: string): Promise<DirectoryLock> {
+    return lockDirectory(directory)
+  }
+}
+
+class NodeFile implements File {
+  readonly path: string
+  readonly #fd: number
+  #open = true
+
+  constructor(path: string, fd: number) {
+    this.path = path
+    this.#fd = fd
+  }
+
+  size(): Promise<number> {
+    return new Promise((done, fail) => {
+      fs.fstat(this.#fd, (error, stats) => {
+        if (error) fail(systemError(error, `find the size of ${this.path}`))
+        else done(stats.size)
+      })
+    })
+  }
+
+  read(into: Uint8Array, intoOffset: number, length: number, position: number): Promise<number> {
+    return new Promise((done, fail) => {
+      let total = 0
+      const more = () => {
+        fs.read(this.#fd, into, intoOffset + total, length - total, position + total, (error, count) => {
+          if (error) return fail(systemError(error, `read ${this.path}`))
+          total += count
+          if (count === 0 || total === length) done(total)
+          else more()
+        })
+      }
+      more()
+    })
+  }
+
+  write(from: Uint8Array, fromOffset: number, length: number, position: number): Promise<void> {
+    return new Promise((done, fail) => {
+      let total = 0
+      const more = () => {
+        fs.write(this.#fd, from, fromOffset + total, length - total, position + total, (error, count) => {
+          if (error) return fail(systemError(error, `write ${this.path}`))
+          total += count
+          if (total === length) done()
+          else more()
+        })
+      }
+      more()
+    })
+  }
+
+  sync(): Promise<void> {
+    return new Promise((done, fail) => {
+      fs.fdatasync(this.#fd, (error) => {
+        if (error) fail(systemError(error, `sync ${this.path}`))
+        else done()
+      })
+    })
+  }
+
+  truncate(length: number): Promise<void> {
+    return new Promise((done, fail) => {
+      fs.ftruncate(this.#fd, length, (error) => {
+        if (error) fail(systemError(error, `truncate ${this.path}`))
+        else done()
+      })
+    })
+  }
+
+  close(): Promise<void> {
+    if (!this.#open) return Promise.resolve()
+    this.#open = false
+    return new Promise((done, fail) => {
+      fs.close(this.#fd, (error) => {
+        if (error) fail(systemError(error, `close ${this.path}`))
+        else done()
+      })
+    })
+  }
+}

@@ -1,2 +1,3 @@
 export * from './byte-writer.ts'
 export * from './write-set.ts'
+export * from './row.ts'

@@ -43,6 +43,24 @@ export class WriteSetBuilder {
     this.#count++
   }
 
+  /** Key and value as ranges of one array. */
+  putRange(bytes: Uint8Array, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number): void {
+    const w = this.writer
+    w.varint(keyEnd - keyStart)
+    w.varint(valueEnd - valueStart + 1)
+    w.range(bytes, keyStart, keyEnd)
+    w.range(bytes, valueStart, valueEnd)
+    this.#count++
+  }
+
+  deleteRange(bytes: Uint8Array, keyStart: number, keyEnd: number): void {
+    const w = this.writer
+    w.varint(keyEnd - keyStart)
+    w.u8(0)
+    w.range(bytes, keyStart, keyEnd)
+    this.#count++
+  }
+
   delete(key: Uint8Array): void {
     const w = this.writer
     w.varint(key.length)

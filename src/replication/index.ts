@@ -1,0 +1,3 @@
+export * from './replica.ts'
+export * from './solo.ts'
+export * from './state-machine.ts'

@@ -1,0 +1,90 @@
+/**
+ * Text to raw parse trees, by PostgreSQL's own grammar compiled to WebAssembly (libpg-query).
+ *
+ * Loading takes about 10 ms and is awaited once per process, before the first session. A trap in the WebAssembly stack
+ * (very deep nesting) comes out as statement_too_complex; the library's instance stays usable.
+ *
+ * Not here: what a tree means (bind/).
+ */
+import { loadModule, parseSync, SqlError } from 'libpg-query'
+import type { Node } from '@pgsql/types'
+import { DbError, type ErrorCode } from '../../base/index.ts'
+
+export type { Node } from '@pgsql/types'
+
+/** One statement of a query string. */
+export interface RawStatement {
+  readonly node: Node
+  /** UTF-16 offset and length in the text. */
+  readonly start: number
+  readonly length: number
+}
+
+const maxStatementBytes = 16 * 1024 * 1024
+
+export function loadParser(): Promise<void> {
+  return loadModule()
+}
+
+/** Raises syntax_error with a position, statement_too_complex, program_limit_exceeded. */
+export function parse(text: string): RawStatement[] {
+  if (text.length > maxStatementBytes) {
+    throw new DbError('program_limit_exceeded', `statement is longer than ${maxStatementBytes} bytes`, {
+      hint: 'Load data with COPY, or send several statements.',
+    })
+  }
+  if (text.trim() === '') return []
+  let tree: { stmts?: { stmt?: Node; stmt_location?: number; stmt_len?: number }[] }
+  try {
+    tree = parseSync(text) as any
+  } catch (error) {
+    throw parseError(error, text)
+  }
+  const ascii = isAscii(text)
+  return (tree.stmts ?? []).map((raw) => {
+    const from = raw.stmt_location ?? 0
+    const to = raw.stmt_len ? from + raw.stmt_len : undefined
+    if (ascii) return { node: raw.stmt!, start: from, length: (to ?? text.length) - from }
+    // The parser counts bytes.
+    const bytes = Buffer.from(text)
+    const start = bytes.toString('utf8', 0, from).length
+    return { node: raw.stmt!, start, length: bytes.toString('utf8', from, to).length }
+  })
+}
+
+/** 1-based character position for an error, from the parser's byte offset. */
+export function characterPosition(text: string, byteOffset: number): number {
+  if (isAscii(text)) return byteOffset + 1
+  return [...Buffer.from(text).toString('utf8', 0, byteOffset)].length + 1
+}
+
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false
+  return true
+}
+
+const tooDeep = 'The statement nests too deeply or has too many terms; split it, or use IN or VALUES lists.'
+
+function parseError(error: unknown, text: string): DbError {
+  if (error instanceof RangeError || error instanceof WebAssembly.RuntimeError) {
+    return new DbError('statement_too_complex', 'stack depth limit exceeded', { hint: tooDeep })
+  }
+  if (!(error instanceof SqlError)) throw error
+  const message = error.message
+  if (message.startsWith('memory exhausted') || message.includes('stack depth')) {
+    return new DbError('statement_too_complex', 'stack depth limit exceeded', { hint: tooDeep })
+  }
+  const at = error.sqlDetails?.cursorPosition
+  return new DbError(codeOf(message), message, {
+    position: at === undefined || at < 0 ? undefined : characterPosition(text, at),
+  })
+}
+
+/** The grammar raises a few conditions other than syntax_error; they differ by their texts. */
+function codeOf(message: string): ErrorCode {
+  if (/Unicode escape|invalid Unicode|surrogate pair/.test(message)) return 'syntax_error'
+  if (/not (yet )?(supported|implemented)/.test(message)) return 'feature_not_supported'
+  if (/window function|frame (start|end)/.test(message)) return 'windowing_error'
+  if (/invalid byte sequence|null character not permitted/.test(message)) return 'character_not_in_repertoire'
+  return 'syntax_error'
+}

@@ -1,0 +1,5 @@
+export * from './cursor.ts'
+export * from './lock-table.ts'
+export * from './overlay.ts'
+export * from './store.ts'
+export * from './transaction.ts'

@@ -153,6 +153,7 @@ const table = {
   undefined_file: ['58P01', 404, false],
   config_file_error: ['F0000', 500, false],
   lock_file_exists: ['F0001', 409, false],
+  snapshot_too_old: ['72000', 409, true],
   raise_exception: ['P0001', 400, false],
   no_data_found: ['P0002', 404, false],
   too_many_rows: ['P0003', 400, false],

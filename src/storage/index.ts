@@ -1,0 +1,5 @@
+export * from './commit-log/commit-log.ts'
+export * from './engine.ts'
+export { batchCapacity } from './entry-batch.ts'
+export { compareKeys, inSpan, maxKeyBytes } from './key-order.ts'
+export { MemoryEngine } from './memory.ts'

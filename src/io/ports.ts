@@ -81,6 +81,41 @@ export interface Network {
   /** Listens; port 0 picks a free one. */
   listen(host: string, port: number, accept: (socket: Socket) => void): Promise<Listener>
   connect(host: string, port: number): Promise<Socket>
+  /**
+   * TLS over an open socket whose handlers are given up: use the returned one. Raises connection_failure when the
+   * handshake fails. Absent where TLS cannot be had (simulation).
+   */
+  secure?(socket: Socket, options: TlsServerOptions | TlsClientOptions): Promise<SecureSocket>
+}
+
+/** Certificates and keys are PEM texts. */
+export interface TlsServerOptions {
+  readonly role: 'server'
+  /** The certificate, followed by intermediate ones. */
+  readonly certificate: string
+  readonly key: string
+  /** With it, clients may show a certificate of this authority, and with `requireClient` must. */
+  readonly clientAuthority?: string
+  readonly requireClient?: boolean
+}
+
+export interface TlsClientOptions {
+  readonly role: 'client'
+  /** The name that the server's certificate must have; also sent in the handshake. */
+  readonly serverName: string
+  /** Authority to trust instead of the well-known ones. */
+  readonly authority?: string
+  /** false: encrypt without asking who is there. */
+  readonly verify: boolean
+  /** The name is not compared when false (sslmode=verify-ca). Default true. */
+  readonly verifyName?: boolean
+  readonly certificate?: string
+  readonly key?: string
+}
+
+export interface SecureSocket extends Socket {
+  /** The peer's certificate in DER, when it showed one. */
+  readonly peerCertificate: Uint8Array | undefined
 }
 
 export interface Listener {

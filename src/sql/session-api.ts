@@ -42,6 +42,8 @@ export interface SessionEvents {
   parameter(name: string, value: string): void
   /** A LISTENed channel got a message. Called between statements only. */
   notification(processId: number, channel: string, payload: string): void
+  /** The session ended itself (pg_terminate_backend, a timeout while idle): the client is told, the connection closed. */
+  terminate(error: DbError): void
 }
 
 export interface SqlSession {

@@ -1,0 +1,2 @@
+export * from './channel-binding.ts'
+export * from './scram.ts'

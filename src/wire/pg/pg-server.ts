@@ -1,0 +1,134 @@
+/**
+ * The PostgreSQL front door of a node: listens, counts connections, decides who needs TLS and a password, stops
+ * gracefully.
+ *
+ *   peer            passwords          TLS
+ *   loopback        as configured      optional
+ *   elsewhere       SCRAM              required        (both waived by `insecure`)
+ *
+ * Not here: the protocol (connection.ts, conversation.ts), SQL (sql/).
+ */
+import type { Io, Listener, TlsServerOptions } from '../../io/index.ts'
+import type { SqlDatabase } from '../../sql/session-api.ts'
+import { Connection, type ConnectionContext } from './connection.ts'
+import { defaultMessageBytes } from './protocol.ts'
+
+export interface PgServerOptions {
+  readonly io: Io
+  readonly database: SqlDatabase
+  readonly host: string
+  /** 0 picks a free port. */
+  readonly port: number
+  /** Clients at once; one more gets too_many_connections. Default 500. */
+  readonly maxConnections?: number
+  /** From accept to the end of authentication. Default 60,000. */
+  readonly authenticationTimeoutMs?: number
+  /** Longest message after authentication. Default 64 MiB. */
+  readonly messageBytes?: number
+  readonly tls?: TlsServerOptions
+  /** Whether clients on this host must show a password too. Default false. */
+  readonly loopbackPasswords?: boolean
+  /** Neither passwords nor TLS are asked of anybody. Default false. */
+  readonly insecure?: boolean
+}
+
+export interface PgServerStats {
+  readonly connections: number
+  readonly connectionsAccepted: number
+  readonly statements: number
+}
+
+/** Whether an address (with or without port) is of this host. */
+export function isLoopback(address: string): boolean {
+  const bare = address.replace(/^\[/, '').replace(/^::ffff:/i, '')
+  return bare === '' || /^(127\.|localhost($|:)|::1($|\]|:\d+$))/i.test(bare)
+}
+
+/** Connections that have not authenticated count too, so that nobody fills memory with half-open ones. */
+const pendingConnections = 100
+
+export class PgServer {
+  readonly #options: PgServerOptions
+  readonly #connections = new Set<Connection>()
+  readonly #listener: Listener
+  #accepted = 0
+  #finishedStatements = 0
+  #stopping = false
+  #empty: (() => void) | undefined
+
+  private constructor(options: PgServerOptions, listener: Listener) {
+    this.#options = options
+    this.#listener = listener
+  }
+
+  /** Listens. Raises object_in_use when the port is taken. */
+  static async start(options: PgServerOptions): Promise<PgServer> {
+    const maxConnections = options.maxConnections ?? 500
+    let server: PgServer | undefined
+    const context: ConnectionContext = {
+      io: options.io,
+      database: options.database,
+      messageBytes: options.messageBytes ?? defaultMessageBytes,
+      authenticationTimeoutMs: options.authenticationTimeoutMs ?? 60_000,
+      tls: options.tls,
+      needsPassword: (address) =>
+        options.insecure !== true && (options.loopbackPasswords === true || !isLoopback(address)),
+      needsTls: (address) => options.insecure !== true && !isLoopback(address),
+      mockSecret: options.io.random.bytes(32),
+      full: () => server!.#connections.size > maxConnections,
+      closed: (connection) => server!.#closed(connection),
+    }
+    const listener = await options.io.network.listen(options.host, options.port, (socket) => {
+      if (server === undefined || server.#stopping || server.#connections.size >= maxConnections + pendingConnections) {
+        socket.destroy()
+        return
+      }
+      server.#accepted++
+      server.#connections.add(new Connection(context, socket))
+    })
+    server = new PgServer(options, listener)
+    return server
+  }
+
+  get port(): number {
+    return this.#listener.port
+  }
+
+  stats(): PgServerStats {
+    let statements = this.#finishedStatements
+    for (const connection of this.#connections) statements += connection.statements
+    return { connections: this.#connections.size, connectionsAccepted: this.#accepted, statements }
+  }
+
+  /**
+   * Accepts nobody any more, closes idle connections, lets running statements end for up to `graceMs`, then cancels
+   * them, and after one more second closes what is left.
+   */
+  async stop(graceMs: number): Promise<void> {
+    if (this.#stopping) return
+    this.#stopping = true
+    const closed = this.#listener.close()
+    for (const connection of [...this.#connections]) connection.stop()
+    const { tasks } = this.#options.io
+    const cancel = tasks.after(graceMs, () => {
+      for (const connection of this.#connections) connection.cancel()
+    })
+    const destroy = tasks.after(graceMs + 1000, () => {
+      for (const connection of [...this.#connections]) connection.destroy()
+    })
+    if (this.#connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#empty = resolve
+      })
+    }
+    cancel.cancel()
+    destroy.cancel()
+    await closed
+  }
+
+  #closed(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return
+    this.#finishedStatements += connection.statements
+    if (this.#connections.size === 0) this.#empty?.()
+  }
+}

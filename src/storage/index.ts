@@ -1,4 +1,6 @@
 export * from './commit-log/commit-log.ts'
+export { type CommitLogOptions, maxPayloadBytes, openCommitLog } from './commit-log/segmented-commit-log.ts'
+export { checkFormat, formatVersion, openDataDirectory } from './data-directory.ts'
 export * from './engine.ts'
 export { batchCapacity } from './entry-batch.ts'
 export { compareKeys, inSpan, maxKeyBytes } from './key-order.ts'

@@ -39,7 +39,10 @@ export interface CommitLog {
   /** First index still in the log, and the last one appended; 0 and 0 for an unknown stream. */
   firstIndex(stream: number): number
   lastIndex(stream: number): number
-  /** Reads records [from, to] in order. The payload is valid only during the call. */
+  /**
+   * Reads records [from, to] in order. The payload is valid only during the call. Records not yet durable are read
+   * too. Errors: data_corrupted; object_not_in_prerequisite_state when a record is released or cancelled meanwhile.
+   */
   read(stream: number, from: number, to: number, visit: (record: LogRecord) => void): Promise<void>
   /** The stream's owner needs nothing ≤ index any more; segments all of whose records are released get recycled. */
   release(stream: number, index: number): void

@@ -1,2 +1,3 @@
+export * from './certificates.ts'
 export * from './channel-binding.ts'
 export * from './scram.ts'

@@ -1,17 +1,21 @@
 /**
  * TCP. Nagle's delay is off: callers write whole answers.
  *
- * Not here: protocols, TLS handshakes.
+ * Not here: protocols, TLS handshakes (tls.ts, loaded when first needed).
  */
 import { createServer, type Socket as NetSocket, connect as netConnect } from 'node:net'
-import type { Listener, Network, Socket } from '../ports.ts'
+import { assert } from '../../base/index.ts'
+import type { Listener, Network, SecureSocket, Socket, TlsClientOptions, TlsServerOptions } from '../ports.ts'
 import { systemError } from './system-error.ts'
+
+/** A peer that vanished without a word is found out after this long without traffic, then some probes. */
+const keepAliveMs = 60_000
 
 export class NodeNetwork implements Network {
   listen(host: string, port: number, accept: (socket: Socket) => void): Promise<Listener> {
     return new Promise((done, fail) => {
       const open = new Set<NetSocket>()
-      const server = createServer({ noDelay: true, pauseOnConnect: false }, (socket) => {
+      const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs }, (socket) => {
         open.add(socket)
         socket.once('close', () => open.delete(socket))
         accept(new TcpSocket(socket))
@@ -40,9 +44,16 @@ export class NodeNetwork implements Network {
       })
     })
   }
+
+  async secure(socket: Socket, options: TlsServerOptions | TlsClientOptions): Promise<SecureSocket> {
+    assert(socket instanceof TcpSocket, 'a socket of this network')
+    const stream = socket.release()
+    const { secureSocket } = await import('./tls.ts')
+    return secureSocket(stream, options)
+  }
 }
 
-class TcpSocket implements Socket {
+export class TcpSocket implements Socket {
   readonly #socket: NetSocket
   #error: Error | undefined
 
@@ -51,6 +62,13 @@ class TcpSocket implements Socket {
     socket.on('error', (error) => {
       this.#error = error
     })
+  }
+
+  /** The stream below, for a layer that takes over; what comes in before it listens is held back. */
+  release(): NetSocket {
+    this.#socket.pause()
+    this.#socket.removeAllListeners('data')
+    return this.#socket
   }
 
   get remoteAddress(): string {

@@ -229,7 +229,10 @@ export class Connection {
         this.#attach(socket)
       },
       (error: unknown) => {
-        this.#context.io.log.info('tls-handshake-failed', { client: this.#address, error })
+        this.#context.io.log.info('tls-handshake-failed', {
+          client: this.#address,
+          reason: messages.asDbError(error).message,
+        })
         plain.destroy()
       },
     )
@@ -291,7 +294,8 @@ export class Connection {
   /** Ends the connection with an error that it cannot survive. */
   #fatal(error: DbError): void {
     if (this.#phase === 'closed') return
-    if (error.code === 'internal_error') this.#context.io.log.error('connection-failed-internally', { error })
+    if (error.code === 'internal_error')
+      this.#context.io.log.error('connection-failed-internally', { stack: messages.stackOf(error.cause ?? error) })
     else {
       const { sqlstate, message } = error
       this.#context.io.log.info('connection-refused', { client: this.#address, sqlstate, message })
@@ -324,7 +328,7 @@ export class Connection {
     try {
       session?.close()
     } catch (error) {
-      this.#context.io.log.error('session-close-failed', { error })
+      this.#context.io.log.error('session-close-failed', { stack: messages.stackOf(error) })
     }
   }
 }

@@ -71,6 +71,8 @@ export class Conversation implements RowSink, SessionEvents {
   #portal: Portal | undefined
   #shape: RowShape | undefined
   #maxRows = 0
+  /** Where the row that is being written starts in the outbox, else -1. */
+  #rowStart = -1
   #ended = false
   #stopping = false
   /** Output that the client is entitled to see now, as PostgreSQL would send it. */
@@ -456,8 +458,12 @@ export class Conversation implements RowSink, SessionEvents {
   /** An error reached the conversation: tell it, abort, and go to where the protocol continues. */
   #failed(thrown: unknown): Step {
     const error = messages.asDbError(thrown)
-    if (error.code === 'internal_error') this.#log.error('statement-failed-internally', { error: thrown })
+    if (error.code === 'internal_error')
+      this.#log.error('statement-failed-internally', { stack: messages.stackOf(thrown) })
     const inSync = this.#doing === sync
+    // An output function raised in the middle of a row: what is written of it must not go out.
+    if (this.#rowStart >= 0) this.#outbox.writer.length = this.#rowStart
+    this.#rowStart = -1
     this.#portal?.close()
     this.#portal = undefined
     this.#script = undefined
@@ -478,7 +484,7 @@ export class Conversation implements RowSink, SessionEvents {
     } catch (second) {
       // The session cannot even roll back: it is of no more use.
       this.#doing = idle
-      this.#log.error('session-failed', { error: second, inSync })
+      this.#log.error('session-failed', { stack: messages.stackOf(second), inSync })
       this.#end(messages.asDbError(second))
       return END
     }
@@ -493,7 +499,9 @@ export class Conversation implements RowSink, SessionEvents {
 
   row(registers: readonly Value[]): boolean {
     const outbox = this.#outbox
+    this.#rowStart = outbox.writer.length
     this.#shape!.write(registers, outbox.writer, this.#session.types)
+    this.#rowStart = -1
     return outbox.writer.length < flushBytes || outbox.flush()
   }
 

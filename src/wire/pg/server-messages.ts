@@ -141,3 +141,8 @@ function field(out: ByteWriter, code: string, value: string | number | undefined
   const text = String(value)
   out.cstring(text.includes('\0') ? text.replaceAll('\0', '') : text)
 }
+
+/** What a log says of a bug. */
+export function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}

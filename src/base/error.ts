@@ -21,6 +21,7 @@ const table = {
   cardinality_violation: ['21000', 400, false],
   data_exception: ['22000', 400, false],
   string_data_right_truncation: ['22001', 400, false],
+  string_data_length_mismatch: ['22026', 400, false],
   null_value_no_indicator_parameter: ['22002', 400, false],
   numeric_value_out_of_range: ['22003', 400, false],
   null_value_not_allowed: ['22004', 400, false],

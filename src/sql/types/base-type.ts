@@ -36,8 +36,6 @@ export abstract class BaseType implements Type {
   readonly relation: number
   readonly base: number
   readonly storage: StorageKind
-  readonly ordered: boolean = true
-  readonly hashable: boolean = true
 
   constructor(facts: TypeFacts, storage: StorageKind) {
     this.oid = facts.oid
@@ -52,6 +50,14 @@ export abstract class BaseType implements Type {
     this.relation = facts.relation
     this.base = facts.base
     this.storage = storage
+  }
+
+  get ordered(): boolean {
+    return true
+  }
+
+  get hashable(): boolean {
+    return true
   }
 
   abstract parse(text: string, typmod: number, context: TypeContext): Value

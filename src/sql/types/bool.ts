@@ -4,7 +4,7 @@
  * Not here: the operators (functions/boolean.ts).
  */
 import type { ByteWriter } from '../../encoding/index.ts'
-import { BaseType, expectLength, invalidSyntax } from './base-type.ts'
+import { BaseType, expectLength, invalidSyntax, type TypeFacts } from './base-type.ts'
 
 /** The words that boolean input takes, and every unambiguous prefix of them. */
 const words: readonly (readonly [word: string, least: number, value: boolean])[] = [
@@ -28,6 +28,10 @@ export function parseBool(text: string): boolean | undefined {
 }
 
 export class BoolType extends BaseType {
+  constructor(facts: TypeFacts) {
+    super(facts, 'bool')
+  }
+
   parse(text: string): boolean {
     if (text === 't') return true
     if (text === 'f') return false

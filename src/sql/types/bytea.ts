@@ -50,7 +50,7 @@ export function parseEscape(text: string): Uint8Array | undefined {
       out[length++] = 0x5c
       i++
     } else {
-      const octal = bytes.latin1Slice(i + 1, i + 4)
+      const octal = bytes.toString('latin1', i + 1, i + 4)
       if (!/^[0-3][0-7]{2}$/.test(octal)) return undefined
       out[length++] = Number.parseInt(octal, 8)
       i += 3
@@ -60,7 +60,7 @@ export function parseEscape(text: string): Uint8Array | undefined {
 }
 
 export function formatHex(value: Uint8Array): string {
-  return Buffer.from(value.buffer, value.byteOffset, value.length).hexSlice()
+  return Buffer.prototype.hexSlice.call(value, 0, value.length)
 }
 
 export function formatEscape(value: Uint8Array): string {
@@ -108,7 +108,7 @@ export class ByteaType extends BaseType {
   }
 
   override key(value: Uint8Array): string {
-    return Buffer.from(value.buffer, value.byteOffset, value.length).latin1Slice()
+    return Buffer.prototype.latin1Slice.call(value, 0, value.length)
   }
 
   override encodeKey(value: Uint8Array, out: ByteWriter): void {

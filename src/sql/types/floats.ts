@@ -60,7 +60,7 @@ function layOut(negative: boolean, digits: string, exponent: number, limit: numb
 }
 
 function formatSpecial(value: number): string {
-  return value !== value ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity'
+  return Number.isNaN(value) ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity'
 }
 
 function fromExponential(value: number, exponential: string, limit: number): string {
@@ -108,7 +108,7 @@ export function compareFloat(a: number, b: number): number {
   if (a < b) return -1
   if (a > b) return 1
   if (a === b) return 0
-  return a === a ? -1 : b === b ? 1 : 0
+  return !Number.isNaN(a) ? -1 : !Number.isNaN(b) ? 1 : 0
 }
 
 export class FloatType extends BaseType {

@@ -43,7 +43,7 @@ export function keyMicros(value: number | bigint, out: ByteWriter): void {
 const scratch = new DataView(new ArrayBuffer(8))
 
 export function keyFloat64(value: number, out: ByteWriter): void {
-  if (value !== value) {
+  if (Number.isNaN(value)) {
     out.u32(0xfff80000)
     out.u32(0)
     return

@@ -57,16 +57,33 @@ export interface CatalogNames {
   display(kind: RegKind, oid: number): string
 }
 export type RegKind =
-  | 'regclass' | 'regtype' | 'regproc' | 'regprocedure' | 'regnamespace' | 'regrole' | 'regoper' | 'regoperator'
-  | 'regcollation' | 'regconfig' | 'regdictionary'
+  | 'regclass'
+  | 'regtype'
+  | 'regproc'
+  | 'regprocedure'
+  | 'regnamespace'
+  | 'regrole'
+  | 'regoper'
+  | 'regoperator'
+  | 'regcollation'
+  | 'regconfig'
+  | 'regdictionary'
 
 export interface TypeLookup {
   /** Raises undefined_object for an unknown oid. */
   type(oid: number): Type
 }
 
-/** How a row tuple stores a column: a fixed slot, or bytes in the variable part (written by `encode`). */
-export type StorageKind = 'bool' | 'i16' | 'i32' | 'i64' | 'f32' | 'f64' | 'bytes'
+/**
+ * How a row tuple stores a column: a fixed slot, or bytes in the variable part (written by `encode`).
+ *
+ *   bool i16 i32 f32 f64   the value as it is
+ *   i64                    a safe number or a bigint
+ *   u32                    an unsigned number (oid, xid): the bits of an i32, read with >>> 0
+ *   date                   4 bytes of days; ±Infinity are 7fffffff and 80000000 hexadecimal
+ *   timestamp              8 bytes of microseconds, number or bigint; ±Infinity are the ends of the 64-bit range
+ */
+export type StorageKind = 'bool' | 'i16' | 'i32' | 'i64' | 'u32' | 'f32' | 'f64' | 'date' | 'timestamp' | 'bytes'
 
 export interface Type {
   readonly oid: number

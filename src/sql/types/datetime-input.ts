@@ -397,6 +397,7 @@ export class DateTimeReader {
       if (this.#dayOfYear === 0) refuse('format')
       return
     }
+    if (this.hasTime) refuse('format')
     for (const part of parts) if (!digit.test(part[0])) this.#dateWord(part)
     for (const part of parts) if (digit.test(part[0])) this.#number(part)
     if (this.#have !== allDate) refuse('format')

@@ -137,9 +137,9 @@ export function builtinType(oid: number): Type {
 const byName = new Map<string, Type>()
 for (const type of builtinTypes.values()) if (builtinTypeNamespace.get(type.oid) === 11) byName.set(type.name, type)
 
-/** A type of pg_catalog by its typname ("int4", "_text"), or undefined. */
-export function builtinTypeNamed(name: string): Type | undefined {
-  return byName.get(name)
+/** The oid of a type of pg_catalog by its typname ("int4", "_text"), or undefined. */
+export function builtinTypeNamed(name: string): number | undefined {
+  return byName.get(name)?.oid
 }
 
 const userFacts = { relation: 0, base: 0, preferred: false, delimiter: ',', length: -1, element: 0, array: 0 }

@@ -1,0 +1,2 @@
+export * from './function.ts'
+export * from './registry.ts'

@@ -72,7 +72,8 @@ export async function recoverLog(io: Io, directory: string): Promise<FoundLog> {
     const first = identity && decodeGroup(candidate.bytes, candidate.view, segmentHeaderBytes, number, identity)
     if (identity === undefined || first === undefined) {
       // Nothing of its own at its start. Sound groups behind it would prove that there was.
-      if (identity) rejectLaterGroup(candidate, segmentHeaderBytes, identity)
+      const known = identity ?? found.identity
+      if (known) rejectLaterGroup(candidate, identity ? segmentHeaderBytes : segmentHeaderBytes - 16, known)
       found.unused.push({ path: candidate.path, number })
       continue
     }
@@ -110,6 +111,10 @@ async function load(io: Io, directory: string, number: number): Promise<Candidat
     throw new DbError('incompatible_format', `the commit log in ${directory} has format ${header.version}`, {
       detail: `This program reads and writes format ${formatVersion}.`,
     })
+  }
+  // A header lies within one sector: it is whole, or what was there before it. Before it were zeros or a former life.
+  if (header === undefined && bytes.subarray(0, segmentHeaderBytes).some((byte) => byte !== 0)) {
+    throw corruptLog(path, 0, 'the segment header fails its checks')
   }
   const identity = header?.number === number ? header.identity : undefined
   return { path, number, bytes, view: viewOf(bytes), identity }

@@ -1,0 +1,135 @@
+/**
+ * The contents of one simulated file: what is on the platter, and the writes since the last sync.
+ *
+ *   current   what a read sees (the page cache)
+ *   durable   what the last sync left
+ *   pending   writes and truncations since then, in order
+ *
+ * A power cut decides anew for every 512-byte sector which of the versions that were written since the last sync, or the
+ * synced one, is there: that loses, tears and reorders.
+ *
+ * Not here: names (sim-disk.ts).
+ */
+import type { SimRandom } from './sim-random.ts'
+
+export const sectorBytes = 512
+
+interface Pending {
+  readonly position: number
+  /** Absent for a truncation to `position`. */
+  readonly bytes: Uint8Array | undefined
+}
+
+/** How a power cut treats writes that were not synced. */
+export type CrashMode = 'lose' | 'keep' | 'mix'
+
+/** Bytes that grow. */
+class Content {
+  bytes = new Uint8Array(0)
+  length = 0
+
+  apply(change: Pending): void {
+    if (change.bytes === undefined) this.resize(change.position)
+    else this.put(change.bytes, change.position)
+  }
+
+  put(bytes: Uint8Array, position: number): void {
+    const end = position + bytes.length
+    if (end > this.length) this.resize(end)
+    this.bytes.set(bytes, position)
+  }
+
+  resize(length: number): void {
+    if (length > this.bytes.length) {
+      const grown = new Uint8Array(Math.max(length, this.bytes.length * 2))
+      grown.set(this.bytes.subarray(0, this.length))
+      this.bytes = grown
+    } else if (length < this.length) this.bytes.fill(0, length, this.length)
+    this.length = length
+  }
+
+  copyFrom(other: Content): void {
+    this.bytes = other.bytes.slice(0, other.length)
+    this.length = other.length
+  }
+}
+
+export class SimFile {
+  readonly id: number
+  readonly #current = new Content()
+  readonly #durable = new Content()
+  #pending: Pending[] = []
+  /** Changes ever made; the pending ones are the last of them. */
+  #changes = 0
+
+  constructor(id: number) {
+    this.id = id
+  }
+
+  get length(): number {
+    return this.#current.length
+  }
+
+  get unsynced(): number {
+    return this.#pending.length
+  }
+
+  /** What a sync that is called now must make durable, at least and here at most: later changes are not its business. */
+  get mark(): number {
+    return this.#changes
+  }
+
+  read(into: Uint8Array, intoOffset: number, length: number, position: number): number {
+    const count = Math.max(0, Math.min(length, this.length - position))
+    if (count > 0) into.set(this.#current.bytes.subarray(position, position + count), intoOffset)
+    return count
+  }
+
+  write(bytes: Uint8Array, position: number): void {
+    this.#change({ position, bytes })
+  }
+
+  truncate(length: number): void {
+    this.#change({ position: length, bytes: undefined })
+  }
+
+  sync(mark: number = this.#changes): void {
+    const count = mark - (this.#changes - this.#pending.length)
+    for (let i = 0; i < count; i++) this.#durable.apply(this.#pending[i])
+    if (count > 0) this.#pending = this.#pending.slice(count)
+  }
+
+  flipBit(position: number, bit: number): void {
+    this.#current.bytes[position] ^= 1 << bit
+    if (position < this.#durable.length) this.#durable.bytes[position] ^= 1 << bit
+  }
+
+  crash(random: SimRandom, mode: CrashMode): void {
+    if (this.#pending.length === 0) return
+    const pending = mode === 'lose' ? [] : this.#pending
+    this.#pending = []
+    for (const change of pending) {
+      if (mode === 'keep') this.#durable.apply(change)
+      else if (change.bytes !== undefined) this.#applySome(change.bytes, change.position, random)
+      else if (random.chance(0.5)) this.#durable.apply(change)
+    }
+    this.#current.copyFrom(this.#durable)
+  }
+
+  /** Makes a random subset of the sectors that a write touched durable. */
+  #applySome(bytes: Uint8Array, position: number, random: SimRandom): void {
+    const keep = random.pick([0, 0.5, 0.9, 1])
+    for (let at = 0; at < bytes.length; ) {
+      const sectorEnd = (Math.floor((position + at) / sectorBytes) + 1) * sectorBytes - position
+      const end = Math.min(bytes.length, sectorEnd)
+      if (random.chance(keep)) this.#durable.put(bytes.subarray(at, end), position + at)
+      at = end
+    }
+  }
+
+  #change(change: Pending): void {
+    this.#pending.push(change)
+    this.#changes++
+    this.#current.apply(change)
+  }
+}

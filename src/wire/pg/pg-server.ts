@@ -8,6 +8,7 @@
  *
  * Not here: the protocol (connection.ts, conversation.ts), SQL (sql/).
  */
+import { DbError } from '../../base/index.ts'
 import type { Io, Listener, TlsServerOptions } from '../../io/index.ts'
 import type { SqlDatabase } from '../../sql/session-api.ts'
 import { Connection, type ConnectionContext } from './connection.ts'
@@ -15,7 +16,8 @@ import { defaultMessageBytes } from './protocol.ts'
 
 export interface PgServerOptions {
   readonly io: Io
-  readonly database: SqlDatabase
+  /** Absent: clients are told that the node is starting (57P03) until `serve`. */
+  readonly database?: SqlDatabase
   readonly host: string
   /** 0 picks a free port. */
   readonly port: number
@@ -51,6 +53,7 @@ export class PgServer {
   readonly #options: PgServerOptions
   readonly #connections = new Set<Connection>()
   readonly #listener: Listener
+  #database: SqlDatabase | undefined
   #accepted = 0
   #finishedStatements = 0
   #stopping = false
@@ -59,6 +62,7 @@ export class PgServer {
   private constructor(options: PgServerOptions, listener: Listener) {
     this.#options = options
     this.#listener = listener
+    this.#database = options.database
   }
 
   /** Listens. Raises object_in_use when the port is taken. */
@@ -67,7 +71,9 @@ export class PgServer {
     let server: PgServer | undefined
     const context: ConnectionContext = {
       io: options.io,
-      database: options.database,
+      get database() {
+        return server!.#serving()
+      },
       messageBytes: options.messageBytes ?? defaultMessageBytes,
       authenticationTimeoutMs: options.authenticationTimeoutMs ?? 60_000,
       tls: options.tls,
@@ -88,6 +94,16 @@ export class PgServer {
     })
     server = new PgServer(options, listener)
     return server
+  }
+
+  /** From now on clients are served. */
+  serve(database: SqlDatabase): void {
+    this.#database = database
+  }
+
+  #serving(): SqlDatabase {
+    if (this.#database !== undefined) return this.#database
+    throw new DbError('cannot_connect_now', 'the database system is starting up')
   }
 
   get port(): number {

@@ -1,0 +1,94 @@
+/**
+ * A node's configuration: a JSON file, overruled by flags, checked as a whole before anything is touched.
+ *
+ *   { "data": "./data", "pg": "127.0.0.1:7432", "http": "127.0.0.1:7480",
+ *     "tls": { "certificate": "node.crt", "key": "node.key", "authority": "ca.crt" },
+ *     "limits": { "connections": 500, "messageBytes": "64MiB" }, "memory": { "cache": "256MiB" }, "log": "info" }
+ *
+ * Paths in the file are relative to the file's directory. Not here: what the settings do.
+ */
+import { dirname, resolve } from 'node:path'
+import { z } from 'zod'
+import { DbError } from '../base/index.ts'
+import type { Io } from '../io/index.ts'
+import { type ListenAddress, parseAddress } from './address.ts'
+import { readText } from './files.ts'
+
+const units: Record<string, number> = { b: 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3, kb: 1000, mb: 1e6, gb: 1e9 }
+
+/** Bytes as a number, or with a unit: "64MiB". */
+const bytes = z.union([z.number().int().positive(), z.string()]).transform((given, context) => {
+  if (typeof given === 'number') return given
+  const match = /^(\d+(?:\.\d+)?)\s*([kmg]?i?b)$/i.exec(given.trim())
+  if (match !== null) return Math.round(Number(match[1]) * units[match[2].toLowerCase()])
+  context.addIssue({ code: 'custom', message: `not a size: "${given}"; write for example "64MiB"` })
+  return z.NEVER
+})
+
+const schema = z.strictObject({
+  data: z.string().min(1),
+  pg: z.string().default('127.0.0.1:7432'),
+  http: z.string().default('127.0.0.1:7480'),
+  log: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  /** Waive TLS and passwords for peers that are not on this host. */
+  insecure: z.boolean().default(false),
+  /** Ask for passwords on this host too. */
+  loopbackPasswords: z.boolean().default(false),
+  /** How long running statements may go on after SIGTERM. */
+  graceSeconds: z.number().min(0).max(3600).default(10),
+  tls: z.strictObject({ certificate: z.string(), key: z.string(), authority: z.string().optional() }).optional(),
+  limits: z
+    .strictObject({
+      connections: z.number().int().min(1).max(100_000).default(500),
+      messageBytes: bytes.default(64 * 1024 * 1024),
+      authenticationSeconds: z.number().min(1).max(600).default(60),
+    })
+    .prefault({}),
+  memory: z.strictObject({ cache: bytes.default(256 * 1024 * 1024) }).prefault({}),
+})
+
+export type ConfigInput = z.input<typeof schema>
+
+export interface NodeConfig extends Omit<z.output<typeof schema>, 'pg' | 'http'> {
+  readonly pg: ListenAddress
+  readonly http: ListenAddress
+}
+
+/** Checks settings and fills in defaults. Raises config_file_error naming every setting that is wrong. */
+export function checkConfig(input: unknown, source: string): NodeConfig {
+  const checked = schema.safeParse(input)
+  if (!checked.success) {
+    const problems = checked.error.issues.map((issue) => {
+      const path = issue.path.length > 0 ? issue.path.join('.') + ': ' : ''
+      return path + issue.message
+    })
+    throw new DbError('config_file_error', `invalid configuration in ${source}`, { detail: problems.join('\n') })
+  }
+  const { pg, http, ...rest } = checked.data
+  return { ...rest, pg: parseAddress(pg, '--pg'), http: parseAddress(http, '--http') }
+}
+
+/** Settings of a file, with its paths made absolute. Raises undefined_file, config_file_error. */
+export async function readConfigFile(io: Io, path: string): Promise<Record<string, unknown>> {
+  const text = await readText(io, path)
+  let settings: unknown
+  try {
+    settings = JSON.parse(text)
+  } catch (error) {
+    throw new DbError('config_file_error', `${path} is not JSON: ${(error as Error).message}`)
+  }
+  if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) {
+    throw new DbError('config_file_error', `${path} must hold an object`)
+  }
+  const base = dirname(resolve(path))
+  const out: Record<string, unknown> = { ...settings }
+  if (typeof out.data === 'string') out.data = resolve(base, out.data)
+  if (typeof out.tls === 'object' && out.tls !== null) {
+    const files = Object.entries(out.tls).map(([name, file]) => [
+      name,
+      typeof file === 'string' ? resolve(base, file) : file,
+    ])
+    out.tls = Object.fromEntries(files)
+  }
+  return out
+}

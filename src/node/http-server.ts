@@ -1,0 +1,63 @@
+/**
+ * The node's HTTP port.
+ *
+ *   GET /healthz   200 while the process lives
+ *   GET /readyz    200 when clients are served, 503 while starting and stopping
+ *   GET /metrics   for Prometheus
+ *   GET /status    what `lattice status` shows, as JSON
+ *
+ * Not here: what the answers hold.
+ */
+import type { FastifyInstance } from 'fastify'
+import { DbError } from '../base/index.ts'
+import { formatAddress, type ListenAddress } from './address.ts'
+
+export interface HttpPages {
+  /** Why the node does not serve, undefined when it does. */
+  unready(): string | undefined
+  metrics(): Promise<{ text: string; contentType: string }>
+  status(): Record<string, unknown>
+}
+
+export interface HttpServer {
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** Raises object_in_use when the port is taken. */
+export async function startHttp(address: ListenAddress, pages: HttpPages): Promise<HttpServer> {
+  // Loaded here: an embedded database has no use for it, and a node listens for SQL first.
+  const { fastify } = await import('fastify')
+  const app: FastifyInstance = fastify({ logger: false, forceCloseConnections: true })
+  app.get('/healthz', async () => ({ alive: true }))
+  app.get('/readyz', async (_request, reply) => {
+    const reason = pages.unready()
+    return reply.code(reason === undefined ? 200 : 503).send({ ready: reason === undefined, reason })
+  })
+  app.get('/metrics', async (_request, reply) => {
+    const { text, contentType } = await pages.metrics()
+    return reply.header('content-type', contentType).send(text)
+  })
+  app.get('/status', async () => pages.status())
+  try {
+    await app.listen({ host: address.host, port: address.port })
+  } catch (error) {
+    await app.close()
+    throw listenError(error, address)
+  }
+  const bound = app.server.address()
+  return {
+    port: typeof bound === 'object' && bound !== null ? bound.port : address.port,
+    close: () => app.close(),
+  }
+}
+
+function listenError(error: unknown, address: ListenAddress): DbError {
+  const { code, message } = error as NodeJS.ErrnoException
+  const taken = code === 'EADDRINUSE'
+  return new DbError(
+    taken ? 'object_in_use' : 'io_error',
+    `could not listen on ${formatAddress(address)} for HTTP: ${taken ? 'the port is taken' : message}`,
+    { cause: error, hint: taken ? 'Choose another with --http HOST:PORT.' : undefined },
+  )
+}

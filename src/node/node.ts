@@ -1,0 +1,160 @@
+/**
+ * A running node: starts from the ground up, stops from the top down.
+ *
+ *   check configuration ─► HTTP (alive, not ready) ─► PostgreSQL port (57P03) ─► lock, log, tables, replay ─► SQL ─► ready
+ *   stop: not ready ─► drain clients ─► SQL ─► store ─► HTTP
+ *
+ * The ports are taken before the data is touched: whoever starts a second node by mistake learns it at once.
+ *
+ * Not here: signals and exit status (cli/).
+ */
+import { DbError } from '../base/index.ts'
+import type { Io, TlsServerOptions } from '../io/index.ts'
+import { PgServer } from '../wire/index.ts'
+import { formatAddress } from './address.ts'
+import type { NodeConfig } from './config.ts'
+import { type OpenedDatabase, openDatabase } from './database.ts'
+import { checkExposure } from './exposure.ts'
+import { readText } from './files.ts'
+import { type HttpServer, startHttp } from './http-server.ts'
+import { PrometheusMetrics } from './metrics.ts'
+import { registerNodeMetrics } from './node-metrics.ts'
+import type { StoreOptions } from './store.ts'
+
+export interface NodeOptions {
+  readonly io: Io
+  /** How the database is opened; tests put their own below the doors. */
+  readonly open?: (options: StoreOptions) => Promise<OpenedDatabase>
+}
+
+export interface RunningNode {
+  readonly pgPort: number
+  readonly httpPort: number
+  readonly opened: OpenedDatabase
+  /** Drains and closes everything; resolves when the directory is released. Calling it again waits for the same. */
+  stop(): Promise<void>
+}
+
+/** Raises config_file_error, object_in_use, lock_file_exists, incompatible_format, data_corrupted, …; nothing is left open then. */
+export async function startNode(config: NodeConfig, options: NodeOptions): Promise<RunningNode> {
+  checkExposure(config)
+  const starting = new StartingNode(config, options)
+  try {
+    return await starting.start()
+  } catch (error) {
+    await starting.stop()
+    throw error
+  }
+}
+
+class StartingNode {
+  readonly #config: NodeConfig
+  readonly #options: NodeOptions
+  readonly #startedMicros: number
+  readonly #metrics = new PrometheusMetrics(true)
+  #unready: string | undefined = 'starting'
+  #http: HttpServer | undefined
+  #pg: PgServer | undefined
+  #opened: OpenedDatabase | undefined
+  #stopped: Promise<void> | undefined
+
+  constructor(config: NodeConfig, options: NodeOptions) {
+    this.#config = config
+    this.#options = options
+    this.#startedMicros = options.io.clock.monotonicMicros()
+  }
+
+  async start(): Promise<RunningNode> {
+    const config = this.#config
+    const { io } = this.#options
+    const tls = await this.#tls()
+    this.#pg = await this.#listen(tls)
+    this.#http = await startHttp(config.http, {
+      unready: () => this.#unready,
+      metrics: () => this.#metrics.exposition(),
+      status: () => this.#status(),
+    })
+    const open = this.#options.open ?? openDatabase
+    const opened = await open({ io, directory: config.data, cacheBytes: config.memory.cache })
+    this.#opened = opened
+    registerNodeMetrics(this.#metrics, opened.opened, this.#pg)
+    this.#pg.serve(opened.database)
+    this.#unready = undefined
+    const millis = Math.round((io.clock.monotonicMicros() - this.#startedMicros) / 1000)
+    io.log.info('ready', { pgPort: this.#pg.port, httpPort: this.#http.port, data: config.data, millis })
+    return {
+      pgPort: this.#pg.port,
+      httpPort: this.#http.port,
+      opened,
+      stop: () => this.stop(),
+    }
+  }
+
+  async #listen(tls: TlsServerOptions | undefined): Promise<PgServer> {
+    const { pg, limits, insecure, loopbackPasswords } = this.#config
+    try {
+      return await PgServer.start({
+        io: this.#options.io,
+        host: pg.host,
+        port: pg.port,
+        maxConnections: limits.connections,
+        messageBytes: limits.messageBytes,
+        authenticationTimeoutMs: limits.authenticationSeconds * 1000,
+        tls,
+        insecure,
+        loopbackPasswords,
+      })
+    } catch (error) {
+      if (!(error instanceof DbError) || error.code !== 'object_in_use') throw error
+      throw new DbError('object_in_use', `could not listen on ${formatAddress(pg)}: the port is taken`, {
+        cause: error,
+        hint: 'Another node may be running here. Choose another port with --pg HOST:PORT.',
+      })
+    }
+  }
+
+  async #tls(): Promise<TlsServerOptions | undefined> {
+    const files = this.#config.tls
+    if (files === undefined) return undefined
+    const { io } = this.#options
+    return {
+      role: 'server',
+      certificate: await readText(io, files.certificate),
+      key: await readText(io, files.key),
+      clientAuthority: files.authority === undefined ? undefined : await readText(io, files.authority),
+    }
+  }
+
+  #status(): Record<string, unknown> {
+    const { io } = this.#options
+    const opened = this.#opened?.opened
+    return {
+      ready: this.#unready === undefined,
+      reason: this.#unready,
+      uptimeSeconds: Math.round((io.clock.monotonicMicros() - this.#startedMicros) / 1e6),
+      data: this.#config.data,
+      clients: this.#pg?.stats(),
+      transactions:
+        opened === undefined
+          ? undefined
+          : { active: opened.store.active.size, commits: opened.store.commits, rollbacks: opened.store.rollbacks },
+      engine: opened?.engine.stats(),
+      log: opened?.log?.stats(),
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
+    const { io } = this.#options
+    this.#unready = 'stopping'
+    if (this.#opened !== undefined) io.log.info('stopping', { clients: this.#pg?.stats().connections })
+    await this.#pg?.stop(this.#config.graceSeconds * 1000)
+    await this.#opened?.close()
+    await this.#http?.close()
+    if (this.#opened !== undefined) io.log.info('stopped')
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Builds a node's transactional store from the ground: lock, log, engine, replica.
+ *
+ *   directory lock ─► commit log ─► engine ─► store ◄─ replica replays what the tables lack
+ *
+ * Not here: SQL on top (database.ts), doors (node.ts).
+ */
+import type { Io } from '../io/index.ts'
+import { SoloReplica } from '../replication/index.ts'
+import { type CommitLog, type Engine, MemoryEngine, openCommitLog } from '../storage/index.ts'
+import { TransactionStore } from '../transaction/index.ts'
+import { VolatileReplica } from './volatile-replica.ts'
+
+/** The stream of the node's one partition, and the node's number in its group of one. */
+const stream = 1
+const nodeId = 1
+/** How often superseded versions and log segments are looked at. */
+const housekeepingMs = 5_000
+
+export interface StoreOptions {
+  readonly io: Io
+  /** undefined: in memory only. */
+  readonly directory: string | undefined
+  readonly cacheBytes?: number
+}
+
+export interface OpenedStore {
+  readonly store: TransactionStore
+  readonly engine: Engine
+  /** undefined in memory. */
+  readonly log: CommitLog | undefined
+  /** Writes what is in flight, closes files, releases the directory. */
+  close(): Promise<void>
+}
+
+/** Raises lock_file_exists, incompatible_format, data_corrupted, insufficient_privilege, disk_full. */
+export async function openStore(options: StoreOptions): Promise<OpenedStore> {
+  return options.directory === undefined ? openVolatile(options.io) : openDurable(options, options.directory)
+}
+
+async function openVolatile(io: Io): Promise<OpenedStore> {
+  const engine = new MemoryEngine()
+  const store = new TransactionStore(io, engine)
+  store.attach(new VolatileReplica(stream, store))
+  const stopHousekeeping = keepHouse(io, store, engine, undefined)
+  const close = async () => {
+    stopHousekeeping()
+    await engine.close()
+  }
+  return { store, engine, log: undefined, close }
+}
+
+async function openDurable({ io }: StoreOptions, directory: string): Promise<OpenedStore> {
+  await io.disk.makeDirectory(directory)
+  const lock = await io.disk.lock(directory)
+  try {
+    const log = await openCommitLog({ io, directory })
+    const engine: Engine = new MemoryEngine()
+    const store = new TransactionStore(io, engine)
+    const replica = await SoloReplica.open({
+      log,
+      engine,
+      machine: store,
+      stream,
+      nodeId,
+      progress: (done, total) => io.log.info('replaying-log', { done, total }),
+    })
+    store.attach(replica)
+    const stopHousekeeping = keepHouse(io, store, engine, log)
+    const close = async () => {
+      stopHousekeeping()
+      await replica.close()
+      await engine.close()
+      await log.close()
+      await lock.release()
+    }
+    return { store, engine, log, close }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+/** Collects garbage, and flushes when old entries keep the log above its budget. */
+function keepHouse(io: Io, store: TransactionStore, engine: Engine, log: CommitLog | undefined): () => void {
+  let stopped = false
+  let flushing = false
+  let timer = io.tasks.after(housekeepingMs, tick)
+  function tick() {
+    if (stopped || io.dead) return
+    store.collect()
+    if (log !== undefined && !flushing && log.laggards().length > 0) {
+      flushing = true
+      engine.flush().then(
+        () => (flushing = false),
+        (error) => io.fatal('flush failed', error),
+      )
+    }
+    timer = io.tasks.after(housekeepingMs, tick)
+  }
+  return () => {
+    stopped = true
+    timer.cancel()
+  }
+}

@@ -15,6 +15,8 @@ export interface StatementResult {
   readonly fields: FieldInfo[]
   /** The whole command tag. */
   readonly tag: string
+  /** False for a command that has no result columns at all. */
+  readonly returnsRows: boolean
 }
 
 /** A query whose rows come in batches. Unless `detached`, the channel is busy until it is closed. */

@@ -45,7 +45,7 @@ class RowCollector implements RowSink {
 
   constructor(fields: readonly Field[], session: SqlSession, arrays: boolean) {
     this.fields = fields.map(fieldInfo)
-    this.#maker = new RowMaker(this.fields, arrays)
+    this.#maker = new RowMaker(this.fields, arrays ? 'arrays' : 'objects')
     this.#columns = fields.map((field) => ({ slot: field.slot, read: reader(field.type, session) }))
   }
 
@@ -213,7 +213,7 @@ export class EmbeddedChannel implements Channel {
     }
     const collector = this.#collector(portal, arrays)
     await this.#run(portal, collector, 0)
-    return { rows: collector.rows, fields: collector.fields, tag: portal.tag }
+    return { rows: collector.rows, fields: collector.fields, tag: portal.tag, returnsRows: portal.fields !== undefined }
   }
 
   script(text: string): Promise<StatementResult[]> {

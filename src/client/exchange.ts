@@ -8,7 +8,7 @@ import type { DbError } from '../base/index.ts'
 import { type BodyReader, backend } from '../wire/index.ts'
 import type { StatementResult } from './channel.ts'
 import type { FieldInfo } from './client.ts'
-import { RowMaker } from './rows.ts'
+import { RowMaker, type RowManner } from './rows.ts'
 
 /** Where an exchange stands still, or has come to: what waits for it may want to act. */
 export type Mark = 'ready' | 'complete' | 'suspended' | 'error' | 'copyIn' | 'copyOut' | 'copied'
@@ -26,14 +26,14 @@ export class Exchange {
   error: DbError | undefined
   /** ReadyForQuery came, or the connection is lost. */
   ended = false
-  readonly #arrays: boolean
+  readonly #manner: RowManner
   readonly #marks: Mark[] = []
   #maker: RowMaker | undefined
   #waiting: { resolve: (mark: Mark) => void; reject: (error: Error) => void } | undefined
   #lost: Error | undefined
 
-  constructor(arrays: boolean) {
-    this.#arrays = arrays
+  constructor(manner: RowManner) {
+    this.#manner = manner
   }
 
   /** The next mark, in order. Rejects when the connection is lost. */
@@ -80,7 +80,7 @@ export class Exchange {
         return
       case backend.rowDescription:
         this.fields = readFields(body)
-        this.#maker = new RowMaker(this.fields, this.#arrays)
+        this.#maker = new RowMaker(this.fields, this.#manner)
         return
       case backend.noData:
         this.fields = noFields
@@ -99,7 +99,8 @@ export class Exchange {
   }
 
   #finish(tag: string): void {
-    this.results.push({ rows: this.rows, fields: this.fields, tag })
+    this.results.push({ rows: this.rows, fields: this.fields, tag, returnsRows: this.#maker !== undefined })
+    this.#maker = undefined
     this.rows = []
     this.fields = noFields
     this.mark('complete')

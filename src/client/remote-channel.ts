@@ -18,6 +18,7 @@ import type { FieldInfo, Message } from './client.ts'
 import type { RemoteAddress } from './connection-string.ts'
 import { Exchange } from './exchange.ts'
 import { Authenticator, openSocket, startupMessage } from './remote-socket.ts'
+import type { RowManner } from './rows.ts'
 import { formatValue } from './values.ts'
 
 const { backend, frontend } = wire
@@ -67,6 +68,9 @@ export class RemoteChannel implements Channel {
   broken = false
   onMessage: (message: Message) => void = () => {}
   onBroken: (error: Error) => void = () => {}
+  onNotice: (severity: string, notice: DbError) => void = () => {}
+  /** What the server reports of its settings. */
+  readonly settings = new Map<string, string>()
 
   private constructor(io: Io, address: RemoteAddress, place: { host: string; port: number }) {
     this.#io = io
@@ -97,7 +101,7 @@ export class RemoteChannel implements Channel {
 
   async #open(): Promise<void> {
     const { host, port } = this.#place
-    const exchange = new Exchange(false)
+    const exchange = new Exchange('objects')
     this.#exchange = exchange
     const timer = this.#io.tasks.after(this.#address.connectTimeoutMs, () => {
       this.#lose(new DbError('connection_failure', `timeout while connecting to ${host}:${port}`))
@@ -148,6 +152,14 @@ export class RemoteChannel implements Channel {
         return
       case backend.error:
         this.#error(wire.readReport(body))
+        return
+      case backend.notice: {
+        const { severity, error } = wire.readReport(body)
+        this.onNotice(severity, error)
+        return
+      }
+      case backend.parameterStatus:
+        this.settings.set(body.cstring(), body.cstring())
         return
       case backend.authentication:
         this.#authenticator!.take(body, this.#out)
@@ -228,12 +240,12 @@ export class RemoteChannel implements Channel {
   }
 
   /** Sends what was written; the exchange gets the answers. */
-  #begin(arrays = false): Exchange {
+  #begin(manner: RowManner = 'objects'): Exchange {
     if (this.broken) {
       this.#out.reset()
       throw new DbError('connection_failure', 'the connection to the server is lost')
     }
-    const exchange = new Exchange(arrays)
+    const exchange = new Exchange(manner)
     this.#exchange = exchange
     this.#flush()
     return exchange
@@ -248,14 +260,14 @@ export class RemoteChannel implements Channel {
     wire.writeDescribe(out, 'P', '')
     wire.writeExecute(out, '', 0)
     wire.writeBare(out, frontend.sync)
-    const exchange = this.#begin(arrays)
+    const exchange = this.#begin(arrays ? 'arrays' : 'objects')
     try {
       await this.#through(exchange)
     } catch (error) {
       if (!isStale(error) || values.length === 0 || !this.#forget(text) || this.status !== 'I') throw error
       return this.query(text, values, arrays)
     }
-    return exchange.results[0] ?? { rows: [], fields: [], tag: '' }
+    return exchange.results[0] ?? { rows: [], fields: [], tag: '', returnsRows: false }
   }
 
   /** Runs an exchange to its end. A statement that turns out to be a COPY is refused: it has its own methods. */
@@ -307,9 +319,9 @@ export class RemoteChannel implements Channel {
     return statement
   }
 
-  async script(text: string): Promise<StatementResult[]> {
+  async script(text: string, manner: RowManner = 'objects'): Promise<StatementResult[]> {
     wire.writeQuery(this.#out, text)
-    const exchange = this.#begin()
+    const exchange = this.#begin(manner)
     await this.#through(exchange)
     return exchange.results
   }
@@ -345,7 +357,7 @@ export class RemoteChannel implements Channel {
         if (over) return []
         wire.writeExecute(out, '', count)
         wire.writeBare(out, frontend.flush)
-        if (exchange === undefined) exchange = this.#begin(arrays)
+        if (exchange === undefined) exchange = this.#begin(arrays ? 'arrays' : 'objects')
         else this.#flush()
         over = (await exchange.next()) !== 'suspended'
         if (exchange.error !== undefined) throw exchange.error
@@ -374,7 +386,7 @@ export class RemoteChannel implements Channel {
         wire.writeDescribe(out, 'P', portal)
         wire.writeExecute(out, portal, count)
         wire.writeBare(out, frontend.sync)
-        const exchange = this.#begin(arrays)
+        const exchange = this.#begin(arrays ? 'arrays' : 'objects')
         over = true
         await exchange.toEnd()
         over = exchange.results.length > 0

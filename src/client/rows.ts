@@ -6,17 +6,22 @@
 import type { FieldInfo } from './client.ts'
 import { parserOf, type ValueParser } from './values.ts'
 
+/** Objects by name, arrays of values, or arrays of the text that the server sent. */
+export type RowManner = 'objects' | 'arrays' | 'text'
+
+const asText: ValueParser = (text) => text
+
 export class RowMaker {
   readonly fields: FieldInfo[]
   readonly parsers: ValueParser[]
   readonly #names: string[]
   readonly #arrays: boolean
 
-  constructor(fields: FieldInfo[], arrays: boolean) {
+  constructor(fields: FieldInfo[], manner: RowManner) {
     this.fields = fields
-    this.parsers = fields.map((field) => parserOf(field.dataTypeID))
+    this.parsers = fields.map((field) => (manner === 'text' ? asText : parserOf(field.dataTypeID)))
     this.#names = fields.map((field) => field.name)
-    this.#arrays = arrays
+    this.#arrays = manner !== 'objects'
   }
 
   /** A row of values in the order of the fields. Of columns with one name the last one shows. */

@@ -70,6 +70,7 @@ const queries: Record<string, string> = {
     and relkind in ('r', 'v') and attnum > 0 order by attrelid, attnum`,
   pg_settings: `select name, boot_val as setting, unit, category, context, vartype, min_val, max_val,
     array_to_string(enumvals, ' ') as enumvals, boot_val from pg_settings order by name`,
+  pg_keywords: `select word, catcode, barelabel from pg_get_keywords() order by word`,
   pg_timezone_abbrevs: `select abbrev, extract(epoch from utc_offset)::int as seconds, is_dst from pg_timezone_abbrevs order by 1`,
 }
 

@@ -6,32 +6,62 @@
 import { aggregateCode } from './aggregates.ts'
 import { orderedSetCode } from './aggregates-ordered.ts'
 import { statisticsCode } from './aggregates-statistics.ts'
+import { arrayCode, arrayMakers } from './array.ts'
+import { byteaCode } from './bytea.ts'
 import { castCode } from './casts.ts'
 import { comparisonCode, comparisonMakers } from './comparisons.ts'
+import { datetimeCode } from './datetime.ts'
+import { datetimeCompareCode } from './datetime-compare.ts'
+import { datetimePartCode } from './datetime-part.ts'
+import { encodingCode } from './encoding.ts'
 import { floatCode } from './float.ts'
 import type { AggregateCode, FunctionCode, FunctionMaker, WindowCode } from './function.ts'
+import { generalCode, generalMakers } from './general.ts'
 import { integerCode } from './integer.ts'
 import { intervalCode } from './interval.ts'
+import { likeCode, likeMakers } from './like.ts'
 import { numericCode } from './numeric.ts'
+import { regexpCode, regexpMakers, regexpSetMakers } from './regexp.ts'
+import { setMakers } from './sets.ts'
+import { textCode } from './text.ts'
+import { formatMakers } from './text-format.ts'
 import { windowCode } from './window.ts'
 
 /** Code that is the same at every call site. */
 export const builtinCode: Record<string, FunctionCode> = {
+  ...arrayCode,
+  ...byteaCode,
   ...castCode,
   ...comparisonCode,
+  ...datetimeCode,
+  ...datetimeCompareCode,
+  ...datetimePartCode,
+  ...encodingCode,
   ...floatCode,
+  ...generalCode,
   ...integerCode,
   ...intervalCode,
+  ...likeCode,
   ...numericCode,
+  ...regexpCode,
+  ...textCode,
 }
 
 /** Code made for a call site. */
 export const builtinMakers: Record<string, FunctionMaker> = {
+  ...arrayMakers,
   ...comparisonMakers,
+  ...formatMakers,
+  ...generalMakers,
+  ...likeMakers,
+  ...regexpMakers,
 }
 
 /** Code of set-returning functions, made for a call site. */
-export const builtinSetMakers: Record<string, FunctionMaker> = {}
+export const builtinSetMakers: Record<string, FunctionMaker> = {
+  ...regexpSetMakers,
+  ...setMakers,
+}
 
 export const builtinAggregates: Record<string, AggregateCode> = {
   ...aggregateCode,

@@ -174,7 +174,12 @@ function trimEnd(array: SqlArray, count: number): SqlArray {
   if (count === length) return arrayOf(array.elementOid, [])
   const each = array.items.length / length
   const dimensions = [length - count, ...array.dimensions.slice(1)]
-  return new SqlArray(array.elementOid, dimensions, array.lowerBounds, array.items.slice(0, (length - count) * each))
+  return new SqlArray(
+    array.elementOid,
+    dimensions,
+    dimensions.map(() => 1),
+    array.items.slice(0, (length - count) * each),
+  )
 }
 
 /** string_to_array: no delimiter splits into characters, an empty one does not split. */

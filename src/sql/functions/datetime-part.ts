@@ -178,8 +178,8 @@ function timestampPart(
 ): Numeric | null {
   const unit = unitOf(name, typeName)
   const zoneUnit = unit === 'timezone' || unit === 'timezone_hour' || unit === 'timezone_minute'
-  if (zoneUnit && offset === undefined) throw unsupported(name, typeName)
   if (isInfinite(value)) return infinitePart(unit, value)
+  if (zoneUnit && offset === undefined) throw unsupported(name, typeName)
   if (unit === 'epoch') return epochOf(value)
   const day = dayOf(local)
   const time = timeOf(local, day)
@@ -327,16 +327,16 @@ function truncateLocal(unit: Unit, name: string, value: Micros, typeName: string
 }
 
 function truncateTimestamp(name: string, value: Micros): Micros {
-  const unit = unitOf(name, timestampName)
   if (isInfinite(value)) return value
+  const unit = unitOf(name, timestampName)
   return checkTimestamp(truncateLocal(unit, name, value, timestampName))
 }
 
 const shortUnits = new Set<Unit>(['microsecond', 'millisecond', 'second', 'minute', 'hour'])
 
 function truncateZoned(name: string, value: Micros, zone: Zone): Micros {
-  const unit = unitOf(name, timestamptzName)
   if (isInfinite(value)) return value
+  const unit = unitOf(name, timestamptzName)
   const { local, offset } = localTime(value, zone)
   const truncated = truncateLocal(unit, name, local, timestamptzName)
   if (shortUnits.has(unit)) return checkTimestamp(addMicros(truncated, -offset * 1e6))

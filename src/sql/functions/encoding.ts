@@ -104,7 +104,10 @@ function charsetOf(name: string, role: 'source' | 'destination'): string {
 
 function fromCharset(bytes: Uint8Array, name: string): string {
   const charset = charsetOf(name, 'source')
-  if (charset === 'latin1') return viewOf(bytes).toString('latin1')
+  if (charset === 'latin1') {
+    if (!bytes.includes(0)) return viewOf(bytes).toString('latin1')
+    throw new DbError('character_not_in_repertoire', 'invalid byte sequence for encoding "LATIN1": 0x00')
+  }
   try {
     const text = new TextDecoder(charset, { fatal: true, ignoreBOM: true }).decode(bytes)
     if (!text.includes('\0')) return text

@@ -137,7 +137,7 @@ function repeat(text: string, count: number): string {
 }
 
 function character(code: number): string {
-  if (code < 0) throw new DbError('program_limit_exceeded', 'character number must be positive')
+  if (code < 0) throw new DbError('invalid_parameter_value', 'character number must be positive')
   if (code === 0) throw new DbError('program_limit_exceeded', 'null character not permitted')
   if (code > 0x10ffff) {
     throw new DbError('program_limit_exceeded', `requested character too large for encoding: ${code}`)

@@ -200,6 +200,7 @@ export function naturalLogarithm(a: Numeric): Numeric {
 
 export function logarithm(base: Numeric, a: Numeric): Numeric {
   if (isNumericNaN(base) || isNumericNaN(a)) return numericNaN
+  if (!isFiniteNumeric(base) || !isFiniteNumeric(a)) checkLogarithm(signOf(a) < 0 ? a : base)
   checkLogarithm(base)
   checkLogarithm(a)
   if (!isFiniteNumeric(base)) return isFiniteNumeric(a) ? numericZero : numericNaN

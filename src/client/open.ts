@@ -8,7 +8,6 @@
  * Not here: sessions (the channels), building the database (node/).
  */
 import { nodeIo } from '../io/node/index.ts'
-import { openDatabase } from '../node/index.ts'
 import type { Client } from './client.ts'
 import { isConnectionString } from './connection-string.ts'
 import { EmbeddedChannel } from './embedded-channel.ts'
@@ -24,6 +23,8 @@ export async function open(target: string, options: OpenOptions = {}): Promise<C
 }
 
 async function openEmbedded(directory: string, options: OpenOptions): Promise<Client> {
+  // Loaded only here: a remote client has no use for a whole node.
+  const { openDatabase } = await import('../node/index.ts')
   const io = nodeIo({ logLevel: 'warn' })
   const opened = await openDatabase({ io, directory: directory === ':memory:' ? undefined : directory })
   const user = options.user ?? 'lattice'

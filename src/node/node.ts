@@ -17,7 +17,6 @@ import { type OpenedDatabase, openDatabase } from './database.ts'
 import { checkExposure } from './exposure.ts'
 import { readText } from './files.ts'
 import { type HttpServer, startHttp } from './http-server.ts'
-import { PrometheusMetrics } from './metrics.ts'
 import { registerNodeMetrics } from './node-metrics.ts'
 import type { StoreOptions } from './store.ts'
 
@@ -51,7 +50,6 @@ class StartingNode {
   readonly #config: NodeConfig
   readonly #options: NodeOptions
   readonly #startedMicros: number
-  readonly #metrics = new PrometheusMetrics(true)
   #unready: string | undefined = 'starting'
   #http: HttpServer | undefined
   #pg: PgServer | undefined
@@ -69,15 +67,17 @@ class StartingNode {
     const { io } = this.#options
     const tls = await this.#tls()
     this.#pg = await this.#listen(tls)
+    const { PrometheusMetrics } = await import('./metrics.ts')
+    const metrics = new PrometheusMetrics(true)
     this.#http = await startHttp(config.http, {
       unready: () => this.#unready,
-      metrics: () => this.#metrics.exposition(),
+      metrics: () => metrics.exposition(),
       status: () => this.#status(),
     })
     const open = this.#options.open ?? openDatabase
     const opened = await open({ io, directory: config.data, cacheBytes: config.memory.cache })
     this.#opened = opened
-    registerNodeMetrics(this.#metrics, opened.opened, this.#pg)
+    registerNodeMetrics(metrics, opened.opened, this.#pg)
     this.#pg.serve(opened.database)
     this.#unready = undefined
     const millis = Math.round((io.clock.monotonicMicros() - this.#startedMicros) / 1000)

@@ -1,0 +1,100 @@
+/**
+ * The command line. Each command is loaded when it is called, so that `--help` is quick and a node carries no shell.
+ *
+ * Exit status: 0 done, 1 failed, 2 misused.
+ */
+import { Command, CommanderError, Option } from 'commander'
+import { explain } from './terminal.ts'
+
+const program = new Command('lattice')
+  .description('LatticeDB: a distributed database that speaks PostgreSQL')
+  .exitOverride()
+  .showHelpAfterError()
+
+program
+  .command('start')
+  .description('run a node in the foreground')
+  .option('--data <directory>', 'where the data is')
+  .option('--pg <host:port>', 'listen for PostgreSQL clients (default 127.0.0.1:7432)')
+  .option('--http <host:port>', 'listen for HTTP: health, metrics, status (default 127.0.0.1:7480)')
+  .option('--config <file>', 'settings in JSON; flags overrule them')
+  .option('--insecure', 'allow other hosts to connect without TLS and password')
+  .addOption(new Option('--log <level>', 'least level logged').choices(['debug', 'info', 'warn', 'error', 'silent']))
+  .action(async (options) => {
+    const { runStart } = await import('./start-command.ts')
+    await runStart(options)
+  })
+
+program
+  .command('demo')
+  .description('run a node with sample data, and a shell')
+  .option('--data <directory>', 'where the data is', '.lattice/demo')
+  .option('--pg <host:port>', 'listen for PostgreSQL clients (default 127.0.0.1:7432)')
+  .option('--http <host:port>', 'listen for HTTP (default 127.0.0.1:7480)')
+  .option('--empty', 'without the sample data')
+  .option('--no-shell', 'without a shell, also at a terminal')
+  .action(async (options) => {
+    const { runDemo } = await import('./demo-command.ts')
+    await runDemo(options)
+  })
+
+program
+  .command('sql')
+  .description('run SQL: a shell, or statements from -c, a file or standard input')
+  .argument('[url]', 'postgres://user@host:port/database', 'postgres://lattice@127.0.0.1:7432/lattice')
+  .option('-c, --command <sql>', 'run this and exit; may be repeated', (text: string, all: string[] = []) => [
+    ...all,
+    text,
+  ])
+  .option('-f, --file <path>', 'run a file and exit')
+  .addOption(
+    new Option('--format <name>', 'how results are shown').choices(['table', 'expanded', 'auto', 'csv', 'json']),
+  )
+  .option('-q, --quiet', 'show no command tags')
+  .option('--continue', 'go on after an error')
+  .action(async (url, options) => {
+    const { runSql } = await import('./sql-command.ts')
+    process.exitCode = await runSql(url, options)
+  })
+
+program
+  .command('status')
+  .description('ask a node how it does')
+  .option('--http <host:port>', 'the HTTP port of the node', '127.0.0.1:7480')
+  .option('--json', 'as JSON')
+  .action(async (options) => {
+    const { runStatus } = await import('./status-command.ts')
+    process.exitCode = await runStatus(options.http, options.json === true, (text) => void process.stdout.write(text))
+  })
+
+program
+  .command('cert')
+  .description('make certificates')
+  .argument('<kind>', 'authority, node or client')
+  .argument('[name]', 'of the node, or the user name of the client')
+  .option('--dir <directory>', 'where the files go', 'certs')
+  .option('--days <number>', 'how long they are valid', Number, 365)
+  .option('--host <name>', 'a name or address of the node; may be repeated', (text: string, all: string[] = []) => [
+    ...all,
+    text,
+  ])
+  .action(async (kind, name, options, command) => {
+    if (!['authority', 'node', 'client'].includes(kind)) command.error(`error: no such kind of certificate: ${kind}`)
+    if (name === undefined && kind !== 'authority') command.error(`error: a ${kind} needs a name`)
+    const { runCert } = await import('./cert-command.ts')
+    for (const path of await runCert(kind, name ?? 'LatticeDB authority', options)) process.stdout.write(`${path}\n`)
+  })
+
+async function main(): Promise<void> {
+  try {
+    await program.parseAsync()
+  } catch (error) {
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2
+    else {
+      process.stderr.write(explain(error))
+      process.exit(1)
+    }
+  }
+}
+
+await main()

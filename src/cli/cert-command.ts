@@ -10,8 +10,8 @@
  */
 import { join } from 'node:path'
 import { DbError } from '../base/index.ts'
+import { readText, writeText } from '../io/index.ts'
 import { nodeIo } from '../io/node/index.ts'
-import { readText, writeText } from '../node/index.ts'
 import { type Credentials, issueAuthority, issueCertificate } from '../security/index.ts'
 
 export interface CertOptions {

@@ -7,8 +7,9 @@
  */
 import { fileURLToPath } from 'node:url'
 import { RawSession } from '../client/index.ts'
+import { readText } from '../io/index.ts'
 import { type NodeIo, nodeIo } from '../io/node/index.ts'
-import { checkConfig, readText, startNode } from '../node/index.ts'
+import { checkConfig, startNode } from '../node/index.ts'
 import { runSql } from './sql-command.ts'
 import { stopSignal } from './start-command.ts'
 import { processScreen } from './terminal.ts'

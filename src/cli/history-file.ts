@@ -5,8 +5,7 @@
  */
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import type { Io } from '../io/index.ts'
-import { readText, writeText } from '../node/index.ts'
+import { type Io, readText, writeText } from '../io/index.ts'
 import type { HistoryStore } from './shell/shell.ts'
 
 export function historyFile(io: Io): HistoryStore {

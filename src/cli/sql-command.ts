@@ -5,8 +5,8 @@
  */
 import { DbError } from '../base/index.ts'
 import { parseConnectionString, RawSession } from '../client/index.ts'
+import { readText } from '../io/index.ts'
 import { nodeIo } from '../io/node/index.ts'
-import { readText } from '../node/index.ts'
 import { historyFile } from './history-file.ts'
 import { Input } from './shell/input.ts'
 import { Runner, type Screen } from './shell/runner.ts'

@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto'
 import { DbError } from '../base/index.ts'
 import { ByteWriter } from '../encoding/index.ts'
-import type { Io, SecureSocket, Socket } from '../io/index.ts'
+import { type Io, readText, type SecureSocket, type Socket } from '../io/index.ts'
 import { ScramClient, serverEndPoint } from '../security/index.ts'
 import {
   authentication,
@@ -45,9 +45,9 @@ export async function openSocket(io: Io, address: RemoteAddress, host: string, p
     serverName: host,
     verify: sslMode === 'verify-ca' || sslMode === 'verify-full',
     verifyName: sslMode === 'verify-full',
-    authority: await readFile(io, address.authorityFile),
-    certificate: await readFile(io, address.certificateFile),
-    key: await readFile(io, address.keyFile),
+    authority: await pem(io, address.authorityFile),
+    certificate: await pem(io, address.certificateFile),
+    key: await pem(io, address.keyFile),
   })
   const certificate = secure.peerCertificate
   return { socket: secure, binding: certificate && serverEndPoint(certificate) }
@@ -63,16 +63,8 @@ function askForTls(socket: Socket): Promise<string> {
   })
 }
 
-async function readFile(io: Io, path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined
-  const file = await io.disk.open(path, { readOnly: true })
-  try {
-    const bytes = Buffer.alloc(await file.size())
-    await file.read(bytes, 0, bytes.length, 0)
-    return bytes.toString()
-  } finally {
-    await file.close()
-  }
+async function pem(io: Io, path: string | undefined): Promise<string | undefined> {
+  return path === undefined ? undefined : readText(io, path)
 }
 
 export function startupMessage(out: ByteWriter, address: RemoteAddress): void {

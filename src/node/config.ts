@@ -10,9 +10,8 @@
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { DbError } from '../base/index.ts'
-import type { Io } from '../io/index.ts'
+import { type Io, readText } from '../io/index.ts'
 import { type ListenAddress, parseAddress } from './address.ts'
-import { readText } from './files.ts'
 
 const units: Record<string, number> = { b: 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3, kb: 1000, mb: 1e6, gb: 1e9 }
 

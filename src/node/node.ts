@@ -9,13 +9,12 @@
  * Not here: signals and exit status (cli/).
  */
 import { DbError } from '../base/index.ts'
-import type { Io, TlsServerOptions } from '../io/index.ts'
+import { type Io, readText, type TlsServerOptions } from '../io/index.ts'
 import { PgServer } from '../wire/index.ts'
 import { formatAddress } from './address.ts'
 import type { NodeConfig } from './config.ts'
 import { type OpenedDatabase, openDatabase } from './database.ts'
 import { checkExposure } from './exposure.ts'
-import { readText } from './files.ts'
 import { type HttpServer, startHttp } from './http-server.ts'
 import { registerNodeMetrics } from './node-metrics.ts'
 import type { StoreOptions } from './store.ts'

@@ -296,6 +296,7 @@ class FakeSession implements SqlSession {
       case 'forever':
         return this.#forever(source)
       case 'copyin':
+      case 'copy':
         return this.#copyIn(source)
       case 'copyout':
         return this.#copyOut(source, Number.parseInt(rest[0], 10))

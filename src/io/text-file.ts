@@ -3,7 +3,7 @@
  *
  * Not here: data files (storage/).
  */
-import type { Io } from '../io/index.ts'
+import type { Io } from './ports.ts'
 
 type Disk = Pick<Io, 'disk'>
 

@@ -82,7 +82,9 @@ export class Runner {
   /** Runs input to its end. False when something failed; with `stopAtError` the rest is not run then. */
   async runAll(input: Input, stopAtError: boolean): Promise<boolean> {
     let good = true
-    for (let piece = await input.piece(); piece !== undefined && !this.quit; piece = await input.piece()) {
+    while (!this.quit) {
+      const piece = await input.piece()
+      if (piece === undefined) break
       if (await this.run(piece, input)) continue
       good = false
       if (stopAtError) return false

@@ -106,5 +106,5 @@ test('a session at the terminal', async () => {
   await shell
   await runner.session.close()
   assert.ok(saved[0].includes("select 'a b' as two ;"), 'several lines are one entry')
-  assert.equal(saved[0].at(-1), 'select 99 as old;')
+  assert.ok(saved[0].includes('select 99 as old;'))
 })

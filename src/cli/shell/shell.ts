@@ -117,7 +117,10 @@ class Shell {
     const entry = this.#entry
     this.#entry = []
     if (entry.length < 2 || entry.some((line) => line.includes('--'))) return
-    this.#lines.history.splice(0, entry.length, entry.join(' '))
+    const { history } = this.#lines
+    // Lines that are blank or were there already have no entry of their own.
+    const kept = entry.filter((line) => line.trim() !== '')
+    if (kept.every((line, i) => history[kept.length - 1 - i] === line)) history.splice(0, kept.length, kept.join(' '))
   }
 
   #prompt(standing: Standing): void {

@@ -4,4 +4,7 @@ export { checkFormat, formatVersion, openDataDirectory } from './data-directory.
 export * from './engine.ts'
 export { batchCapacity } from './entry-batch.ts'
 export { compareKeys, inSpan, maxKeyBytes } from './key-order.ts'
+export type { Codec } from './lsm/codec.ts'
+export { type LsmEngine, openEngine } from './lsm/lsm-engine.ts'
+export type { LsmOptions } from './lsm/lsm-options.ts'
 export { MemoryEngine } from './memory.ts'

@@ -7,6 +7,7 @@
  *
  * Not here: its place in a segment's life (segmented-commit-log.ts).
  */
+import { putSafe } from '../../encoding/index.ts'
 import {
   alignRecord,
   checkpointBytes,
@@ -18,7 +19,6 @@ import {
   groupMagic,
   hardStateBytes,
   hardStateKind,
-  putSafe,
   sealRecord,
   viewOf,
 } from './layout.ts'

@@ -4,6 +4,7 @@
  * Not here: when they are written (segmented-commit-log.ts) or believed (recovery.ts).
  */
 import { crc32 } from 'node:zlib'
+import { getSafe, putSafe } from '../../encoding/index.ts'
 import { formatVersion } from '../data-directory.ts'
 
 export const segmentHeaderBytes = 64
@@ -20,19 +21,9 @@ export const hardStateBytes = 48
 export const checkpointBytes = 56
 
 const segmentMagic = Buffer.from('LATTLOG1', 'latin1')
-const two32 = 0x1_0000_0000
 
 export const alignGroup = (position: number): number => (position + 15) & ~15
 export const alignRecord = (length: number): number => (length + 7) & ~7
-
-export function putSafe(view: DataView, at: number, value: number): void {
-  view.setUint32(at, value >>> 0, true)
-  view.setUint32(at + 4, (value / two32) >>> 0, true)
-}
-
-export function getSafe(view: DataView, at: number): number {
-  return view.getUint32(at + 4, true) * two32 + view.getUint32(at, true)
-}
 
 export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
@@ -67,7 +58,11 @@ export function decodeSegmentHeader(bytes: Uint8Array): SegmentHeader | undefine
   if (bytes.length < segmentHeaderBytes || segmentMagic.compare(bytes, 0, 8) !== 0) return undefined
   const view = viewOf(bytes)
   if (view.getUint32(12, true) !== crc32(bytes.subarray(16, segmentHeaderBytes))) return undefined
-  return { version: view.getUint32(8, true), number: getSafe(view, 16), identity: bytes.slice(24, 40) }
+  return {
+    version: view.getUint32(8, true),
+    number: getSafe(view, 16),
+    identity: new Uint8Array(bytes.subarray(24, 40)),
+  }
 }
 
 const seedBytes = Buffer.alloc(32)

@@ -3,10 +3,12 @@
  *
  * Not here: which entries are live (stream-state.ts).
  */
+
 import { DbError } from '../../base/index.ts'
+import { getSafe } from '../../encoding/index.ts'
 import type { LogRecord } from './commit-log.ts'
 import type { Group } from './group.ts'
-import { entryHeaderBytes, entryKind, getSafe, recordIsSound, viewOf } from './layout.ts'
+import { entryHeaderBytes, entryKind, recordIsSound, viewOf } from './layout.ts'
 import { corruptLog } from './recovery.ts'
 import type { Segment, Segments } from './segments.ts'
 import type { StreamState } from './stream-state.ts'

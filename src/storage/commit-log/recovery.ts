@@ -4,7 +4,9 @@
  *
  * Not here: replaying entries into the engine (replication does it through `CommitLog.read`).
  */
+
 import { DbError } from '../../base/index.ts'
+import { getSafe } from '../../encoding/index.ts'
 import type { Io } from '../../io/index.ts'
 import { formatVersion } from '../data-directory.ts'
 import {
@@ -15,7 +17,6 @@ import {
   decodeSegmentHeader,
   entryKind,
   type GroupHeader,
-  getSafe,
   hardStateKind,
   segmentHeaderBytes,
   segmentNumberOf,

@@ -361,7 +361,7 @@ class SegmentedCommitLog implements CommitLog {
       let bytes = 0
       await this.read(stream, first, last, (record) => {
         bytes += alignRecord(entryHeaderBytes + record.payload.length)
-        if (bytes <= budget) copies.push({ ...record, payload: record.payload.slice() })
+        if (bytes <= budget) copies.push({ ...record, payload: new Uint8Array(record.payload) })
       })
       if (bytes > budget || this.#closed || this.#io.dead) return
       if (state.first !== first || state.last !== last) continue

@@ -1,0 +1,87 @@
+/**
+ * A run: some versions in key order whose columns lie in typed arrays: a block's directory, or a copy of a memtable
+ * leaf. All reading above the memtable works on runs, so that its loops see one shape.
+ *
+ *   i         0      1      2   …
+ *   start     key start in slab; key length in info; then the value, up to valueEnd
+ *   info      bits 0–13 key length │ sameKey: an older version of the key before │ deletion
+ *
+ * Not here: where runs come from (block.ts, memtable-feed.ts).
+ */
+import type { Slab } from '../engine.ts'
+import { commonPrefix, compareAt } from './order.ts'
+
+export const keyLengthMask = 0x3fff
+export const sameKeyBit = 0x4000
+export const deletionBit = 0x8000
+
+export class Run implements Slab {
+  bytes: Uint8Array
+  view: DataView
+  count: number
+  start: Int32Array
+  valueEnd: Int32Array
+  info: Uint16Array
+  timestamp: Float64Array
+  /** Leading bytes that all keys share. */
+  prefix = 0
+
+  constructor(
+    bytes: Uint8Array,
+    view: DataView,
+    count: number,
+    start: Int32Array,
+    valueEnd: Int32Array,
+    info: Uint16Array,
+    timestamp: Float64Array,
+  ) {
+    this.bytes = bytes
+    this.view = view
+    this.count = count
+    this.start = start
+    this.valueEnd = valueEnd
+    this.info = info
+    this.timestamp = timestamp
+  }
+
+  keyLength(i: number): number {
+    return this.info[i] & keyLengthMask
+  }
+
+  setPrefix(): void {
+    const last = this.count - 1
+    this.prefix = commonPrefix(
+      this.view,
+      this.start[0],
+      this.keyLength(0),
+      this.view,
+      this.start[last],
+      this.keyLength(last),
+    )
+  }
+
+  /** The sign of (entry i's user key) − key. */
+  compareKey(i: number, key: DataView, keyStart: number, keyLength: number): number {
+    return compareAt(this.view, this.start[i], this.info[i] & keyLengthMask, key, keyStart, keyLength)
+  }
+
+  /** The first entry at or behind (key, at): of that key with a timestamp ≤ `at`, or of a greater key. */
+  lowerBound(key: DataView, keyStart: number, keyLength: number, at: number): number {
+    const { view, start, info, timestamp } = this
+    let from = this.prefix
+    if (from > 0) {
+      const side = compareAt(view, start[0], from, key, keyStart, keyLength < from ? keyLength : from)
+      if (side !== 0) return side > 0 ? 0 : this.count
+      if (keyLength < from) from = keyLength
+    }
+    let low = 0
+    let high = this.count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const order = compareAt(view, start[middle], info[middle] & keyLengthMask, key, keyStart, keyLength, from)
+      if (order < 0 || (order === 0 && timestamp[middle] > at)) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}

@@ -1,0 +1,334 @@
+/**
+ * A source of a merge: a feed, a position in its run, and the loops that hand out what is visible at a timestamp.
+ *
+ *   forward   the newest version ≤ S of a key is the first one that qualifies; the rest of the key is skipped by mark
+ *   reverse   versions come oldest first; the last one that qualifies is held until the key's first version is passed
+ *
+ * `drain` hands out whole keys up to a bound without comparing keys, run by run: that is the hot path. `takeKey` and
+ * `skipKey` settle a single key that several sources have.
+ *
+ * Not here: choosing among sources (merge-cursor.ts).
+ */
+import { END, ROW, type Step } from '../../base/index.ts'
+import type { Slab } from '../engine.ts'
+import { batchCapacity, type SlabBatch } from '../entry-batch.ts'
+import type { Feed } from './feed.ts'
+import { deletionBit, keyLengthMask, type Run, sameKeyBit } from './run.ts'
+
+export class Source {
+  readonly feed: Feed
+  /** Newer data first: among sources with one key the lowest decides. */
+  readonly priority: number
+  readonly #at: number
+  readonly #deletions: boolean
+  run: Run
+  /** The current entry. */
+  i = 0
+  /** The feed has nothing more. */
+  exhausted = false
+  #low = 0
+  #high = 0
+  /** Forward: the key before the current entry is settled, so what carries the same-key mark is skipped. */
+  #taken = false
+  /** Reverse: the newest visible version so far of the key being passed. */
+  #held = false
+  #heldSlab: Slab
+  #heldStart = 0
+  #heldKeyEnd = 0
+  #heldValueEnd = 0
+  #heldInfo = 0
+  #heldTimestamp = 0
+
+  constructor(feed: Feed, priority: number, at: number, deletions: boolean) {
+    this.feed = feed
+    this.priority = priority
+    this.#at = at
+    this.#deletions = deletions
+    this.run = feed.run
+    this.#heldSlab = feed.run
+  }
+
+  /** Starts at the first entry at or behind a key. */
+  seek(key: DataView, length: number): Step {
+    this.#taken = false
+    return this.#adoptForward(this.feed.seek(key, 0, length, this.#at))
+  }
+
+  seekBefore(key: DataView | undefined, length: number): Step {
+    this.#held = false
+    return this.#adoptReverse(this.feed.seekBefore(key, 0, length))
+  }
+
+  /** After the feed's `ready`. */
+  resume(reverse: boolean): Step {
+    const step = this.feed.again()
+    return reverse ? this.#adoptReverse(step) : this.#adoptForward(step)
+  }
+
+  compareKey(key: DataView, start: number, length: number): number {
+    return this.run.compareKey(this.i, key, start, length)
+  }
+
+  compareTo(other: Source): number {
+    const { run, i } = other
+    return this.run.compareKey(this.i, run.view, run.start[i], run.info[i] & keyLengthMask)
+  }
+
+  get view(): DataView {
+    return this.run.view
+  }
+
+  get keyStart(): number {
+    return this.run.start[this.i]
+  }
+
+  get keyLength(): number {
+    return this.run.info[this.i] & keyLengthMask
+  }
+
+  /**
+   * Hands out visible keys < stop until the batch has `limit`. ROW: the source stands at a key that is to come;
+   * END; WAIT.
+   */
+  drain(out: SlabBatch, limit: number, stop: DataView | undefined, stopStart: number, stopLength: number): Step {
+    for (;;) {
+      const { run } = this
+      let end = this.#high
+      let bounded = false
+      if (stop !== undefined && run.compareKey(end - 1, stop, stopStart, stopLength) >= 0) {
+        bounded = true
+        end = Math.max(this.i, run.lowerBound(stop, stopStart, stopLength, Number.MAX_SAFE_INTEGER))
+      }
+      this.#emit(out, run, end, limit)
+      if (this.i < end) return this.settle()
+      if (bounded) return ROW
+      const step = this.#adoptForward(this.feed.next())
+      if (step !== ROW) return step
+      if (out.count === limit) return ROW
+    }
+  }
+
+  /** Moves past versions of the key that is settled. */
+  settle(): Step {
+    for (;;) {
+      const { info } = this.run
+      while (this.i < this.#high) {
+        if (!this.#taken || (info[this.i] & sameKeyBit) === 0) return ROW
+        this.i++
+      }
+      const step = this.feed.next()
+      if (step !== ROW) return this.#adoptForward(step)
+      this.run = this.feed.run
+      this.i = this.feed.low
+      this.#high = this.feed.high
+    }
+  }
+
+  /** ROW when a version of the current key is visible (handed out, unless it is a hidden deletion); END; WAIT. */
+  takeKey(out: SlabBatch): Step {
+    let first = true
+    this.#taken = false
+    for (;;) {
+      const { run } = this
+      for (; this.i < this.#high; this.i++) {
+        if (!first && (run.info[this.i] & sameKeyBit) === 0) return END
+        first = false
+        if (run.timestamp[this.i] > this.#at) continue
+        this.#push(out, run, this.i)
+        this.#taken = true
+        this.i++
+        return ROW
+      }
+      const step = this.#adoptForward(this.feed.next())
+      if (step !== ROW) return step
+    }
+  }
+
+  /** The current key was settled by another source. */
+  skipKey(): Step {
+    this.#taken = true
+    this.i++
+    return this.settle()
+  }
+
+  /** As `drain`, downwards: keys > stop, or ≥ stop when it is inclusive. */
+  drainReverse(
+    out: SlabBatch,
+    limit: number,
+    stop: DataView | undefined,
+    stopStart: number,
+    stopLength: number,
+    inclusive: boolean,
+  ): Step {
+    for (;;) {
+      const { run } = this
+      let start = this.#low
+      let bounded = false
+      if (stop !== undefined) {
+        const side = run.compareKey(start, stop, stopStart, stopLength)
+        if (side < 0 || (side === 0 && !inclusive)) {
+          bounded = true
+          start = run.lowerBound(stop, stopStart, stopLength, inclusive ? Number.MAX_SAFE_INTEGER : -1)
+        }
+      }
+      while (this.i >= start && out.count < limit) this.#passKey(out, run, start)
+      if (this.i >= start || bounded) return ROW
+      const step = this.#adoptReverse(this.feed.previous())
+      if (step !== ROW) {
+        if (step === END) this.#emitHeld(out)
+        return step
+      }
+    }
+  }
+
+  /** Settles the current key, downwards. */
+  takeKeyReverse(out: SlabBatch): Step {
+    for (;;) {
+      const { run } = this
+      while (this.i >= this.#low) {
+        this.#hold(run, this.i)
+        const last = (run.info[this.i--] & sameKeyBit) === 0
+        if (last) return this.#emitHeld(out) ? ROW : END
+      }
+      const step = this.#adoptReverse(this.feed.previous())
+      if (step === END) return this.#emitHeld(out) ? ROW : END
+      if (step !== ROW) return step
+    }
+  }
+
+  skipKeyReverse(): Step {
+    for (;;) {
+      const { info } = this.run
+      while (this.i >= this.#low) {
+        if ((info[this.i--] & sameKeyBit) === 0) {
+          this.#held = false
+          return this.settleReverse()
+        }
+      }
+      const step = this.#adoptReverse(this.feed.previous())
+      if (step !== ROW) return step
+    }
+  }
+
+  /** Brings the entry before the ones passed within reach. */
+  settleReverse(): Step {
+    return this.i >= this.#low ? ROW : this.#adoptReverse(this.feed.previous())
+  }
+
+  #adoptForward(step: Step): Step {
+    this.exhausted = step === END
+    if (step !== ROW) return step
+    this.run = this.feed.run
+    this.i = this.feed.low
+    this.#high = this.feed.high
+    return this.#taken ? this.settle() : ROW
+  }
+
+  #adoptReverse(step: Step): Step {
+    this.exhausted = step === END
+    if (step !== ROW) return step
+    this.run = this.feed.run
+    this.#low = this.feed.low
+    this.i = this.feed.high - 1
+    return ROW
+  }
+
+  /** The hot loop: hands out what is visible among [i, end). */
+  #emit(out: SlabBatch, run: Run, end: number, limit: number): void {
+    const { start, valueEnd, info, timestamp } = run
+    const { slab, keyStart, keyEnd, valueStart, valueEnd: ends, timestamps } = out
+    const at = this.#at
+    const deletions = this.#deletions
+    const most = limit < batchCapacity ? limit : batchCapacity
+    let number = -1
+    let taken = this.#taken
+    let { count } = out
+    let i = this.i
+    for (; i < end && count < most; i++) {
+      const mark = info[i]
+      if ((mark & sameKeyBit) === 0) taken = false
+      else if (taken) continue
+      const version = timestamp[i]
+      if (version > at) continue
+      taken = true
+      const deleted = mark >= deletionBit
+      if (deleted && !deletions) continue
+      if (number < 0) number = out.slabNumber(run)
+      const key = start[i]
+      const behind = key + (mark & keyLengthMask)
+      slab[count] = number
+      keyStart[count] = key
+      keyEnd[count] = behind
+      valueStart[count] = deleted ? -1 : behind
+      ends[count] = deleted ? -1 : valueEnd[i]
+      timestamps[count] = version
+      count++
+    }
+    out.count = count
+    this.i = i
+    this.#taken = taken
+  }
+
+  /** Passes one key downwards, as far as it lies in [start, i]. */
+  #passKey(out: SlabBatch, run: Run, start: number): void {
+    const { info, timestamp } = run
+    const at = this.#at
+    let held = -1
+    let i = this.i
+    while (i >= start) {
+      if (timestamp[i] <= at) held = i
+      if ((info[i] & sameKeyBit) === 0) {
+        this.i = i - 1
+        if (held >= 0) {
+          this.#held = false
+          this.#push(out, run, held)
+        } else this.#emitHeld(out)
+        return
+      }
+      i--
+    }
+    this.i = i
+    if (held >= 0) this.#hold(run, held)
+  }
+
+  #hold(run: Run, i: number): void {
+    if (run.timestamp[i] > this.#at) return
+    this.#held = true
+    this.#heldSlab = { bytes: run.bytes, view: run.view }
+    this.#heldStart = run.start[i]
+    this.#heldKeyEnd = run.start[i] + (run.info[i] & keyLengthMask)
+    this.#heldValueEnd = run.valueEnd[i]
+    this.#heldInfo = run.info[i]
+    this.#heldTimestamp = run.timestamp[i]
+  }
+
+  /** Hands out the held version, if there is one; tells whether there was. */
+  #emitHeld(out: SlabBatch): boolean {
+    if (!this.#held) return false
+    this.#held = false
+    const deleted = (this.#heldInfo & deletionBit) !== 0
+    if (deleted && !this.#deletions) return true
+    const i = out.count++
+    out.slab[i] = out.slabNumber(this.#heldSlab)
+    out.keyStart[i] = this.#heldStart
+    out.keyEnd[i] = this.#heldKeyEnd
+    out.valueStart[i] = deleted ? -1 : this.#heldKeyEnd
+    out.valueEnd[i] = deleted ? -1 : this.#heldValueEnd
+    out.timestamps[i] = this.#heldTimestamp
+    return true
+  }
+
+  #push(out: SlabBatch, run: Run, i: number): void {
+    const mark = run.info[i]
+    const deleted = (mark & deletionBit) !== 0
+    if (deleted && !this.#deletions) return
+    const count = out.count++
+    const behind = run.start[i] + (mark & keyLengthMask)
+    out.slab[count] = out.slabNumber(run)
+    out.keyStart[count] = run.start[i]
+    out.keyEnd[count] = behind
+    out.valueStart[count] = deleted ? -1 : behind
+    out.valueEnd[count] = deleted ? -1 : run.valueEnd[i]
+    out.timestamps[count] = run.timestamp[i]
+  }
+}

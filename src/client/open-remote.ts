@@ -26,7 +26,7 @@ export const defaultSessions = 10
 const silent = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent }
 
 /** Connects. Raises connection_failure, invalid_password, invalid_catalog_name and the like. */
-export async function openRemote(target: string, options: OpenOptions): Promise<Client> {
+export async function openRemote(target: string, options: OpenOptions = {}): Promise<Client> {
   const parsed = parseConnectionString(target)
   const parameters = new Map(parsed.parameters)
   if (options.applicationName !== undefined) parameters.set('application_name', options.applicationName)

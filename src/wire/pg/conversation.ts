@@ -230,8 +230,18 @@ export class Conversation implements RowSink, SessionEvents {
     this.#statements = 0
     this.#maxRows = 0
     this.#formats.clear()
+    this.#dropUnnamed()
     this.#script = this.#session.script(text)
     return this.#runScript()
+  }
+
+  /** A simple query does away with the unnamed statement and portal. */
+  #dropUnnamed(): void {
+    const { statements, portals } = this.#session
+    if (statements.size > 0) statements.delete('')
+    if (portals.size === 0) return
+    portals.get('')?.close()
+    portals.delete('')
   }
 
   #runScript(): Step {
@@ -281,6 +291,7 @@ export class Conversation implements RowSink, SessionEvents {
     if (name !== '' && session.statements.has(name)) {
       throw new Failure('duplicate_prepared_statement', `prepared statement "${name}" already exists`)
     }
+    if (name === '') session.statements.delete('')
     session.statements.set(name, session.prepare(text, types))
     this.#outbox.writer.raw(messages.parseComplete)
     return END

@@ -7,7 +7,7 @@
  */
 import type { Io } from '../io/index.ts'
 import { SoloReplica } from '../replication/index.ts'
-import { type CommitLog, type Engine, MemoryEngine, openCommitLog } from '../storage/index.ts'
+import { type CommitLog, type Engine, MemoryEngine, openCommitLog, openEngine } from '../storage/index.ts'
 import { TransactionStore } from '../transaction/index.ts'
 import { VolatileReplica } from './volatile-replica.ts'
 
@@ -50,12 +50,15 @@ async function openVolatile(io: Io): Promise<OpenedStore> {
   return { store, engine, log: undefined, close }
 }
 
-async function openDurable({ io }: StoreOptions, directory: string): Promise<OpenedStore> {
+async function openDurable({ io, cacheBytes }: StoreOptions, directory: string): Promise<OpenedStore> {
   await io.disk.makeDirectory(directory)
   const lock = await io.disk.lock(directory)
+  const opened: (() => Promise<void>)[] = [() => lock.release()]
   try {
     const log = await openCommitLog({ io, directory })
-    const engine: Engine = new MemoryEngine()
+    opened.push(() => log.close())
+    const engine = await openEngine({ io, directory, cacheBytes })
+    opened.push(() => engine.close())
     const store = new TransactionStore(io, engine)
     const replica = await SoloReplica.open({
       log,
@@ -66,19 +69,26 @@ async function openDurable({ io }: StoreOptions, directory: string): Promise<Ope
       progress: (done, total) => io.log.info('replaying-log', { done, total }),
     })
     store.attach(replica)
+    // With nothing left to replay, only the tables tell how far time had come.
+    const { newestInTables } = engine
+    store.clock.observe(newestInTables)
+    store.visible = Math.max(store.visible, newestInTables)
+    opened.push(() => replica.close())
     const stopHousekeeping = keepHouse(io, store, engine, log)
     const close = async () => {
       stopHousekeeping()
-      await replica.close()
-      await engine.close()
-      await log.close()
-      await lock.release()
+      await closeAll(opened)
     }
     return { store, engine, log, close }
   } catch (error) {
-    await lock.release()
+    await closeAll(opened)
     throw error
   }
+}
+
+/** The last opened first. */
+async function closeAll(opened: readonly (() => Promise<void>)[]): Promise<void> {
+  for (const close of opened.toReversed()) await close()
 }
 
 /** Collects garbage, and flushes when old entries keep the log above its budget. */

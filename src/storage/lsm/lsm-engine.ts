@@ -129,6 +129,13 @@ export class LsmEngine implements Engine {
     return this.#set.positions.get(stream) ?? 0
   }
 
+  /** The newest timestamp in tables, 0 when there are none: after opening, clocks and snapshots start above it. */
+  get newestInTables(): Timestamp {
+    let newest = 0
+    for (const level of this.#set.version.levels) for (const { meta } of level) newest = Math.max(newest, meta.newest)
+    return newest
+  }
+
   found(): Found {
     return new LsmFound(this.#memtables[0])
   }

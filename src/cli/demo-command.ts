@@ -6,6 +6,7 @@
  * Not here: the shell (sql-command.ts), the node (node/).
  */
 import { fileURLToPath } from 'node:url'
+import { DbError } from '../base/index.ts'
 import { RawSession } from '../client/index.ts'
 import { readText } from '../io/index.ts'
 import { type NodeIo, nodeIo } from '../io/node/index.ts'
@@ -15,6 +16,7 @@ import { stopSignal } from './start-command.ts'
 import { processScreen } from './terminal.ts'
 
 export interface DemoOptions {
+  readonly nodes: number
   readonly data: string
   readonly pg?: string
   readonly http?: string
@@ -24,6 +26,9 @@ export interface DemoOptions {
 }
 
 export async function runDemo(options: DemoOptions): Promise<void> {
+  if (options.nodes !== 1) {
+    throw new DbError('feature_not_supported', 'a demo of more than one node is not possible yet')
+  }
   const interactive = options.shell && process.stdin.isTTY === true
   const io = nodeIo({ logLevel: 'warn' })
   const { data, pg, http } = options

@@ -31,6 +31,7 @@ program
   .option('--data <directory>', 'where the data is', '.lattice/demo')
   .option('--pg <host:port>', 'listen for PostgreSQL clients (default 127.0.0.1:7432)')
   .option('--http <host:port>', 'listen for HTTP (default 127.0.0.1:7480)')
+  .option('--nodes <number>', 'how many nodes; one, for now', Number, 1)
   .option('--empty', 'without the sample data')
   .option('--no-shell', 'without a shell, also at a terminal')
   .action(async (options) => {

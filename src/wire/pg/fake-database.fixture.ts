@@ -233,7 +233,7 @@ class FakeSession implements SqlSession {
     this.database.sessions.delete(this.processId)
   }
 
-  #command(source: string, tag: string, effect: () => void = () => {}): FakePrepared {
+  #command(source: string, tag: string | (() => string), effect: () => void = () => {}): FakePrepared {
     return {
       text: source,
       parameterTypes: [],
@@ -257,7 +257,7 @@ class FakeSession implements SqlSession {
       case 'commit':
       case 'rollback':
       case 'end': {
-        const tag = word.toLowerCase() === 'rollback' || this.status === 'E' ? 'ROLLBACK' : 'COMMIT'
+        const tag = () => (word.toLowerCase() === 'rollback' || this.status === 'E' ? 'ROLLBACK' : 'COMMIT')
         return this.#command(source, tag, () => (this.status = 'I'))
       }
       case 'nothing':

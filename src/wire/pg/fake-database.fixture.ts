@@ -240,8 +240,8 @@ class FakeSession implements SqlSession {
       fields: undefined,
       build: () =>
         new FakePortal(undefined, (portal) => {
+          portal.tag = typeof tag === 'string' ? tag : tag()
           effect()
-          portal.tag = tag
           return END
         }),
     } // prettier-ignore

@@ -1,0 +1,106 @@
+/** Real nodes as processes: start to ready, statements, restart, signals, demo. */
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { open } from '../../src/client/index.ts'
+
+const launcher = fileURLToPath(new URL('../../bin/lattice', import.meta.url))
+const directory = mkdtempSync(join(tmpdir(), 'lattice-start-'))
+const children: ChildProcess[] = []
+
+after(() => {
+  for (const child of children) child.kill('SIGKILL')
+  rmSync(directory, { recursive: true, force: true })
+})
+
+interface Started {
+  readonly child: ChildProcess
+  readonly pgPort: number
+  readonly httpPort: number
+  readonly ended: Promise<number | null>
+}
+
+function launch(args: readonly string[]): { child: ChildProcess; ended: Promise<number | null> } {
+  const child = spawn(launcher, args, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] })
+  children.push(child)
+  return { child, ended: new Promise((resolve) => child.once('close', (status) => resolve(status))) }
+}
+
+/** Starts a node on free ports; its log tells which. */
+function start(data: string): Promise<Started> {
+  const { child, ended } = launch(['start', '--data', data, '--pg', '127.0.0.1:0', '--http', '127.0.0.1:0'])
+  return new Promise((resolve, reject) => {
+    let log = ''
+    child.stderr!.on('data', (chunk) => {
+      log += chunk
+      for (const line of log.split('\n')) {
+        if (!line.includes('"event":"ready"')) continue
+        const { pgPort, httpPort } = JSON.parse(line)
+        resolve({ child, ended, pgPort, httpPort })
+      }
+    })
+    void ended.then((status) => reject(new Error(`ended with ${status}: ${log}`)))
+  })
+}
+
+const url = (node: Started) => `postgres://lattice@127.0.0.1:${node.pgPort}/lattice`
+
+test('start, work, stop with status 0, start again and find it all', async () => {
+  const first = await start('data')
+  const db = await open(url(first))
+  await db.script(
+    `create table t (a int primary key, b text); insert into t select g, 'x' || g from generate_series(1, 1000) g`,
+  )
+  assert.equal((await fetch(`http://127.0.0.1:${first.httpPort}/readyz`)).status, 200)
+  const status = launch(['status', '--http', `127.0.0.1:${first.httpPort}`])
+  assert.equal(await status.ended, 0)
+  first.child.kill('SIGTERM')
+  assert.equal(await first.ended, 0)
+  await db.close()
+
+  const second = await start('data')
+  const again = await open(url(second))
+  assert.deepEqual((await again.query('select count(*) as n, max(b) as m from t')).rows, [{ n: 1000, m: 'x999' }])
+  const holder = launch(['start', '--data', 'data', '--pg', '127.0.0.1:0', '--http', '127.0.0.1:0'])
+  assert.equal(await holder.ended, 1)
+  second.child.kill('SIGKILL')
+  await second.ended
+  await again.close()
+
+  const third = await start('data')
+  const last = await open(url(third))
+  assert.deepEqual((await last.query('select count(*) as n from t')).rows, [{ n: 1000 }])
+  await last.close()
+  third.child.kill('SIGINT')
+  assert.equal(await third.ended, 0)
+})
+
+test('demo loads its sample data once', async () => {
+  for (const expected of ['Loading the sample data', '']) {
+    const { child, ended } = launch(['demo', '--pg', '127.0.0.1:0', '--http', '127.0.0.1:0'])
+    let out = ''
+    const serving = new Promise<string>((resolve, reject) => {
+      child.stdout!.on('data', (chunk) => {
+        out += chunk
+        const match = /postgres:\/\/\S+/.exec(out)
+        if (match) resolve(match[0])
+      })
+      child.stderr!.on('data', (chunk) => (out += chunk))
+      void ended.then(() => reject(new Error(out)))
+    })
+    const db = await open(await serving)
+    assert.deepEqual(
+      (await db.query('select count(*) as n from artist join album using (artist_id) join track using (album_id)'))
+        .rows,
+      [{ n: 3503 }],
+    )
+    assert.equal(out.includes('Loading'), expected !== '')
+    await db.close()
+    child.kill('SIGTERM')
+    assert.equal(await ended, 0)
+  }
+})

@@ -21,6 +21,7 @@ import { BodyReader } from './body.ts'
 import type { FrameReader } from './frames.ts'
 import { flushBytes, type Outbox } from './outbox.ts'
 import { readFormats, readParameters } from './parameters.ts'
+import { noFormats, PortalFormats } from './portal-formats.ts'
 import { backend, frontend } from './protocol.ts'
 import { type RowShape, RowShapes } from './rows.ts'
 import * as messages from './server-messages.ts'
@@ -35,7 +36,6 @@ const copying = 4
 const feeding = 5
 const copyEnd = 6
 
-const noFormats: readonly number[] = []
 const noBytes = new Uint8Array(0)
 
 /** Errors that end the session whatever it was doing. */
@@ -46,21 +46,13 @@ const fatal: ReadonlySet<string> = new Set([
   'idle_in_transaction_session_timeout',
 ])
 
-/** The formats asked for by the Bind that made a portal. */
-interface BoundFormats {
-  readonly portal: Portal
-  readonly formats: readonly number[]
-}
-
 export class Conversation implements RowSink, SessionEvents {
   readonly #session: SqlSession
   readonly #outbox: Outbox
   readonly #log: Log
   readonly #body = new BodyReader()
   readonly #shapes: RowShapes
-  /** Formats of named portals; the unnamed one's stand beside, since every Bind replaces them. */
-  readonly #formats = new Map<string, BoundFormats>()
-  #unnamedFormats = noFormats
+  readonly #formats = new PortalFormats()
 
   #doing = idle
   /** The message under way belongs to the extended protocol: after an error all is skipped up to Sync. */
@@ -318,8 +310,7 @@ export class Conversation implements RowSink, SessionEvents {
       )
     }
     session.portals.set(portalName, portal)
-    if (portalName === '') this.#unnamedFormats = formats
-    else this.#formats.set(portalName, { portal, formats })
+    this.#formats.bound(portalName, portal, formats)
     this.#outbox.writer.raw(messages.bindComplete)
     return END
   }
@@ -331,13 +322,6 @@ export class Conversation implements RowSink, SessionEvents {
 
   #noPortal(name: string): never {
     throw new Failure('invalid_cursor_name', `portal "${name}" does not exist`)
-  }
-
-  /** A portal that SQL's DECLARE made has no formats of ours: text. */
-  #formatsOf(name: string, portal: Portal): readonly number[] {
-    if (name === '') return this.#unnamedFormats
-    const bound = this.#formats.get(name)
-    return bound !== undefined && bound.portal === portal ? bound.formats : noFormats
   }
 
   #describe(body: BodyReader): Step {
@@ -354,7 +338,7 @@ export class Conversation implements RowSink, SessionEvents {
     } else if (kind === 0x50) {
       const portal = this.#session.portals.get(name) ?? this.#noPortal(name)
       fields = portal.fields
-      formats = this.#formatsOf(name, portal)
+      formats = this.#formats.of(name, portal)
     } else throw new Failure('protocol_violation', `invalid DESCRIBE message subtype ${kind}`)
     out.raw(fields === undefined ? messages.noData : this.#shapes.of(fields, formats).description)
     return END
@@ -368,7 +352,7 @@ export class Conversation implements RowSink, SessionEvents {
     this.statements++
     this.#portal = portal
     this.#maxRows = maxRows > 0 ? maxRows : 0
-    this.#shape = portal.fields && this.#shapes.of(portal.fields, this.#formatsOf(name, portal))
+    this.#shape = portal.fields && this.#shapes.of(portal.fields, this.#formats.of(name, portal))
     this.#doing = execute
     if (portal.copy !== undefined && this.#beginCopy(portal)) return END
     return this.#runPortal()
@@ -392,7 +376,7 @@ export class Conversation implements RowSink, SessionEvents {
     else if (kind === 0x50) {
       this.#session.portals.get(name)?.close()
       this.#session.portals.delete(name)
-      this.#formats.delete(name)
+      this.#formats.closed(name)
     } else throw new Failure('protocol_violation', `invalid CLOSE message subtype ${kind}`)
     this.#outbox.writer.raw(messages.closeComplete)
     return END
@@ -403,7 +387,7 @@ export class Conversation implements RowSink, SessionEvents {
     if (step !== END) return step
     this.#doing = idle
     const status = this.#session.status
-    if (status === 'I' && this.#formats.size > 0) this.#formats.clear()
+    if (status === 'I') this.#formats.clear()
     messages.writeReady(this.#outbox.writer, status)
     this.#flushDue = true
     if (this.#stopping) this.#refuse()

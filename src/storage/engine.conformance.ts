@@ -335,7 +335,7 @@ function spansOf(name: string, open: () => Promise<Engine>, settle: Settle): voi
     const whole = engine.estimate(span(''))
     const half = engine.estimate(span('k0000', 'k1000'))
     assert.ok(whole.entries >= 1000 && whole.entries <= 4000, `${whole.entries}`)
-    assert.ok(whole.bytes >= 100_000 && whole.bytes <= 500_000, `${whole.bytes}`)
+    assert.ok(whole.bytes >= 20_000 && whole.bytes <= 500_000, `${whole.bytes}`)
     assert.ok(half.entries >= whole.entries / 4 && half.entries <= (whole.entries * 3) / 4, `${half.entries}`)
     await engine.close()
   })

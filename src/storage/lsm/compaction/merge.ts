@@ -24,7 +24,7 @@ export interface Piece {
   readonly offsets: Float64Array
   /** Keys in [start, end) count. */
   readonly start: Uint8Array
-  readonly end: Uint8Array | undefined
+  readonly end: Uint8Array
 }
 
 export interface MergeInput {
@@ -42,8 +42,8 @@ class PieceReader {
   readonly #pieces: readonly Piece[]
   #piece = -1
   #block = 0
-  #start: BoundView | undefined
-  #end: BoundView | undefined
+  #start!: BoundView
+  #end!: BoundView
   run!: Run
   i = 0
   high = 0
@@ -62,14 +62,13 @@ class PieceReader {
         if (next === undefined) return false
         this.#block = 0
         this.#start = boundView(next.start)
-        this.#end = next.end && boundView(next.end)
+        this.#end = boundView(next.end)
         continue
       }
       const offset = piece.offsets[this.#block++]
       this.run = openBlock(decodeSection(piece.bytes, offset - piece.offsets[0], piece.path, piece.file, offset))
-      this.i = this.run.lowerBound(this.#start!.view, 0, this.#start!.length, Number.MAX_SAFE_INTEGER)
-      const end = this.#end
-      this.high = end ? this.run.lowerBound(end.view, 0, end.length, Number.MAX_SAFE_INTEGER) : this.run.count
+      this.i = this.run.lowerBound(this.#start.view, 0, this.#start.length, Number.MAX_SAFE_INTEGER)
+      this.high = this.run.lowerBound(this.#end.view, 0, this.#end.length, Number.MAX_SAFE_INTEGER)
       if (this.i < this.high) return true
     }
   }

@@ -13,10 +13,10 @@ import type { LevelTable } from '../level-table.ts'
 import { boundView } from '../order.ts'
 import type { Piece } from './merge.ts'
 
-/** Keys in [start, end); an absent end is the end of the inputs. */
+/** Keys in [start, end). */
 export interface Slice {
   readonly start: Uint8Array
-  readonly end: Uint8Array | undefined
+  readonly end: Uint8Array
 }
 
 export function cutSlices(tables: readonly LevelTable[], targetBytes: number): Slice[] {
@@ -41,7 +41,9 @@ export function cutSlices(tables: readonly LevelTable[], targetBytes: number): S
     }
     bytes += block.bytes
   }
-  slices.push({ start, end: undefined })
+  let { end } = tables[0].meta
+  for (const { meta } of tables) if (compareKeys(meta.end, end) > 0) end = meta.end
+  slices.push({ start, end })
   return slices
 }
 
@@ -49,7 +51,7 @@ export function cutSlices(tables: readonly LevelTable[], targetBytes: number): S
 export async function readPiece(table: LevelTable, slice: Slice): Promise<Piece | undefined> {
   const { file, meta } = table
   const start = compareKeys(meta.start, slice.start) > 0 ? meta.start : slice.start
-  const end = slice.end === undefined || compareKeys(meta.end, slice.end) < 0 ? meta.end : slice.end
+  const end = compareKeys(meta.end, slice.end) < 0 ? meta.end : slice.end
   if (compareKeys(start, end) >= 0) return undefined
   const from = boundView(start)
   const to = boundView(end)

@@ -17,7 +17,7 @@ import { type LsmEngine, openEngine } from './lsm-engine.ts'
 const keyOf = (n: number): string => (n % 7 === 0 ? `k${n}` : n % 5 === 0 ? `k${n}${'-'.repeat(n % 30)}` : `key/${n}`)
 const key = fc.nat(60).map(keyOf)
 
-const operation = fc.oneof(
+export const operation = fc.oneof(
   {
     weight: 10,
     arbitrary: fc.record({
@@ -94,7 +94,7 @@ async function advance(cursor: OpenCursor): Promise<void> {
   }
 }
 
-async function play(seed: number, operations: Operation[]): Promise<void> {
+export async function play(seed: number, operations: Operation[]): Promise<void> {
   const sim = simIo(seed)
   await sim.run(async () => {
     const options = {

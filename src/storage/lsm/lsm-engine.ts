@@ -226,6 +226,9 @@ export class LsmEngine implements Engine {
     await this.#compacting.idle()
   }
 
+  debugLevels() {
+    return this.#set.version.levels
+  }
   estimate(span: Span): { bytes: number; entries: number } {
     const start = new SearchKey()
     start.set(span.start)

@@ -257,8 +257,23 @@ export class Memtable implements Slab {
       assert(!this.#sameKey(before, keyStart, keyLength), 'the timestamps of one key never go back')
     }
     this.entries++
+    if (slot === 0) this.#lowerSeparators(header)
     this.#insertAt(leaf, slot, header, 0, 0)
     if (timestamp > this.doubles[(leaf + 4) >>> 1]) this.doubles[(leaf + 4) >>> 1] = timestamp
+  }
+
+  /** A version before all others of a subtree becomes the separator on the way to it, or separators lose their order. */
+  #lowerSeparators(header: number): void {
+    const { words } = this
+    const at32 = header >>> 2
+    const length = words[at32 + 3]
+    for (let level = 1; level <= this.#depth && this.#pathSlot[level] === 0; level++) {
+      const node = this.#path[level]
+      const first = this.#lowerBound(node, this.view, words[at32 + 2], length, this.doubles[header >>> 3], false)
+      if (first > 0) return
+      words[node + slotsAt] = header
+      this.#setPrefix(node)
+    }
   }
 
   #sameKey(header: number, keyStart: number, keyLength: number): boolean {

@@ -84,4 +84,27 @@ export class Run implements Slab {
     }
     return low
   }
+
+  /**
+   * The first entry in [i, end) whose key is ≥ a key, `end` when there is none. Gallops: in a merge the next source's
+   * key is mostly near, and a whole block away when it is not.
+   */
+  gallop(i: number, end: number, key: DataView, keyStart: number, keyLength: number): number {
+    let step = 1
+    let low = i
+    let high = i + 1
+    while (high < end && this.compareKey(high, key, keyStart, keyLength) < 0) {
+      low = high
+      step <<= 1
+      high += step
+    }
+    if (high > end) high = end
+    low++
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.compareKey(middle, key, keyStart, keyLength) < 0) low = middle + 1
+      else high = middle
+    }
+    return low < end ? low : end
+  }
 }

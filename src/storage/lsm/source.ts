@@ -87,24 +87,21 @@ export class Source {
   }
 
   /**
-   * Hands out visible keys < stop until the batch has `limit`. ROW: the source stands at a key that is to come;
-   * END; WAIT.
+   * Hands out visible keys < stop until the batch has `limit`; the current key is < stop. ROW: the source stands at a
+   * key that is to come; END; WAIT.
    */
   drain(out: SlabBatch, limit: number, stop: DataView | undefined, stopStart: number, stopLength: number): Step {
     for (;;) {
       const { run } = this
       let end = this.#high
-      let bounded = false
-      if (stop !== undefined && run.compareKey(end - 1, stop, stopStart, stopLength) >= 0) {
-        bounded = true
-        end = Math.max(this.i, run.lowerBound(stop, stopStart, stopLength, Number.MAX_SAFE_INTEGER))
-      }
+      if (stop !== undefined) end = run.gallop(this.i, end, stop, stopStart, stopLength)
       this.#emit(out, run, end, limit)
       if (this.i < end) return this.settle()
-      if (bounded) return ROW
+      if (end < this.#high) return ROW
       const step = this.#adoptForward(this.feed.next())
-      if (step !== ROW) return step
-      if (out.count === limit) return ROW
+      if (step !== ROW || out.count === limit) return step
+      // The next run may begin at or beyond the bound.
+      if (stop !== undefined && this.compareKey(stop, stopStart, stopLength) >= 0) return ROW
     }
   }
 

@@ -118,9 +118,7 @@ function drain(
       tied = other
       end = reader.i + 1
       while (end < reader.high && (info[end] & sameKeyBit) !== 0) end++
-    } else if (run.compareKey(end - 1, other.run.view, key, length) >= 0) {
-      end = run.lowerBound(other.run.view, key, length, Number.MAX_SAFE_INTEGER)
-    }
+    } else end = run.gallop(reader.i, end, other.run.view, key, length)
   }
   let same = sameAsBefore
   for (let i = reader.i; i < end; i++) {

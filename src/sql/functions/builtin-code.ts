@@ -4,6 +4,7 @@
  * Not here: looking it up (registry.ts).
  */
 import { aggregateCode } from './aggregates.ts'
+import { jsonAggregateCode } from './aggregates-json.ts'
 import { orderedSetCode } from './aggregates-ordered.ts'
 import { statisticsCode } from './aggregates-statistics.ts'
 import { arrayCode, arrayMakers } from './array.ts'
@@ -19,12 +20,21 @@ import type { AggregateCode, FunctionCode, FunctionMaker, WindowCode } from './f
 import { generalCode, generalMakers } from './general.ts'
 import { integerCode } from './integer.ts'
 import { intervalCode } from './interval.ts'
+import { jsonCode } from './json.ts'
+import { jsonOutputCode, jsonOutputMakers } from './json-output.ts'
+import { jsonRecordMakers, jsonRecordSetMakers } from './json-record.ts'
+import { jsonSetMakers } from './json-sets.ts'
+import { jsonbChangeCode, jsonbChangeMakers } from './jsonb-change.ts'
+import { jsonPathMakers, jsonPathSetMakers } from './jsonpath.ts'
 import { likeCode, likeMakers } from './like.ts'
 import { numericCode } from './numeric.ts'
 import { regexpCode, regexpMakers, regexpSetMakers } from './regexp.ts'
 import { setMakers } from './sets.ts'
 import { textCode } from './text.ts'
 import { formatMakers } from './text-format.ts'
+import { toCharCode } from './to-char.ts'
+import { toCharNumberCode } from './to-char-number.ts'
+import { toTimestampCode } from './to-timestamp.ts'
 import { windowCode } from './window.ts'
 
 /** Code that is the same at every call site. */
@@ -41,10 +51,16 @@ export const builtinCode: Record<string, FunctionCode> = {
   ...generalCode,
   ...integerCode,
   ...intervalCode,
+  ...jsonCode,
+  ...jsonOutputCode,
+  ...jsonbChangeCode,
   ...likeCode,
   ...numericCode,
   ...regexpCode,
   ...textCode,
+  ...toCharCode,
+  ...toCharNumberCode,
+  ...toTimestampCode,
 }
 
 /** Code made for a call site. */
@@ -53,18 +69,26 @@ export const builtinMakers: Record<string, FunctionMaker> = {
   ...comparisonMakers,
   ...formatMakers,
   ...generalMakers,
+  ...jsonOutputMakers,
+  ...jsonPathMakers,
+  ...jsonRecordMakers,
+  ...jsonbChangeMakers,
   ...likeMakers,
   ...regexpMakers,
 }
 
 /** Code of set-returning functions, made for a call site. */
 export const builtinSetMakers: Record<string, FunctionMaker> = {
+  ...jsonRecordSetMakers,
+  ...jsonPathSetMakers,
+  ...jsonSetMakers,
   ...regexpSetMakers,
   ...setMakers,
 }
 
 export const builtinAggregates: Record<string, AggregateCode> = {
   ...aggregateCode,
+  ...jsonAggregateCode,
   ...orderedSetCode,
   ...statisticsCode,
 }

@@ -28,6 +28,7 @@ import {
 } from '../types/calendar.ts'
 import { localTime } from '../types/datetime-output.ts'
 import { roundMicros, TimeTz } from '../types/datetime-types.ts'
+import { formatFloat8 } from '../types/floats.ts'
 import { type Interval, intervalOf, negateInterval } from '../types/interval.ts'
 import { roundEven } from '../types/interval-input.ts'
 import { unixSecondsOf, type Zone, zoneOf } from '../types/time-zone.ts'
@@ -152,7 +153,7 @@ function epochTimestamptz(seconds: number): Micros {
   if (!Number.isFinite(seconds)) return seconds
   const shifted = seconds - unixEpochSeconds
   if (shifted < -211813488000 || shifted >= 9223371331200) {
-    throw new DbError('datetime_field_overflow', `timestamp out of range: "${seconds}"`)
+    throw new DbError('datetime_field_overflow', `timestamp out of range: "${formatFloat8(seconds)}"`)
   }
   const micros = roundEven(shifted * 1e6)
   return Number.isSafeInteger(micros) ? micros : addMicros(BigInt(micros), 0)
@@ -249,8 +250,8 @@ const casts: Record<string, FunctionCode> = {
 }
 
 const zones: Record<string, FunctionCode> = {
-  timestamp_zone: (zone: string, a: Micros) => toUtc(a, zoneNamed(zone)),
-  timestamptz_zone: (zone: string, a: Micros) => toLocal(a, zoneNamed(zone)),
+  timestamp_zone: (zone: string, a: Micros) => (isInfinite(a) ? a : toUtc(a, zoneNamed(zone))),
+  timestamptz_zone: (zone: string, a: Micros) => (isInfinite(a) ? a : toLocal(a, zoneNamed(zone))),
   timestamp_izone: (zone: Interval, a: Micros) => toUtc(a, intervalZone(zone)),
   timestamptz_izone: (zone: Interval, a: Micros) => toLocal(a, intervalZone(zone)),
   timetz_zone: (zone: string, a: TimeTz, c: TypeContext) =>

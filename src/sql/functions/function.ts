@@ -35,6 +35,8 @@ export interface CallSite {
   readonly typmod: number
   /** The last argument is an array given with the word VARIADIC to a function of VARIADIC "any". */
   readonly variadicArray?: boolean
+  /** The column definition list of a call that returns record: … AS t(a int, b text). */
+  readonly columns?: readonly { readonly name: string; readonly type: number; readonly typmod: number }[]
 }
 
 /**

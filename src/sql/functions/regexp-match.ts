@@ -92,3 +92,16 @@ export function compileRegexp(pattern: string, flags: string): Regexp {
   cache.set(key, made)
   return made
 }
+
+/** XQuery's flags as ours: there the dot stops at newlines unless s is given. */
+export function xqueryFlags(flags: string): string {
+  if (flags.includes('x'))
+    throw new DbError('feature_not_supported', 'XQuery "x" flag (expanded regular expressions) is not implemented')
+  let out = flags.includes('i') ? 'i' : ''
+  if (flags.includes('q')) return `${out}q`
+  const dotStops = !flags.includes('s')
+  const lines = flags.includes('m')
+  if (dotStops) out += lines ? 'n' : 'p'
+  else if (lines) out += 'w'
+  return out
+}

@@ -15,6 +15,7 @@ import { DateType, IntervalType, TimestampType, TimeType, TimeTzType } from './d
 import { FloatType } from './floats.ts'
 import { Int8Type, SmallIntegerType, UnsignedType } from './integers.ts'
 import { JsonbType, JsonType } from './json-types.ts'
+import { JsonPathType } from './jsonpath.ts'
 import { InetType, MacType } from './network.ts'
 import { NumericType } from './numeric-type.ts'
 import { type CompositeField, CompositeType, RecordType } from './record.ts'
@@ -53,6 +54,7 @@ const makers: Record<string, (facts: TypeFacts) => Type> = {
   interval: (f) => new IntervalType(f),
   json: (f) => new JsonType(f),
   jsonb: (f) => new JsonbType(f),
+  jsonpath: (f) => new JsonPathType(f),
   bit: (f) => new BitType(f, false),
   varbit: (f) => new BitType(f, true),
   inet: (f) => new InetType(f, false),

@@ -112,6 +112,7 @@ class NamedZone implements Zone {
   }
 
   abbreviation(unixSeconds: number): string {
+    if (this.offsetAt(unixSeconds) % 900 !== 0) return 'LMT'
     const key = `${this.offsetAt(unixSeconds) / 3600}${this.isDst(unixSeconds) ? 'd' : ''}`
     const known = regional.find(([pattern]) => pattern.test(this.name))?.[1][key]
     if (known !== undefined) return known
@@ -134,6 +135,13 @@ function zonedAt(unixSeconds: number, zone: string): Temporal.ZonedDateTime {
 
 /** Letters of zones that the runtime's locale data shows as an offset only. */
 const regional: readonly (readonly [RegExp, Record<string, string>])[] = [
+  [
+    /^(America\/(New_York|Toronto|Detroit|Montreal|Indiana\/.*|Kentucky\/.*)|US\/Eastern|EST5EDT)$/,
+    { '-5': 'EST', '-4d': 'EDT' },
+  ],
+  [/^(America\/(Chicago|Winnipeg|Menominee|Mexico_City)|US\/Central|CST6CDT)$/, { '-6': 'CST', '-5d': 'CDT' }],
+  [/^(America\/(Denver|Boise|Edmonton|Phoenix)|US\/Mountain|MST7MDT)$/, { '-7': 'MST', '-6d': 'MDT' }],
+  [/^(America\/(Los_Angeles|Vancouver|Tijuana)|US\/Pacific|PST8PDT)$/, { '-8': 'PST', '-7d': 'PDT' }],
   [/^Europe\/(London|Belfast|Guernsey|Isle_of_Man|Jersey)$|^GB/, { '0': 'GMT', '1d': 'BST' }],
   [/^Europe\/Dublin$/, { '0': 'GMT', '1d': 'IST' }],
   [/^Europe\/(Moscow|Simferopol|Kirov|Volgograd)$/, { '3': 'MSK' }],

@@ -471,7 +471,7 @@ function write(t: NumberTemplate, value: Numeric, minus = false): string {
   if (!isFiniteNumeric(scaled)) {
     number = isNumericNaN(scaled) ? 'NaN' : 'Infinity'
     negative = scaled.coefficient < 0
-    if (t.places.some(({ mark }) => mark === 'TH' || mark === 'th')) {
+    if (number.length <= pre && t.places.some(({ mark }) => mark === 'TH' || mark === 'th')) {
       throw new DbError('invalid_text_representation', `"${number}" is not a number`)
     }
   } else {
@@ -506,7 +506,7 @@ function floatToChar(significant: number): FunctionCode {
   return (value: number, text: string) => {
     if (text === '') return ''
     const t = templateOf(text)
-    if (t.roman) return write(t, fromInteger(Number.isFinite(value) ? roundEven(value) : 0))
+    if (t.roman) return write(t, fromInteger(Math.abs(value) < 10000 ? roundEven(value) : 0))
     if (t.scientific || !Number.isFinite(value)) return write(t, fromFloat(value, 17))
     const scaled = t.multiply ? value * 10 ** t.shift : value
     const preDigits = digitsOf(fixed(scaled, 0)).length

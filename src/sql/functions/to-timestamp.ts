@@ -327,7 +327,8 @@ class TemplateReader {
   }
 
   #word(words: readonly string[], node: PatternNode): number {
-    const found = words.indexOf(this.rest.slice(0, word.length).toUpperCase())
+    const text = this.rest.toUpperCase()
+    const found = words.findIndex((word) => text.startsWith(word))
     if (found < 0) this.#notAllowed(node)
     this.#at += words[found].length
     return found

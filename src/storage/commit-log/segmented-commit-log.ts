@@ -170,9 +170,9 @@ class SegmentedCommitLog implements CommitLog {
   }
 
   async read(stream: number, from: number, to: number, visit: (record: LogRecord) => void): Promise<void> {
+    if (from > to) return
     const state = this.#streams.get(stream)
     assert(state !== undefined && from >= state.first && to <= state.last, `entries ${from} to ${to} are in the log`)
-    if (from > to) return
     await readEntries(
       this.#segments,
       (segment, offset) => this.#unwritten(segment, offset),
@@ -351,7 +351,8 @@ class SegmentedCommitLog implements CommitLog {
   async #copyForward(): Promise<void> {
     const oldest = this.#segments.used[0].number
     if (oldest === this.#segment) return
-    let budget = copyForwardBytes
+    const capacity = this.#segments.segmentBytes
+    let budget = Math.min(copyForwardBytes, capacity / 4)
     for (const [stream, state] of [...this.#streams]) {
       if (state.live === 0 || state.segmentOf(state.first) > oldest) continue
       // A guess before reading: a stream with many entries has more than the budget anyway.
@@ -367,7 +368,8 @@ class SegmentedCommitLog implements CommitLog {
       if (state.first !== first || state.last !== last) continue
       budget -= bytes
       // One group for all: the first copy cancels the originals, so no crash may come between them.
-      this.#room(bytes)
+      const group = this.#room(bytes)
+      if (group.offset + group.length + bytes > capacity) return
       for (const copy of copies) this.append(copy, undefined)
     }
   }

@@ -1,0 +1,208 @@
+/**
+ * A node's storage under torture: commit log and engine together, used as replication uses them. Two streams append
+ * write sets; what is durable is applied and acknowledged; flushes and compactions run; the log is released behind them.
+ *
+ *   append ──durable──▶ apply ──▶ acknowledged          after a crash: replay above `applied`, then compare with the plan
+ *
+ * The plan of every entry ever appended is kept outside, so that after a crash the store must equal some prefix of it
+ * that holds at least all that was acknowledged: nothing lost, no hole, no ghost.
+ *
+ * Not here: when the power goes (storage.test.ts).
+ */
+import { strict as assert } from 'node:assert'
+import { END, WAIT } from '../../src/base/index.ts'
+import { WriteSetBuilder } from '../../src/encoding/index.ts'
+import type { Io } from '../../src/io/index.ts'
+import { type CommitLog, type LsmEngine, openCommitLog, openEngine } from '../../src/storage/index.ts'
+import type { SimRandom } from '../../src/testing/index.ts'
+
+const streams = [1, 2]
+const keysPerStream = 25
+
+interface PlannedEntry {
+  readonly timestamp: number
+  /** Undefined for a deletion. */
+  readonly changes: ReadonlyMap<string, string | undefined>
+}
+
+/** What was appended and acknowledged over all lives of the node; it survives every crash. */
+export class Ledger {
+  /** Entry i of a stream at i − 1. */
+  readonly planned = new Map<number, PlannedEntry[]>(streams.map((stream) => [stream, []]))
+  readonly acknowledged = new Map<number, number>(streams.map((stream) => [stream, 0]))
+  /** Newest term saved durably per stream, and the newest saved at all. */
+  readonly durableTerm = new Map<number, number>(streams.map((stream) => [stream, 0]))
+  readonly savedTerm = new Map<number, number>(streams.map((stream) => [stream, 0]))
+  clock = 100
+  recoveries = 0
+
+  /** The visible map at a timestamp when each stream is applied up to its index. */
+  stateAt(last: ReadonlyMap<number, number>, at: number): Map<string, string> {
+    const state = new Map<string, string>()
+    for (const stream of streams) {
+      for (const entry of this.planned.get(stream)!.slice(0, last.get(stream)!)) {
+        if (entry.timestamp > at) break
+        for (const [key, value] of entry.changes) {
+          if (value === undefined) state.delete(key)
+          else state.set(key, value)
+        }
+      }
+    }
+    return state
+  }
+}
+
+export interface NodeBugs {
+  /** Acknowledges when the append returns. */
+  ackBeforeSync?: boolean
+}
+
+export class StorageNode {
+  readonly #io: Io
+  readonly #random: SimRandom
+  readonly #ledger: Ledger
+  readonly #bugs: NodeBugs
+  #log!: CommitLog
+  #engine!: LsmEngine
+
+  constructor(io: Io, random: SimRandom, ledger: Ledger, bugs: NodeBugs) {
+    this.#io = io
+    this.#random = random
+    this.#ledger = ledger
+    this.#bugs = bugs
+  }
+
+  async open(): Promise<void> {
+    const io = this.#io
+    const directory = '/data'
+    this.#log = await openCommitLog({ io, directory, segmentBytes: 4096, budgetBytes: 24 * 1024 })
+    this.#engine = await openEngine({
+      io,
+      directory,
+      memtableBytes: 48_000,
+      tableBytes: 1500,
+      blockBytes: 400,
+      baseBytes: 4000,
+      level0Tables: 2,
+      codecs: ['none', 'lz4', 'zstd'],
+    })
+  }
+
+  /** Replays the log and compares what there is with what was planned and acknowledged. */
+  async recover(): Promise<void> {
+    const ledger = this.#ledger
+    ledger.recoveries++
+    for (const stream of streams) {
+      const log = this.#log
+      const applied = this.#engine.applied(stream)
+      const last = log.lastIndex(stream)
+      const planned = ledger.planned.get(stream)!
+      assert.ok(
+        last >= ledger.acknowledged.get(stream)!,
+        `stream ${stream}: entries up to ${last} of ${ledger.acknowledged.get(stream)} acknowledged`,
+      )
+      assert.ok(last <= planned.length, `stream ${stream}: entry ${last} was never appended`)
+      assert.ok(applied <= last, `stream ${stream}: tables hold entry ${applied}, the log ends at ${last}`)
+      assert.ok(last === 0 || log.firstIndex(stream) <= applied + 1, `stream ${stream}: a hole behind entry ${applied}`)
+      await log.read(stream, applied + 1, last, (record) => {
+        assert.equal(record.term, 7)
+        this.#engine.apply(record.payload, stream, record.index)
+      })
+      const { term } = log.hardState(stream)
+      assert.ok(
+        term >= ledger.durableTerm.get(stream)!,
+        `stream ${stream}: term ${term} after ${ledger.durableTerm.get(stream)} was durable`,
+      )
+      assert.ok(term <= ledger.savedTerm.get(stream)!, `stream ${stream}: term ${term} was never saved`)
+      // From here on the recovered prefix is the truth: it was synced, or will be read again.
+      planned.length = last
+      ledger.acknowledged.set(stream, last)
+      ledger.savedTerm.set(stream, term)
+      ledger.durableTerm.set(stream, term)
+    }
+    await this.#compare(Number.MAX_SAFE_INTEGER)
+    const oldest = this.#engine.collectedBefore
+    if (ledger.clock > oldest) await this.#compare(oldest + this.#random.below(ledger.clock - oldest))
+  }
+
+  async #compare(at: number): Promise<void> {
+    const last = new Map(streams.map((stream) => [stream, this.#log.lastIndex(stream)]))
+    const expected = this.#ledger.stateAt(last, at)
+    const found = new Map<string, string>()
+    const cursor = this.#engine.cursor({ start: new Uint8Array(0), end: undefined }, at)
+    for (;;) {
+      const step = cursor.next()
+      if (step === END) break
+      if (step === WAIT) {
+        await cursor.ready()
+        continue
+      }
+      const { batch } = cursor
+      for (let i = 0; i < batch.count; i++) {
+        const { bytes } = batch.slabs[batch.slab[i]]
+        const text = (from: number, to: number) => Buffer.from(bytes.slice(from, to)).toString('latin1')
+        found.set(text(batch.keyStart[i], batch.keyEnd[i]), text(batch.valueStart[i], batch.valueEnd[i]))
+      }
+    }
+    cursor.close()
+    const sorted = (map: Map<string, string>) => [...map].sort(([a], [b]) => (a < b ? -1 : 1))
+    assert.deepEqual(sorted(found), sorted(expected), `the contents at ${at}`)
+  }
+
+  /** Writes, flushes, compacts and collects for so many rounds. */
+  async work(rounds: number): Promise<void> {
+    const random = this.#random
+    for (let round = 0; round < rounds; round++) {
+      for (let i = random.below(4); i >= 0; i--) this.#append(random.pick(streams))
+      if (random.chance(0.1)) this.#saveTerm(random.pick(streams))
+      if (random.chance(0.5)) await new Promise<void>((done) => this.#io.tasks.after(random.below(3), done))
+      if (random.chance(0.08)) await this.#engine.flush()
+      else if (random.chance(0.04)) void this.#engine.flush()
+      if (random.chance(0.03)) await this.#engine.compact()
+      if (random.chance(0.05)) this.#engine.collectBefore(this.#ledger.clock - 100)
+      for (const stream of streams) this.#log.release(stream, this.#engine.flushed(stream))
+    }
+    await this.#log.sync()
+  }
+
+  async close(): Promise<void> {
+    await this.#log.close()
+    await this.#engine.close()
+  }
+
+  #append(stream: number): void {
+    const random = this.#random
+    const ledger = this.#ledger
+    const planned = ledger.planned.get(stream)!
+    const timestamp = ++ledger.clock
+    const changes = new Map<string, string | undefined>()
+    const builder = new WriteSetBuilder()
+    for (let i = random.below(3); i >= 0; i--) {
+      const key = `s${stream}/${random.below(keysPerStream)}`
+      if (changes.has(key)) continue
+      const value = random.chance(0.2) ? undefined : `${timestamp}:${'x'.repeat(random.below(120))}`
+      changes.set(key, value)
+      if (value === undefined) builder.delete(Buffer.from(key))
+      else builder.put(Buffer.from(key), Buffer.from(value))
+    }
+    const payload = Uint8Array.from(builder.finish(timestamp))
+    planned.push({ timestamp, changes })
+    const index = planned.length
+    const acknowledge = () => {
+      ledger.acknowledged.set(stream, index)
+    }
+    this.#log.append({ stream, index, term: 7, transactionId: 0, payload }, () => {
+      this.#engine.apply(payload, stream, index)
+      acknowledge()
+    })
+    if (this.#bugs.ackBeforeSync) acknowledge()
+  }
+
+  #saveTerm(stream: number): void {
+    const term = this.#ledger.savedTerm.get(stream)! + 1
+    this.#ledger.savedTerm.set(stream, term)
+    this.#log.saveHardState(stream, { term, vote: 1, commit: 0 }, () => {
+      this.#ledger.durableTerm.set(stream, term)
+    })
+  }
+}

@@ -133,6 +133,35 @@ export async function readManifest(
   throw corrupt(`${directory}/${manifestName(numbers.at(-1)!)}`, 0, 'no manifest has a sound first record')
 }
 
+/** What a sequence of edits amounts to. */
+export interface ManifestState {
+  readonly tables: TableChange[]
+  readonly positions: Map<number, number>
+  readonly nextFile: number
+  readonly collected: Timestamp
+}
+
+export function placeOf(level: number, meta: TableMeta): string {
+  return `${level}/${meta.number}/${Buffer.from(meta.start).toString('latin1')}`
+}
+
+export function foldEdits(path: string, edits: readonly Edit[]): ManifestState {
+  const tables = new Map<string, TableChange>()
+  const positions = new Map<number, number>()
+  let nextFile = 1
+  let collected = 0
+  for (const edit of edits) {
+    for (const { level, meta } of edit.removed) {
+      if (!tables.delete(placeOf(level, meta))) throw corrupt(path, 0, `table ${meta.number} goes but never came`)
+    }
+    for (const change of edit.added) tables.set(placeOf(change.level, change.meta), change)
+    for (const [stream, index] of edit.positions) positions.set(stream, index)
+    nextFile = Math.max(nextFile, edit.nextFile)
+    collected = edit.collected
+  }
+  return { tables: [...tables.values()], positions, nextFile, collected }
+}
+
 function decodeRecords(path: string, number: number, bytes: Buffer): Edit[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const edits: Edit[] = []

@@ -8,9 +8,16 @@
 import type { Timestamp } from '../../base/index.ts'
 import type { Io } from '../../io/index.ts'
 import type { BlockCache } from './block-cache.ts'
-import { tableCorrupted } from './codec.ts'
 import { LevelTable } from './level-table.ts'
-import { type Edit, Manifest, manifestNumberOf, readManifest, type TableChange } from './manifest.ts'
+import {
+  type Edit,
+  foldEdits,
+  Manifest,
+  manifestNumberOf,
+  placeOf,
+  readManifest,
+  type TableChange,
+} from './manifest.ts'
 import { openTable, type TableFile } from './table-file.ts'
 import { tableName, tableNumberOf } from './table-meta.ts'
 import { levelCount, sortLevel, Version } from './version.ts'
@@ -50,21 +57,12 @@ export class TableSet {
   static async open(io: Io, directory: string, cache: BlockCache): Promise<TableSet> {
     const set = new TableSet(io, directory, cache)
     const found = await readManifest(io, directory)
-    const levels = new Map<string, TableChange>()
-    for (const edit of found?.edits ?? []) {
-      for (const { level, meta } of edit.removed) {
-        if (!levels.delete(placeOf(level, meta.number, meta.start))) {
-          throw tableCorrupted(found!.path, 0, `table ${meta.number} is removed but was never added`)
-        }
-      }
-      for (const change of edit.added) levels.set(placeOf(change.level, change.meta.number, change.meta.start), change)
-      for (const [stream, index] of edit.positions) set.positions.set(stream, index)
-      set.#nextFile = Math.max(set.#nextFile, edit.nextFile)
-      set.collected = edit.collected
-    }
-    const changes = [...levels.values()]
-    await set.#openAll(changes.map(({ meta }) => meta.number))
-    set.#install([], changes)
+    const { tables, positions, nextFile, collected } = foldEdits(found?.path ?? '', found?.edits ?? [])
+    for (const [stream, index] of positions) set.positions.set(stream, index)
+    set.#nextFile = nextFile
+    set.collected = collected
+    await set.#openAll(tables.map(({ meta }) => meta.number))
+    set.#install([], tables)
     const number = (found?.number ?? 0) + 1
     set.#manifest = await Manifest.create(io, directory, number, set.#whole())
     await set.#removeLeftovers(number)
@@ -160,11 +158,11 @@ export class TableSet {
   }
 
   #install(removed: readonly TableChange[], added: readonly TableChange[]): void {
-    const gone = new Set(removed.map(({ level, meta }) => placeOf(level, meta.number, meta.start)))
+    const gone = new Set(removed.map(({ level, meta }) => placeOf(level, meta)))
     const levels = this.version.levels.map((tables, level) => {
       const touched = added.some((change) => change.level === level) || removed.some((change) => change.level === level)
       if (!touched) return tables
-      const next = tables.filter(({ meta }) => !gone.has(placeOf(level, meta.number, meta.start)))
+      const next = tables.filter(({ meta }) => !gone.has(placeOf(level, meta)))
       for (const change of added) {
         if (change.level === level) next.push(new LevelTable(change.meta, this.#files.get(change.meta.number)!))
       }
@@ -205,8 +203,4 @@ export class TableSet {
       if (table !== undefined && table >= this.#nextFile) this.#nextFile = table + 1
     }
   }
-}
-
-function placeOf(level: number, number: number, start: Uint8Array): string {
-  return `${level}/${number}/${Buffer.from(start).toString('latin1')}`
 }

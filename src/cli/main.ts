@@ -69,6 +69,17 @@ program
   })
 
 program
+  .command('storage')
+  .description('look at a data directory and verify every checksum')
+  .requiredOption('--data <directory>', 'where the data is')
+  .option('--json', 'as JSON')
+  .action(async (options) => {
+    const { runStorage } = await import('./storage-command.ts')
+    const write = (text: string) => void process.stdout.write(text)
+    process.exitCode = await runStorage(options.data, options.json === true, write)
+  })
+
+program
   .command('cert')
   .description('make certificates')
   .argument('<kind>', 'authority, node or client')

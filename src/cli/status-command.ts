@@ -6,6 +6,7 @@
 import { request } from 'node:http'
 import { DbError } from '../base/index.ts'
 import { formatAddress, type ListenAddress, parseAddress } from '../node/index.ts'
+import { formatBytes } from './format-bytes.ts'
 
 /** Answers the exit status: 0 ready, 1 not ready. Raises connection_failure when nobody answers. */
 export async function runStatus(http: string, asJson: boolean, write: (text: string) => void): Promise<number> {
@@ -40,17 +41,6 @@ function getJson(address: ListenAddress, path: string): Promise<unknown> {
     asked.on('timeout', () => asked.destroy(new Error('timeout')))
     asked.end()
   })
-}
-
-const byteUnits = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
-
-export function formatBytes(bytes: number): string {
-  let unit = 0
-  while (bytes >= 1024 && unit < byteUnits.length - 1) {
-    bytes /= 1024
-    unit++
-  }
-  return `${unit === 0 ? bytes : bytes.toFixed(1)} ${byteUnits[unit]}`
 }
 
 function describe(status: Record<string, any>): string {

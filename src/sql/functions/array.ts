@@ -1,8 +1,8 @@
 /**
  * Functions and operators of arrays.
  *
- * Not here: subscripts and slices in expressions (the binder calls `elementAt`, `sliceOf`, `assignElement` and
- * `assignSlice` of array-subscript.ts), unnest (sets.ts), comparison (comparisons.ts).
+ * Not here: subscripts and slices in expressions (plan/compile-composite.ts), unnest (sets.ts), comparison
+ * (comparisons.ts).
  */
 import { DbError } from '../../base/index.ts'
 import { arrayOf, maxArrayItems, maxDimensions, SqlArray } from '../types/array.ts'

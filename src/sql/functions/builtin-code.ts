@@ -18,6 +18,7 @@ import { encodingCode } from './encoding.ts'
 import { floatCode } from './float.ts'
 import type { AggregateCode, FunctionCode, FunctionMaker, WindowCode } from './function.ts'
 import { generalCode, generalMakers } from './general.ts'
+import { hashCode } from './hash.ts'
 import { integerCode } from './integer.ts'
 import { intervalCode } from './interval.ts'
 import { jsonCode } from './json.ts'
@@ -27,6 +28,7 @@ import { jsonSetMakers } from './json-sets.ts'
 import { jsonbChangeCode, jsonbChangeMakers } from './jsonb-change.ts'
 import { jsonPathMakers, jsonPathSetMakers } from './jsonpath.ts'
 import { likeCode, likeMakers } from './like.ts'
+import { networkCode } from './network.ts'
 import { numericCode } from './numeric.ts'
 import { regexpCode, regexpMakers, regexpSetMakers } from './regexp.ts'
 import { setMakers } from './sets.ts'
@@ -49,12 +51,14 @@ export const builtinCode: Record<string, FunctionCode> = {
   ...encodingCode,
   ...floatCode,
   ...generalCode,
+  ...hashCode,
   ...integerCode,
   ...intervalCode,
   ...jsonCode,
   ...jsonOutputCode,
   ...jsonbChangeCode,
   ...likeCode,
+  ...networkCode,
   ...numericCode,
   ...regexpCode,
   ...textCode,

@@ -117,6 +117,7 @@ export const comparisonCode: Record<string, FunctionCode> = {
   ...ofType('interval_', 1186),
   ...ofType('uuid_', 2950),
   ...ofType('network_', 869),
+
   ...ofType('macaddr_', 829),
   ...ofType('macaddr8_', 774),
   ...ofType('bit', 1560),

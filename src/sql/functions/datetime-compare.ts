@@ -6,7 +6,7 @@
  */
 import { DbError } from '../../base/index.ts'
 import { addMicros, type Micros, microsOf, negateMicros } from '../types/calendar.ts'
-import type { TimeTz } from '../types/datetime-types.ts'
+import { TimeTz } from '../types/datetime-types.ts'
 import { addIntervals, compareIntervals, type Interval, intervalSpan, negateInterval } from '../types/interval.ts'
 import { add, compareNumeric, isFiniteNumeric, isNumericNaN, type Numeric, signOf, subtract } from '../types/numeric.ts'
 import { builtinType } from '../types/registry.ts'
@@ -178,6 +178,11 @@ datetimeCompareCode.in_range_interval_interval = inRange(
   negativeInterval,
   (base: Interval, offset: Interval, back) => addIntervals(base, signed(offset, back)),
   compareIntervals,
+)
+datetimeCompareCode.in_range_timetz_interval = inRange(
+  (offset: Interval) => offset.micros < 0,
+  (base: TimeTz, offset: Interval, back) => new TimeTz(base.micros + Number(signed(offset, back).micros), base.zone),
+  (a: TimeTz, b: TimeTz) => builtinType(1266).compare(a, b),
 )
 datetimeCompareCode.in_range_time_interval = inRange(
   (offset: Interval) => offset.micros < 0,

@@ -10,11 +10,12 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { DbError } from '../../base/index.ts'
-import { arrayTypeOf, enumType } from '../types/index.ts'
+import { ByteWriter } from '../../encoding/index.ts'
+import { arrayTypeOf, enumType, type SqlArray } from '../types/index.ts'
 import { builtinType, builtinTypeNamed, builtinTypes } from '../types/registry.ts'
 import type { Type, TypeContext, Value } from '../types/type.ts'
 import type { CallSite, FunctionRow } from './function.ts'
-import { codeOf, functionByOid, functionsByName, operatorsByName, setCodeOf } from './registry.ts'
+import { aggregateOf, codeOf, functionByOid, functionsByName, operatorsByName, setCodeOf } from './registry.ts'
 
 const mood = enumType({ oid: 20000, name: 'mood', array: 20001 }, [
   { oid: 1, order: 1, label: 'sad' },
@@ -135,6 +136,15 @@ function show(value: Value, oid: number): string {
   return value === null ? 'NULL' : context.types.type(oid).format(value, context)
 }
 
+/** What a type's send function answers: our binary form, which must also read back. */
+function sent({ type, value }: Argument): string {
+  const out = new ByteWriter(64)
+  type.encode(value, out)
+  const bytes = out.copy()
+  assert.equal(type.format(type.decode(bytes, 0, bytes.length), context), type.format(value, context))
+  return show(bytes, 17)
+}
+
 function call(row: FunctionRow, args: readonly Argument[]): string {
   const result = resultType(row, args)
   const site: CallSite = { argTypes: args.map((arg) => arg.type.oid), resultType: result, typmod: -1 }
@@ -146,6 +156,7 @@ function call(row: FunctionRow, args: readonly Argument[]): string {
     const shown = [...(code(...values, context) as Iterable<Value>)].map((value) => show(value, result))
     return shown.length === 0 ? 'NULL' : shown.join(' ; ')
   }
+  if (row.result === 17 && row.source.endsWith('send')) return sent(args[0])
   const code = codeOf(row, site, context)
   assert(code !== undefined, `${row.source} is not implemented`)
   return show(code(...values, context), result)
@@ -185,9 +196,61 @@ function operatorRows(name: string, kind: string): FunctionRow[] {
     .map((row) => functionByOid(row.code)!)
 }
 
+/** (select f(x) from unnest('…'::type[], …) u(x, y)), with or without WITHIN GROUP (order by x). */
+const aggregatePattern =
+  /^\(select ([a-z_0-9]+)\((.*?)\)( within group \(order by x\))? from unnest\((.*)\) u\(([xy, ]+)\)\)$/
+
+function aggregate(expression: string): string {
+  const [, name, written, within, arrays] = aggregatePattern.exec(expression)!
+  const reader = new Reader(arrays)
+  const columns: Argument[] = []
+  while (reader.at < arrays.length) {
+    columns.push(reader.literal()!)
+    if (arrays[reader.at] === ',') reader.at++
+  }
+  const elements = columns.map(({ type }) => context.types.type(type.element))
+  const lists = columns.map(({ value }) => (value as SqlArray).items)
+  const own = written === '' || written === '*' ? undefined : new Reader(written).literal()
+  // Direct arguments, then columns.
+  const direct = within === undefined ? undefined : own
+  const types = direct === undefined ? (written === '*' ? [] : elements) : [direct.type, ...elements]
+  const separator =
+    direct === undefined && /,\s*(?:'|NULL)/.test(written)
+      ? new Reader(written.slice(written.indexOf(',') + 1)).literal()
+      : undefined
+  if (separator !== undefined) types.push(separator.type)
+  const args = types.map((type): Argument => ({ type, value: null }))
+  const row = choose(
+    functionsByName(name).filter((candidate) => candidate.kind === 'a'),
+    args,
+  )
+  const code = aggregateOf(row)
+  assert(code !== undefined, `aggregate ${name} is not implemented`)
+  const result =
+    row.result === 2283 ? elements[0].oid : row.result === 2277 ? arrayResult(row, args, elements[0]) : row.result
+  const site: CallSite = { argTypes: types.map((type) => type.oid), resultType: result, typmod: -1 }
+  let state = code.init(site, context)
+  let rows = lists[0].map((_, i) => [
+    ...lists.map((list) => list[i]),
+    ...(separator === undefined ? [] : [separator.value]),
+  ])
+  if (direct !== undefined) {
+    rows = rows.filter(([x]) => x !== null).sort(([a], [b]) => elements[0].compare(a, b))
+  }
+  for (const values of rows) {
+    if (written === '*') state = code.step(state)
+    else if (!code.strict || !values.includes(null)) state = code.step(state, ...values)
+  }
+  return show(code.finish(state, context, ...(direct === undefined ? [] : [direct.value])), result)
+}
+
+function arrayResult(row: FunctionRow, args: readonly Argument[], element: Type): number {
+  return row.args.includes(2277) ? args[row.args.indexOf(2277)].type.oid : element.array
+}
+
 function outcome(expression: string): string {
   try {
-    return evaluate(expression)
+    return expression.startsWith('(select') ? aggregate(expression) : evaluate(expression)
   } catch (error) {
     if (!(error instanceof DbError)) throw new Error(`${expression}: ${(error as Error).message}`, { cause: error })
     const { detail = '', hint = '' } = error

@@ -254,6 +254,8 @@ for (const prefix of ['oid', 'xid', 'xid8', 'cid', 'pg_lsn_']) {
   comparisons[`${prefix}smaller`] = (a: Int8, b: Int8) => (a < b ? a : b)
   comparisons[`${prefix}cmp`] = (a: Int8, b: Int8) => (a < b ? -1 : a > b ? 1 : 0)
 }
+comparisons.xid8_larger = comparisons.xid8larger
+comparisons.xid8_smaller = comparisons.xid8smaller
 comparisons.btoidcmp = (a: number, b: number) => a - b
 comparisons.xideqint4 = (a: number, b: number) => a === b >>> 0
 comparisons.xidneqint4 = (a: number, b: number) => a !== b >>> 0
@@ -275,6 +277,7 @@ const casts: Record<string, FunctionCode> = {
     return a
   },
   oidtoi8: (a: number) => a,
+  xid8toxid: (a: Int8) => Number(BigInt.asUintN(32, BigInt(a))),
   int4_bool: (a: number) => a !== 0,
   bool_int4: (a: boolean) => (a ? 1 : 0),
   chartoi4: (a: string) => (a === '' ? 0 : (a.charCodeAt(0) << 24) >> 24),

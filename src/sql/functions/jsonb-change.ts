@@ -7,6 +7,7 @@
 import { DbError } from '../../base/index.ts'
 import type { SqlArray } from '../types/array.ts'
 import { isContainer, type Jsonb, JsonNull, JsonObject, jsonNull, objectOf } from '../types/jsonb.ts'
+import type { Value } from '../types/type.ts'
 import type { FunctionCode, FunctionMaker } from './function.ts'
 import { indexOfText, notScalar } from './json.ts'
 
@@ -180,7 +181,7 @@ function stripNulls(a: Jsonb): Jsonb {
  * document[step][step]… = value, as UPDATE … SET j['a'][0] = x does: missing containers are made, gaps in arrays filled
  * with null. A NULL document (null) counts as empty.
  */
-export function assignJsonb(document: Jsonb | null, steps: readonly string[], value: Jsonb): Jsonb {
+function assign(document: Jsonb | null, steps: readonly string[], value: Jsonb): Jsonb {
   if (steps.length === 0) return value
   const [step, ...rest] = steps
   const index = indexOfText(step)
@@ -188,7 +189,7 @@ export function assignJsonb(document: Jsonb | null, steps: readonly string[], va
     document instanceof JsonNull || document === null ? (index === undefined ? objectOf([], []) : []) : document
   if (base instanceof JsonObject) {
     const at = base.indexOf(step)
-    const inner = assignJsonb(at < 0 ? null : base.values[at], rest, value)
+    const inner = assign(at < 0 ? null : base.values[at], rest, value)
     return at < 0
       ? objectOf([...base.keys, step], [...base.values, inner])
       : new JsonObject(base.keys, base.values.toSpliced(at, 1, inner))
@@ -205,8 +206,19 @@ export function assignJsonb(document: Jsonb | null, steps: readonly string[], va
   if (at < 0) throw new DbError('invalid_parameter_value', 'path element at position 1 is out of range: ' + index)
   const out = base.slice()
   while (out.length < at) out.push(jsonNull)
-  out[at] = assignJsonb(out[at] ?? null, rest, value)
+  out[at] = assign(out[at] ?? null, rest, value)
   return out
+}
+
+/** Subscripts of an assignment: texts and integers. Raises null_value_not_allowed for a NULL one. A NULL value is JSON's. */
+export function setJsonbPath(document: Jsonb | null, subscripts: readonly Value[], value: Jsonb | null): Jsonb {
+  const steps = subscripts.map((subscript) => {
+    if (subscript === null) {
+      throw new DbError('null_value_not_allowed', 'jsonb subscript in assignment must not be null')
+    }
+    return String(subscript)
+  })
+  return assign(document, steps, value ?? jsonNull)
 }
 
 export const jsonbChangeCode: Record<string, FunctionCode> = {

@@ -11,6 +11,7 @@ import { builtinAggregates, builtinCode, builtinMakers, builtinSetMakers, builti
 import type { AggregateCode, CallSite, FunctionCode, FunctionMaker, FunctionRow, WindowCode } from './function.ts'
 
 export * from './catalog-rows.ts'
+export { setJsonbPath } from './jsonb-change.ts'
 
 const plain = new Map<string, FunctionCode>(Object.entries(builtinCode))
 const makers = new Map<string, FunctionMaker>(Object.entries(builtinMakers))

@@ -90,6 +90,44 @@ function options(array: SqlArray): Iterable<SqlRecord> {
   })
 }
 
+/** One grant of an access privilege item: grantee=letters/grantor, a star after a letter for the grant option. */
+const privilegeNames: Record<string, string> = {
+  a: 'INSERT',
+  r: 'SELECT',
+  w: 'UPDATE',
+  d: 'DELETE',
+  D: 'TRUNCATE',
+  x: 'REFERENCES',
+  t: 'TRIGGER',
+  X: 'EXECUTE',
+  U: 'USAGE',
+  C: 'CREATE',
+  c: 'CONNECT',
+  T: 'TEMPORARY',
+  s: 'SET',
+  A: 'ALTER SYSTEM',
+}
+
+function explodeAcl(array: SqlArray, context: TypeContext): Iterable<SqlRecord> {
+  const types = [26, 26, 25, 16].map(builtinType)
+  const names = ['grantor', 'grantee', 'privilege_type', 'is_grantable']
+  const role = (name: string) => (name === '' ? 0 : context.names.lookup('regrole', name))
+  return array.items.flatMap((item: Value) => {
+    const match = /^(.*)=([a-zA-Z*]*)\/(.*)$/.exec(item as string)
+    if (match === null) return []
+    const [, grantee, letters, grantor] = match
+    return [...letters.matchAll(/([a-zA-Z])(\*?)/g)].map(([, letter, star]) => {
+      return new SqlRecord(types, [role(grantor), role(grantee), privilegeNames[letter], star === '*'], names)
+    })
+  })
+}
+
+/** information_schema's helper: the items with their subscripts. */
+const expandArray: FunctionMaker = (site, context) => {
+  const types = [context.types.type(context.types.type(site.argTypes[0]).element), builtinType(23)]
+  return (array: SqlArray) => array.items.map((item: Value, i) => new SqlRecord(types, [item, i + 1], ['x', 'n']))
+}
+
 export const setMakers: Record<string, FunctionMaker> = {
   generate_series_int4: () => (start, stop) => integers(start, stop),
   generate_series_step_int4: () => (start, stop, step) => integers(start, stop, step),
@@ -107,4 +145,6 @@ export const setMakers: Record<string, FunctionMaker> = {
   text_to_table_null: () => (text: string | null, delimiter: string | null, nullText: string | null) =>
     text === null ? [] : splitText(text, delimiter, nullText),
   pg_options_to_table: () => options,
+  aclexplode: (_site, context) => (array: SqlArray) => explodeAcl(array, context),
+  '_pg_expandarray(anyarray)': expandArray,
 }

@@ -5,7 +5,7 @@
  */
 import { DbError } from '../../base/index.ts'
 import { codePointLength, isPlain, slicePoints, unitIndex, utf8Length } from '../types/code-points.ts'
-import { trimBlanks } from '../types/text.ts'
+import { trimBlanks, truncateName } from '../types/text.ts'
 import type { FunctionCode } from './function.ts'
 import { quoteIdentifier, quoteLiteral } from './quote.ts'
 
@@ -261,6 +261,7 @@ export const textCode: Record<string, FunctionCode> = {
   unistr: unescapeUnicode,
   to_hex32: (a: number) => hexadecimal(a, 32),
   to_hex64: (a: number | bigint) => hexadecimal(a, 64),
+  nameconcatoid: (a: string, oid: number) => `${truncateName(a).slice(0, 63 - 1 - String(oid).length)}_${oid}`,
   quote_ident: quoteIdentifier,
   quote_literal: quoteLiteral,
   quote_nullable: (a: string | null) => (a === null ? 'NULL' : quoteLiteral(a)),

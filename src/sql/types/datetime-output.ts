@@ -3,7 +3,8 @@
  *
  * Not here: to_char (functions), reading (datetime-input.ts).
  */
-import { type Civil, civilOf, dayOf, type Micros, microsOf, timeOf } from './calendar.ts'
+import type { ByteWriter } from '../../encoding/index.ts'
+import { type Civil, civilOf, dayMicros, dayOf, type Micros, microsOf, timeOf, unixEpochSeconds } from './calendar.ts'
 import { unixSecondsOf, type Zone } from './time-zone.ts'
 
 const civil: Civil = { year: 0, month: 0, day: 0 }
@@ -71,4 +72,90 @@ export function formatTimestampTz(value: Micros, zone: Zone): string {
   const day = dayOf(local)
   const text = `${dayText(day)} ${formatTime(timeOf(local, day))}${formatOffset(offset)}`
   return civil.year > 0 ? text : `${text} BC`
+}
+
+function writeTwo(b: Uint8Array, at: number, value: number): number {
+  const tens = (value / 10) | 0
+  b[at] = 0x30 + tens
+  b[at + 1] = 0x30 + value - tens * 10
+  return at + 2
+}
+
+/** YYYY-MM-DD of years 1 to 9999 into a buffer; returns the end, or -1 for other years. */
+function writeDay(b: Uint8Array, at: number, days: number): number {
+  civilOf(days, civil)
+  const year = civil.year
+  if (year < 1 || year > 9999) return -1
+  const century = (year / 100) | 0
+  let end = writeTwo(b, writeTwo(b, at, century), year - century * 100)
+  b[end++] = 0x2d
+  end = writeTwo(b, end, civil.month)
+  b[end++] = 0x2d
+  return writeTwo(b, end, civil.day)
+}
+
+/** hh:mm:ss[.f] into a buffer; returns the end. */
+function writeClock(b: Uint8Array, at: number, micros: number): number {
+  const seconds = Math.floor(micros / 1e6)
+  let fraction = micros - seconds * 1e6
+  const minutes = (seconds / 60) | 0
+  const hours = (minutes / 60) | 0
+  let end = writeTwo(b, at, hours)
+  b[end++] = 0x3a
+  end = writeTwo(b, end, minutes - hours * 60)
+  b[end++] = 0x3a
+  end = writeTwo(b, end, seconds - minutes * 60)
+  if (fraction === 0) return end
+  b[end++] = 0x2e
+  for (let unit = 100_000; fraction > 0; unit /= 10) {
+    const digit = (fraction / unit) | 0
+    b[end++] = 0x30 + digit
+    fraction -= digit * unit
+  }
+  return end
+}
+
+/** As formatDate, into a writer. */
+export function writeDate(days: number, out: ByteWriter): void {
+  out.reserve(10)
+  const end = Number.isFinite(days) ? writeDay(out.buffer, out.length, days) : -1
+  if (end < 0) out.utf8(formatDate(days))
+  else out.length = end
+}
+
+/** As formatTime, into a writer. */
+export function writeTime(micros: number, out: ByteWriter): void {
+  out.reserve(16)
+  out.length = writeClock(out.buffer, out.length, micros)
+}
+
+/** As formatTimestamp, or formatTimestampTz when there is a zone, into a writer. */
+export function writeTimestamp(value: Micros, zone: Zone | undefined, out: ByteWriter): void {
+  if (typeof value === 'number' && Number.isFinite(value)) {
+    const offset = zone === undefined ? 0 : zone.offsetAt(Math.floor(value / 1e6) + unixEpochSeconds)
+    const local = value + offset * 1e6
+    const day = dayOf(local)
+    out.reserve(36)
+    const b = out.buffer
+    let end = writeDay(b, out.length, day)
+    if (end >= 0 && offset % 60 === 0) {
+      b[end++] = 0x20
+      end = writeClock(b, end, local - day * dayMicros)
+      if (zone !== undefined) end = writeOffset(b, end, offset)
+      out.length = end
+      return
+    }
+  }
+  out.utf8(zone === undefined ? formatTimestamp(value) : formatTimestampTz(value, zone))
+}
+
+/** +hh[:mm]; whole minutes only. */
+function writeOffset(b: Uint8Array, at: number, seconds: number): number {
+  const minutes = Math.abs(seconds) / 60
+  const hours = (minutes / 60) | 0
+  b[at] = seconds < 0 ? 0x2d : 0x2b
+  const end = writeTwo(b, at + 1, hours)
+  if (minutes === hours * 60) return end
+  b[end] = 0x3a
+  return writeTwo(b, end + 1, minutes - hours * 60)
 }

@@ -13,6 +13,7 @@ import {
   checkTimestamp,
   dayMicros,
   dayOf,
+  daysInMonth,
   daysOf,
   isDate,
   isInfinite,
@@ -30,6 +31,9 @@ import {
   formatTimestamp,
   formatTimestampTz,
   localTime,
+  writeDate,
+  writeTime,
+  writeTimestamp,
 } from './datetime-output.ts'
 import { compareIntervals, Interval, intervalSpan } from './interval.ts'
 import { fieldBits, parseInterval } from './interval-input.ts'
@@ -109,6 +113,10 @@ export class DateType extends BaseType {
     return formatDate(value)
   }
 
+  override writeText(value: number, out: ByteWriter): void {
+    writeDate(value, out)
+  }
+
   encode(value: number, out: ByteWriter): void {
     out.u32(dayInteger(value))
   }
@@ -145,8 +153,28 @@ function quickDate(text: string): number {
   const year = digits(text, 0, 4)
   const month = digits(text, 5, 7)
   const day = digits(text, 8, 10)
-  if (!(year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= 28)) return Number.NaN
+  if (!(year >= 1 && month >= 1 && month <= 12 && day >= 1)) return Number.NaN
+  if (day > 28 && day > daysInMonth(year, month)) return Number.NaN
   return daysOf(year, month, day)
+}
+
+/** YYYY-MM-DD hh:mm:ss[.ffffff] of years whose microseconds are safe, or NaN. */
+function quickTimestamp(text: string): number {
+  const length = text.length
+  if (length < 19 || length > 26 || text.charCodeAt(13) !== 0x3a || text.charCodeAt(16) !== 0x3a) return Number.NaN
+  const between = text.charCodeAt(10)
+  if (between !== 0x20 && between !== 0x54) return Number.NaN
+  const day = quickDate(text.slice(0, 10))
+  const hour = digits(text, 11, 13)
+  const minute = digits(text, 14, 16)
+  const second = digits(text, 17, 19)
+  if (!(hour <= 23 && minute <= 59 && second <= 59 && day > -104000 && day < 104000)) return Number.NaN
+  let micros = 0
+  if (length > 19) {
+    if (text.charCodeAt(19) !== 0x2e) return Number.NaN
+    micros = digits(text, 20, length) * 10 ** (26 - length)
+  }
+  return day * dayMicros + (hour * 3600 + minute * 60 + second) * 1e6 + micros
 }
 
 function digits(text: string, start: number, end: number): number {
@@ -169,6 +197,11 @@ export class TimestampType extends BaseType {
   }
 
   parse(text: string, typmod: number, context: TypeContext): Micros {
+    const quick = quickTimestamp(text)
+    if (!Number.isNaN(quick)) {
+      const own = this.#zoned ? quick - zoneOf(context.timeZone).offsetOfLocal(unixSecondsOf(quick)) * 1e6 : quick
+      return typmod < 0 ? own : roundMicros(own, typmod)
+    }
     const title = this.#zoned ? 'timestamp with time zone' : 'timestamp'
     const value = reading(text, title, (): Micros => {
       const reader = new DateTimeReader(context.dateOrder).read(text)
@@ -190,6 +223,10 @@ export class TimestampType extends BaseType {
 
   format(value: Micros, context: TypeContext): string {
     return this.#zoned ? formatTimestampTz(value, zoneOf(context.timeZone)) : formatTimestamp(value)
+  }
+
+  override writeText(value: Micros, out: ByteWriter, context: TypeContext): void {
+    writeTimestamp(value, this.#zoned ? zoneOf(context.timeZone) : undefined, out)
   }
 
   encode(value: Micros, out: ByteWriter): void {
@@ -254,6 +291,10 @@ export class TimeType extends BaseType {
 
   format(value: number): string {
     return formatTime(value)
+  }
+
+  override writeText(value: number, out: ByteWriter): void {
+    writeTime(value, out)
   }
 
   encode(value: number, out: ByteWriter): void {

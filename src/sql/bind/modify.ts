@@ -76,7 +76,7 @@ export function bindInsert(context: BindContext, parent: QueryScope | undefined,
   })
   scope.namespace = [{ entry: 0, byAlias: true, byColumn: true, lateralOnly: false, usable: true }]
   const conflict = stmt.onConflictClause ? bindConflict(scope, relation, stmt.onConflictClause) : undefined
-  const modify: Modify = { target: 0, relation: relation.oid, columns: used, overriding, conflict, returning: bindReturning(scope, stmt.returningList) }
+  const modify: Modify = { target: 0, relation: relation.oid, columns: used, overriding, conflict, returning: bindReturning(scope, (stmt as any).returningClause) }
   return { ...emptyQuery(), command: 'insert', ctes: scope.ctes, entries: scope.entries, from, targets, modify, hasSrf: false }
 }
 
@@ -185,7 +185,7 @@ function assign(context: BindContext, column: Column, value: Expr): Expr {
 }
 
 function bindReturning(scope: QueryScope, nodes: any): Target[] | undefined {
-  const list = nodes?.exprs ?? nodes
+  const list = nodes?.exprs
   if (list === undefined || list.length === 0) return undefined
   scope.clause = 'returning'
   const out = bindTargets(scope, list, true)
@@ -354,7 +354,7 @@ export function bindUpdate(context: BindContext, parent: QueryScope | undefined,
   const where = bindWhere(scope, stmt.whereClause)
   const modify: Modify = {
     target: 0, relation: relation.oid, columns: assigned.columns, overriding: undefined, conflict: undefined,
-    returning: bindReturning(scope, (stmt as any).returningClause ?? stmt.returningList),
+    returning: bindReturning(scope, (stmt as any).returningClause),
   }
   const targets = assigned.values.map((expr, i) => makeTarget(scope, expr, relation.columns[assigned.columns[i] - 1].name))
   return { ...emptyQuery(), command: 'update', ctes: scope.ctes, entries: scope.entries, from: [{ kind: 'entry', entry: 0 }, ...from], where, targets, modify }
@@ -368,7 +368,7 @@ export function bindDelete(context: BindContext, parent: QueryScope | undefined,
   const where = bindWhere(scope, stmt.whereClause)
   const modify: Modify = {
     target: 0, relation: relation.oid, columns: [], overriding: undefined, conflict: undefined,
-    returning: bindReturning(scope, (stmt as any).returningClause ?? stmt.returningList),
+    returning: bindReturning(scope, (stmt as any).returningClause),
   }
   return { ...emptyQuery(), command: 'delete', ctes: scope.ctes, entries: scope.entries, from: [{ kind: 'entry', entry: 0 }, ...from], where, modify }
 }

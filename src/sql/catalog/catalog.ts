@@ -68,6 +68,23 @@ export class Catalog {
     return new Catalog(this.databaseOid, this.version + 1, tables)
   }
 
+  /** Whether the other snapshot has the same user functions and the same enums and domains. */
+  sameRoutines(other: Catalog): boolean {
+    return this.#tables.function === other.#tables.function && this.#valueTypes() === other.#valueTypes()
+  }
+
+  #valueTypesText: string | undefined
+
+  /** Row and array types come and go with tables; they matter to those that name the table only. */
+  #valueTypes(): string {
+    if (this.#valueTypesText === undefined) {
+      const parts: string[] = []
+      for (const t of this.types()) if (t.form === 'enum' || t.form === 'domain') parts.push(JSON.stringify(t))
+      this.#valueTypesText = parts.join('\n')
+    }
+    return this.#valueTypesText
+  }
+
   databases(): Iterable<DatabaseDescriptor> {
     return this.#tables.database.values()
   }

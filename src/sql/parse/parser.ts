@@ -66,7 +66,7 @@ function isAscii(text: string): boolean {
 const tooDeep = 'The statement nests too deeply or has too many terms; split it, or use IN or VALUES lists.'
 
 function parseError(error: unknown, text: string): DbError {
-  if (error instanceof RangeError || error instanceof WebAssembly.RuntimeError) {
+  if (error instanceof RangeError || (error instanceof Error && error.name === 'RuntimeError')) {
     return new DbError('statement_too_complex', 'stack depth limit exceeded', { hint: tooDeep })
   }
   if (!(error instanceof SqlError)) throw error

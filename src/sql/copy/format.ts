@@ -1,0 +1,339 @@
+/** COPY's options and row formats: text, CSV, binary (PostgreSQL manual, COPY "File Formats"). */
+import { DbError } from '../../base/index.ts'
+import type { ByteWriter } from '../../encoding/index.ts'
+import type { Type, TypeContext, Value } from '../types/type.ts'
+
+export interface CopyOptions {
+  readonly format: 'text' | 'csv' | 'binary'
+  readonly delimiter: string
+  readonly null: string
+  readonly header: boolean | 'match'
+  readonly quote: string
+  readonly escape: string
+  readonly forceQuote: readonly string[] | '*'
+  readonly forceNotNull: readonly string[]
+  readonly forceNull: readonly string[]
+}
+
+function textOf(arg: any): string {
+  return arg?.String?.sval ?? arg?.A_Const?.sval?.sval ?? String(arg?.Integer?.ival ?? arg?.Boolean?.boolval ?? 'true')
+}
+
+function flag(arg: any): boolean {
+  if (arg === undefined) return true
+  if (arg.Boolean) return arg.Boolean.boolval === true
+  return /^(true|on|1|yes)$/i.test(textOf(arg))
+}
+
+export function copyOptions(nodes: readonly any[]): CopyOptions {
+  const seen = new Map<string, any>()
+  for (const n of nodes) {
+    if (seen.has(n.DefElem.defname)) throw new DbError('syntax_error', 'conflicting or redundant options')
+    seen.set(n.DefElem.defname, n.DefElem.arg)
+  }
+  const format = seen.has('format') ? textOf(seen.get('format')) : 'text'
+  if (format !== 'text' && format !== 'csv' && format !== 'binary') throw new DbError('invalid_parameter_value', `COPY format "${format}" not recognized`)
+  const csv = format === 'csv'
+  const one = (name: string, fallback: string): string => {
+    const value = seen.has(name) ? textOf(seen.get(name)) : fallback
+    if (value.length !== 1 || value.charCodeAt(0) > 127) throw new DbError('feature_not_supported', `COPY ${name} must be a single one-byte character`)
+    return value
+  }
+  const quote = one('quote', '"')
+  const header = seen.has('header') ? (seen.get('header') !== undefined && textOf(seen.get('header')).toLowerCase() === 'match' ? 'match' : flag(seen.get('header'))) : false
+  const names = (name: string) => ((seen.get(name)?.List?.items ?? []) as any[]).map((i) => i.String.sval as string)
+  if (format === 'binary' && (seen.has('delimiter') || seen.has('null') || header)) throw new DbError('syntax_error', 'cannot specify DELIMITER, NULL or HEADER in BINARY mode')
+  const encoding = seen.has('encoding') ? textOf(seen.get('encoding')) : 'UTF8'
+  if (!/^(utf-?8|unicode|sql_ascii)$/i.test(encoding)) throw new DbError('invalid_parameter_value', `argument to option "encoding" must be a valid encoding name`)
+  return {
+    format, delimiter: format === 'binary' ? '\t' : one('delimiter', csv ? ',' : '\t'), null: seen.has('null') ? textOf(seen.get('null')) : csv ? '' : '\\N', header, quote,
+    escape: one('escape', quote), forceQuote: seen.get('force_quote')?.A_Star ? '*' : names('force_quote'), forceNotNull: names('force_not_null'), forceNull: names('force_null'),
+  }
+}
+
+// ---- out
+
+const escapes: Record<number, string> = { 8: '\\b', 12: '\\f', 10: '\\n', 13: '\\r', 9: '\\t', 11: '\\v', 92: '\\\\' }
+
+function escapeText(text: string, delimiter: number): string {
+  let plain = true
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if (c < 32 || c === 92 || c === delimiter) {
+      plain = false
+      break
+    }
+  }
+  if (plain) return text
+  let out = ''
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    out += escapes[c] ?? (c === delimiter ? `\\${text[i]}` : text[i])
+  }
+  return out
+}
+
+export class RowWriterText {
+  readonly #options: CopyOptions
+  readonly #types: readonly Type[]
+  readonly #context: TypeContext
+  readonly #force: readonly boolean[]
+
+  constructor(options: CopyOptions, types: readonly Type[], names: readonly string[], context: TypeContext) {
+    this.#options = options
+    this.#types = types
+    this.#context = context
+    this.#force = names.map((n) => options.forceQuote === '*' || options.forceQuote.includes(n))
+  }
+
+  header(names: readonly string[], out: ByteWriter): void {
+    const o = this.#options
+    out.utf8(names.map((n) => (o.format === 'csv' ? this.#csv(n, false, names.length === 1) : escapeText(n, o.delimiter.charCodeAt(0)))).join(o.delimiter))
+    out.u8(10)
+  }
+
+  write(values: readonly Value[], out: ByteWriter): void {
+    const o = this.#options
+    if (o.format === 'binary') {
+      this.#binary(values, out)
+      return
+    }
+    for (let i = 0; i < values.length; i++) {
+      if (i > 0) out.utf8(o.delimiter)
+      const v = values[i]
+      if (v === null) {
+        out.utf8(o.null)
+        continue
+      }
+      const text = this.#types[i].format(v, this.#context)
+      out.utf8(o.format === 'csv' ? this.#csv(text, this.#force[i], values.length === 1) : escapeText(text, o.delimiter.charCodeAt(0)))
+    }
+    out.u8(10)
+  }
+
+  #csv(text: string, force: boolean, single: boolean): string {
+    const { delimiter, quote, escape } = this.#options
+    const needs = force || text === this.#options.null || text.includes(delimiter) || text.includes(quote) || text.includes('\n') || text.includes('\r') || (single && text === '\\.')
+    if (!needs) return text
+    let body = text
+    if (escape !== quote) body = body.replaceAll(escape, escape + escape)
+    return quote + body.replaceAll(quote, escape + quote) + quote
+  }
+
+  #binary(values: readonly Value[], out: ByteWriter): void {
+    out.u16(values.length)
+    for (let i = 0; i < values.length; i++) {
+      const v = values[i]
+      if (v === null) {
+        out.u32(-1)
+        continue
+      }
+      const at = out.length
+      out.u32(0)
+      this.#types[i].encode(v, out)
+      out.u32At(at, out.length - at - 4)
+    }
+  }
+}
+
+export const binarySignature = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1')
+
+// ---- in
+
+/** Cuts input into records. `push` bytes, then `next` until undefined; `end` when there are no more bytes. */
+export interface RecordReader {
+  push(bytes: Uint8Array): void
+  end(): void
+  /** The cells of the next record, null for NULL; undefined when more bytes are needed or all is read. */
+  next(): (string | null)[] | undefined
+  /** Number of the record last returned, from 1. */
+  readonly line: number
+}
+
+export class TextReader implements RecordReader {
+  readonly #options: CopyOptions
+  readonly #delimiter: number
+  #buffer: Buffer = Buffer.alloc(0)
+  #at = 0
+  #ended = false
+  #finished = false
+  line = 0
+
+  constructor(options: CopyOptions) {
+    this.#options = options
+    this.#delimiter = options.delimiter.charCodeAt(0)
+  }
+  push(bytes: Uint8Array): void {
+    if (this.#finished) return
+    this.#buffer = joined(this.#buffer, this.#at, bytes)
+    this.#at = 0
+  }
+  end(): void {
+    this.#ended = true
+  }
+  next(): (string | null)[] | undefined {
+    if (this.#finished) return undefined
+    const b = this.#buffer
+    let end = b.indexOf(10, this.#at)
+    // A backslash before a line end makes it data.
+    while (end > this.#at && oddBackslashes(b, this.#at, end)) end = b.indexOf(10, end + 1)
+    if (end < 0) {
+      if (!this.#ended || this.#at >= b.length) return undefined
+      end = b.length
+    }
+    const start = this.#at
+    this.#at = end + 1
+    const stop = end > start && b[end - 1] === 13 ? end - 1 : end
+    if (stop - start === 2 && b[start] === 92 && b[start + 1] === 46) {
+      this.#finished = true
+      return undefined
+    }
+    this.line++
+    return this.#cells(b, start, stop)
+  }
+  #cells(b: Buffer, start: number, stop: number): (string | null)[] {
+    const text = decode(b, start, stop)
+    const { null: nullText } = this.#options
+    if (!text.includes('\\')) {
+      const cells: (string | null)[] = text.split(this.#options.delimiter)
+      for (let i = 0; i < cells.length; i++) if (cells[i] === nullText) cells[i] = null
+      return cells
+    }
+    const out: (string | null)[] = []
+    let from = 0
+    for (let i = 0; i <= text.length; i++) {
+      const c = i === text.length ? -1 : text.charCodeAt(i)
+      if (c === 92) {
+        i++
+        continue
+      }
+      if (c !== this.#delimiter && c !== -1) continue
+      const raw = text.slice(from, i)
+      out.push(raw === nullText ? null : unescape(raw))
+      from = i + 1
+    }
+    return out
+  }
+}
+
+function oddBackslashes(b: Buffer, start: number, end: number): boolean {
+  let n = 0
+  for (let i = end - 1; i >= start && b[i] === 92; i--) n++
+  return n % 2 === 1
+}
+
+function joined(rest: Buffer, at: number, bytes: Uint8Array): Buffer {
+  if (at >= rest.length) return Buffer.from(bytes)
+  return Buffer.concat([rest.subarray(at), bytes])
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+export function decode(b: Buffer, start: number, end: number): string {
+  for (let i = start; i < end; i++) {
+    if (b[i] > 127) {
+      try {
+        return utf8.decode(b.subarray(start, end))
+      } catch {
+        throw new DbError('character_not_in_repertoire', 'invalid byte sequence for encoding "UTF8"')
+      }
+    }
+  }
+  return b.toString('latin1', start, end)
+}
+
+const controls: Record<string, string> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' }
+
+function unescape(raw: string): string {
+  if (!raw.includes('\\')) return raw
+  return raw.replace(/\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|([\s\S]))/g, (_all, octal, hex, c) => {
+    if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8) & 255)
+    if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16))
+    return controls[c] ?? c
+  })
+}
+
+export class CsvReader implements RecordReader {
+  readonly #options: CopyOptions
+  readonly #forceNotNull: readonly boolean[]
+  readonly #forceNull: readonly boolean[]
+  #buffer: Buffer = Buffer.alloc(0)
+  #at = 0
+  #ended = false
+  #finished = false
+  line = 0
+
+  constructor(options: CopyOptions, names: readonly string[]) {
+    this.#options = options
+    this.#forceNotNull = names.map((n) => options.forceNotNull.includes(n))
+    this.#forceNull = names.map((n) => options.forceNull.includes(n))
+  }
+  push(bytes: Uint8Array): void {
+    if (this.#finished) return
+    this.#buffer = joined(this.#buffer, this.#at, bytes)
+    this.#at = 0
+  }
+  end(): void {
+    this.#ended = true
+  }
+  next(): (string | null)[] | undefined {
+    if (this.#finished || this.#at >= this.#buffer.length) return undefined
+    const b = this.#buffer
+    const end = this.#recordEnd(b)
+    if (end < 0) return undefined
+    const start = this.#at
+    this.#at = end + 1
+    const stop = end > start && b[end - 1] === 13 ? end - 1 : end
+    if (stop - start === 2 && b[start] === 92 && b[start + 1] === 46) {
+      this.#finished = true
+      return undefined
+    }
+    this.line++
+    return this.#cells(decode(b, start, stop))
+  }
+  /** The line end that is not inside quotes, or the end of input. */
+  #recordEnd(b: Buffer): number {
+    const quote = this.#options.quote.charCodeAt(0)
+    const escape = this.#options.escape.charCodeAt(0)
+    let inside = false
+    for (let i = this.#at; i < b.length; i++) {
+      const c = b[i]
+      if (inside && c === escape && escape !== quote) i++
+      else if (c === quote) inside = !inside
+      else if (c === 10 && !inside) return i
+    }
+    if (!this.#ended) return -1
+    if (inside) throw new DbError('bad_copy_file_format', 'unterminated CSV quoted field')
+    return b.length
+  }
+  #cells(text: string): (string | null)[] {
+    const { delimiter, quote, escape } = this.#options
+    const out: (string | null)[] = []
+    let i = 0
+    for (;;) {
+      let cell = ''
+      let quoted = false
+      while (i < text.length && text[i] !== delimiter) {
+        if (text[i] !== quote) {
+          cell += text[i++]
+          continue
+        }
+        quoted = true
+        i++
+        while (i < text.length) {
+          if (text[i] === escape && i + 1 < text.length && (text[i + 1] === quote || text[i + 1] === escape)) {
+            cell += text[i + 1]
+            i += 2
+          } else if (text[i] === quote) break
+          else cell += text[i++]
+        }
+        i++
+      }
+      const n = out.length
+      const isNull = cell === this.#options.null && (quoted ? this.#forceNull[n] : !this.#forceNotNull[n])
+      out.push(isNull ? null : cell)
+      if (i >= text.length) return out
+      i++
+    }
+  }
+}

@@ -1,0 +1,420 @@
+/**
+ * Grouping and aggregation. Group keys and aggregate arguments are in registers when a row arrives; results go to
+ * registers of their own. Hash aggregation keeps a state per group; over sorted input one group at a time suffices.
+ *
+ * Grouping sets run side by side, each with its own table; keys that a set leaves out are NULL in its rows.
+ */
+import { END, ROW, type Step } from '../../base/index.ts'
+import type { AggregateCode } from '../functions/function.ts'
+import type { CallSite } from '../functions/function.ts'
+import type { Type, Value } from '../types/type.ts'
+import { type Eval, type Execution, type NodeDescription, Operator } from './execution.ts'
+import { type RowOrder, rowOrder, type SortKey } from './sort.ts'
+
+export interface AggregateCall {
+  readonly code: AggregateCode
+  readonly site: CallSite
+  readonly args: readonly Eval[]
+  readonly filter: Eval | undefined
+  readonly distinct: boolean
+  readonly argTypes: readonly Type[]
+  /** ORDER BY inside the call, or WITHIN GROUP: positions in `args` of the sort keys, after the real arguments. */
+  readonly order: readonly SortKey[]
+  readonly orderArgs: readonly Eval[]
+  /** WITHIN GROUP: how many of `args` are direct. */
+  readonly direct: number | undefined
+  readonly output: number
+  readonly uses: ReadonlySet<number>
+  readonly strict: boolean
+  /** rank(…) WITHIN GROUP and its like: rows are compared with the row that the direct arguments make. */
+  readonly hypothetical: boolean
+  readonly text: string
+}
+
+export interface GroupKey {
+  readonly input: Eval
+  readonly output: number
+  readonly type: Type
+  readonly uses: ReadonlySet<number>
+  readonly text: string
+}
+
+/** The state of one group. */
+class Group {
+  readonly keys: Value[]
+  readonly states: any[]
+  /** Rows kept for ordered and distinct aggregates. */
+  readonly kept: (Value[][] | undefined)[]
+  readonly seen: (Set<any> | undefined)[]
+  /** Direct arguments of ordered-set aggregates, from the first row. */
+  readonly direct: (Value[] | undefined)[]
+  readonly carried: Value[]
+
+  constructor(keys: Value[], count: number, carried: Value[]) {
+    this.keys = keys
+    this.states = new Array(count)
+    this.kept = []
+    this.seen = []
+    this.direct = []
+    this.carried = carried
+  }
+}
+
+export interface GroupingSet {
+  /** Which of the keys it groups by. */
+  readonly keys: readonly number[]
+  /** GROUPING() bits by call. */
+  readonly grouping: readonly number[]
+}
+
+export interface AggregateOptions {
+  readonly keys: readonly GroupKey[]
+  readonly calls: readonly AggregateCall[]
+  readonly sets: readonly GroupingSet[]
+  readonly groupingRegisters: readonly number[]
+  /** Registers that follow from the keys and are taken from a group's first row. */
+  readonly carried: readonly number[]
+  /** Input arrives sorted by the keys: groups end when the key changes. One set only. */
+  readonly sorted: boolean
+}
+
+export class Aggregation extends Operator {
+  readonly input: Operator
+  readonly options: AggregateOptions
+  #tables: Map<any, Group>[] = []
+  #iterator: Iterator<Group> | undefined
+  #set = 0
+  #filled = false
+  #current: Group | undefined
+  #bytes = 0
+  #done = false
+  readonly #orders: readonly (RowOrder | undefined)[]
+
+  constructor(input: Operator, options: AggregateOptions) {
+    super()
+    this.input = input
+    this.options = options
+    this.#orders = options.calls.map((c) => (c.order.length === 0 ? undefined : rowOrder(c.order, c.order.map((_, i) => (c.direct === undefined ? c.args.length : 0) + i))))
+  }
+  produces(): readonly number[] {
+    const { keys, calls, groupingRegisters, carried } = this.options
+    return [...keys.map((k) => k.output), ...calls.map((c) => c.output), ...groupingRegisters, ...carried]
+  }
+  override inputs(): readonly Operator[] {
+    return [this.input]
+  }
+  require(): void {
+    const all = new Set<number>(this.options.carried)
+    for (const k of this.options.keys) for (const u of k.uses) all.add(u)
+    for (const c of this.options.calls) for (const u of c.uses) all.add(u)
+    this.input.require(all)
+  }
+  open(x: Execution): void {
+    this.#tables = this.options.sets.map(() => new Map())
+    this.#iterator = undefined
+    this.#set = 0
+    this.#filled = false
+    this.#current = undefined
+    this.#done = false
+    this.input.open(x)
+  }
+  next(x: Execution): Step {
+    if (this.options.sorted) return this.#nextSorted(x)
+    if (!this.#filled) {
+      const step = this.#fill(x)
+      if (step !== END) return step
+      this.#filled = true
+      this.input.close(x)
+      this.#addEmptyGroups(x)
+    }
+    for (;;) {
+      this.#iterator ??= this.#tables[this.#set]?.values()
+      if (this.#iterator === undefined) return END
+      const result = this.#iterator.next()
+      if (!result.done) {
+        this.#emit(x, result.value, this.#set)
+        return ROW
+      }
+      this.#set++
+      this.#iterator = undefined
+      if (this.#set >= this.#tables.length) return END
+    }
+  }
+  #fill(x: Execution): Step {
+    const { keys, sets } = this.options
+    const single = sets.length === 1 && keys.length <= 1 && sets[0].keys.length === keys.length
+    for (;;) {
+      const step = this.input.next(x)
+      if (step !== ROW) return step
+      if (single) {
+        if (keys.length === 0) this.#step(x, this.#only(x))
+        else {
+          const value = keys[0].input(x)
+          const key = value === null ? null : keys[0].type.key(value)
+          const group = this.#tables[0].get(key) ?? this.#add(x, 0, key, [value])
+          this.#step(x, group)
+        }
+        continue
+      }
+      const values = keys.map((k) => k.input(x))
+      for (let s = 0; s < sets.length; s++) {
+        const chosen = sets[s].keys
+        let key = ''
+        for (const k of chosen) key += keyPart(values[k], keys[k].type)
+        const group = this.#tables[s].get(key) ?? this.#add(x, s, key, values.map((v, i) => (chosen.includes(i) ? v : null)))
+        this.#step(x, group)
+      }
+    }
+  }
+  #only(x: Execution): Group {
+    this.#current ??= this.#add(x, 0, '', [])
+    return this.#current
+  }
+  #add(x: Execution, set: number, key: any, values: Value[]): Group {
+    const group = this.#newGroup(x, values)
+    this.#tables[set].set(key, group)
+    const bytes = 120 + 32 * this.options.calls.length
+    this.#bytes += bytes
+    x.grow(bytes)
+    return group
+  }
+  #newGroup(x: Execution, values: Value[]): Group {
+    const { calls, carried } = this.options
+    const group = new Group(values, calls.length, carried.map((c) => x.r[c]))
+    for (let i = 0; i < calls.length; i++) {
+      group.states[i] = calls[i].code.init(calls[i].site, x.types)
+      if (this.#orders[i] !== undefined) group.kept[i] = []
+      if (calls[i].distinct) group.seen[i] = new Set()
+    }
+    return group
+  }
+  #step(x: Execution, group: Group): void {
+    const { calls } = this.options
+    const { states } = group
+    for (let i = 0; i < calls.length; i++) {
+      const call = calls[i]
+      if (call.filter !== undefined && call.filter(x) !== true) continue
+      const { args, code } = call
+      if (group.kept[i] !== undefined || call.distinct) {
+        this.#keepRow(x, group, i)
+        continue
+      }
+      if (args.length === 1) {
+        const v = args[0](x)
+        if (v !== null || !call.strict) states[i] = code.step(states[i], v)
+      } else if (args.length === 0) states[i] = code.step(states[i])
+      else if (args.length === 2) {
+        const a = args[0](x)
+        const b = args[1](x)
+        if (!call.strict || (a !== null && b !== null)) states[i] = code.step(states[i], a, b)
+      } else {
+        const values = args.map((a) => a(x))
+        if (!call.strict || !values.includes(null)) states[i] = code.step(states[i], ...values)
+      }
+    }
+  }
+  #keepRow(x: Execution, group: Group, i: number): void {
+    const call = this.options.calls[i]
+    if (call.direct !== undefined) {
+      group.direct[i] ??= call.args.map((a) => a(x))
+      this.#push(x, group.kept[i]!, call.orderArgs.map((o) => o(x)))
+      return
+    }
+    const values = call.args.map((a) => a(x))
+    if (call.strict && values.includes(null)) return
+    if (call.distinct) {
+      const key = values.map((v, k) => keyPart(v, call.argTypes[k])).join('')
+      if (group.seen[i]!.has(key)) return
+      group.seen[i]!.add(key)
+    }
+    const kept = group.kept[i]
+    if (kept === undefined) group.states[i] = call.code.step(group.states[i], ...values)
+    else this.#push(x, kept, [...values, ...call.orderArgs.map((o) => o(x))])
+  }
+  #push(x: Execution, kept: Value[][], row: Value[]): void {
+    kept.push(row)
+    const bytes = 48 + 16 * row.length
+    this.#bytes += bytes
+    x.grow(bytes)
+  }
+  #finish(x: Execution, group: Group, i: number): Value {
+    const call = this.options.calls[i]
+    const kept = group.kept[i]
+    let state = group.states[i]
+    if (kept === undefined) return call.code.finish(state, x.types)
+    kept.sort(this.#orders[i])
+    if (call.direct === undefined) {
+      for (const row of kept) state = call.code.step(state, ...row.slice(0, call.args.length))
+      return call.code.finish(state, x.types)
+    }
+    const direct = group.direct[i] ?? call.args.map((a) => a(x))
+    if (call.hypothetical) {
+      const order = this.#orders[i]!
+      let before: Value[] | undefined
+      for (const row of kept) {
+        state = call.code.step(state, order(row, direct), before === undefined || order(before, row) !== 0)
+        before = row
+      }
+    } else for (const row of kept) if (!call.strict || row[0] !== null) state = call.code.step(state, ...row)
+    return call.code.finish(state, x.types, ...direct)
+  }
+  #emit(x: Execution, group: Group, set: number): void {
+    const { keys, calls, groupingRegisters, sets, carried } = this.options
+    for (let i = 0; i < keys.length; i++) x.r[keys[i].output] = group.keys[i]
+    for (let i = 0; i < carried.length; i++) x.r[carried[i]] = group.carried[i]
+    for (let i = 0; i < groupingRegisters.length; i++) x.r[groupingRegisters[i]] = sets[set].grouping[i]
+    for (let i = 0; i < calls.length; i++) x.r[calls[i].output] = this.#finish(x, group, i)
+  }
+  /** A set without keys has one row even when nothing came in. */
+  #addEmptyGroups(x: Execution): void {
+    const { sets, keys } = this.options
+    for (let s = 0; s < sets.length; s++) {
+      if (sets[s].keys.length === 0 && this.#tables[s].size === 0) this.#add(x, s, '', keys.map(() => null))
+    }
+  }
+  #nextSorted(x: Execution): Step {
+    const { keys } = this.options
+    if (this.#done) return END
+    for (;;) {
+      const step = this.input.next(x)
+      if (step !== ROW && step !== END) return step
+      if (step === END) {
+        this.#done = true
+        if (this.#current === undefined) {
+          if (keys.length > 0) return END
+          this.#current = this.#newGroup(x, [])
+        }
+        this.#emit(x, this.#current, 0)
+        return ROW
+      }
+      const values = keys.map((k) => k.input(x))
+      const group = this.#current
+      if (group === undefined) this.#current = this.#newGroup(x, values)
+      else if (!values.every((v, i) => sameKey(v, group.keys[i], keys[i].type))) {
+        this.#current = this.#newGroup(x, values)
+        this.#step(x, this.#current)
+        this.#emit(x, group, 0)
+        return ROW
+      }
+      this.#step(x, this.#current!)
+    }
+  }
+  close(x: Execution): void {
+    if (!this.#filled) this.input.close(x)
+    this.#tables = []
+    this.#iterator = undefined
+    this.#current = undefined
+    x.shrink(this.#bytes)
+    this.#bytes = 0
+  }
+  describe(): NodeDescription {
+    const { keys, sets, sorted } = this.options
+    const name = sets.length > 1 ? 'MixedAggregate' : keys.length === 0 ? 'Aggregate' : sorted ? 'GroupAggregate' : 'HashAggregate'
+    return { name, details: keys.length === 0 ? [] : [['Group Key', keys.map((k) => k.text).join(', ')]] }
+  }
+}
+
+function sameKey(a: Value, b: Value, type: Type): boolean {
+  if (a === null || b === null) return a === b
+  return type.key(a) === type.key(b)
+}
+
+/** A key's part that no other sequence of parts can look like. */
+export function keyPart(value: Value, type: Type): string {
+  if (value === null || value === undefined) return 'n'
+  const key = type.key(value)
+  return typeof key === 'string' ? `s${key.length}:${key}` : `v${String(key)};`
+}
+
+/** DISTINCT by hashing. */
+export class HashDistinct extends Operator {
+  readonly input: Operator
+  readonly columns: readonly { readonly register: number; readonly type: Type }[]
+  #seen = new Set<string>()
+  #bytes = 0
+
+  constructor(input: Operator, columns: readonly { readonly register: number; readonly type: Type }[]) {
+    super()
+    this.input = input
+    this.columns = columns
+  }
+  produces(): readonly number[] {
+    return this.input.produces()
+  }
+  override inputs(): readonly Operator[] {
+    return [this.input]
+  }
+  require(needed: ReadonlySet<number>): void {
+    this.input.require(new Set([...needed, ...this.columns.map((c) => c.register)]))
+  }
+  open(x: Execution): void {
+    this.#seen = new Set()
+    this.input.open(x)
+  }
+  next(x: Execution): Step {
+    for (;;) {
+      const step = this.input.next(x)
+      if (step !== ROW) return step
+      let key = ''
+      for (const c of this.columns) key += keyPart(x.r[c.register], c.type)
+      if (this.#seen.has(key)) continue
+      this.#seen.add(key)
+      const bytes = 64 + key.length
+      this.#bytes += bytes
+      x.grow(bytes)
+      return ROW
+    }
+  }
+  close(x: Execution): void {
+    this.input.close(x)
+    this.#seen = new Set()
+    x.shrink(this.#bytes)
+    this.#bytes = 0
+  }
+  describe(): NodeDescription {
+    return { name: 'HashAggregate' }
+  }
+}
+
+/** DISTINCT and DISTINCT ON over input sorted by the columns: the first row of each run. */
+export class Unique extends Operator {
+  readonly input: Operator
+  readonly columns: readonly { readonly register: number; readonly type: Type }[]
+  #last: Value[] | undefined
+
+  constructor(input: Operator, columns: readonly { readonly register: number; readonly type: Type }[]) {
+    super()
+    this.input = input
+    this.columns = columns
+  }
+  produces(): readonly number[] {
+    return this.input.produces()
+  }
+  override inputs(): readonly Operator[] {
+    return [this.input]
+  }
+  require(needed: ReadonlySet<number>): void {
+    this.input.require(new Set([...needed, ...this.columns.map((c) => c.register)]))
+  }
+  open(x: Execution): void {
+    this.#last = undefined
+    this.input.open(x)
+  }
+  next(x: Execution): Step {
+    for (;;) {
+      const step = this.input.next(x)
+      if (step !== ROW) return step
+      const row = this.columns.map((c) => x.r[c.register])
+      const last = this.#last
+      if (last !== undefined && row.every((v, i) => sameKey(v, last[i], this.columns[i].type))) continue
+      this.#last = row
+      return ROW
+    }
+  }
+  close(x: Execution): void {
+    this.input.close(x)
+  }
+  describe(): NodeDescription {
+    return { name: 'Unique' }
+  }
+}

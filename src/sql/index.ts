@@ -1,0 +1,3 @@
+export { type DatabaseOptions, openDatabase } from './session/database.ts'
+export * from './session-api.ts'
+export type { Type, TypeContext, Value } from './types/type.ts'

@@ -1,0 +1,213 @@
+/**
+ * The SQL side of a node: catalogs of all databases, sessions, notifications.
+ *
+ *   openDatabase: read the catalog, or make the first one → sessions connect
+ */
+import { assert, DbError } from '../../base/index.ts'
+import type { Io } from '../../io/index.ts'
+import type { TransactionStore } from '../../transaction/index.ts'
+import { type Change, Catalog } from '../catalog/catalog.ts'
+import { descriptorKey, encodeDescriptor, isShared, readAll, readCatalog, type StoredChange } from '../catalog/catalog-store.ts'
+import type { DatabaseDescriptor, Descriptor, RoleDescriptor, SchemaDescriptor } from '../catalog/descriptors.ts'
+import { CatalogTypes } from '../catalog/type-lookup.ts'
+import { Sequences, sequenceKey, sequenceStorage } from '../execute/sequences.ts'
+import { storageSpan } from '../execute/tables.ts'
+import { loadParser } from '../parse/parser.ts'
+import type { ConnectOptions, SqlDatabase, SqlSession } from '../session-api.ts'
+import type { Type } from '../types/type.ts'
+import { Session } from './session.ts'
+import { registerSessionFunctions } from './session-functions.ts'
+
+export interface DatabaseOptions {
+  readonly io: Io
+  readonly store: TransactionStore
+}
+
+/** Object ids of users' objects start here, as in PostgreSQL. */
+const firstOid = 16384
+/** How many object ids are set aside at a time. */
+const oidStep = 200
+/** Where the counter of object ids is kept, among the sequences. */
+const oidCounter = 1
+
+export const superuser = 10
+
+export async function openDatabase(options: DatabaseOptions): Promise<SqlDatabase> {
+  await loadParser()
+  registerSessionFunctions()
+  const database = new Database(options)
+  await database.load()
+  return database
+}
+
+export class Database implements SqlDatabase {
+  readonly io: Io
+  readonly store: TransactionStore
+  readonly sequences: Sequences
+  readonly sessions = new Map<number, Session>()
+  /** Sessions that LISTEN to a channel of a database, by "database.channel". */
+  readonly listeners = new Map<string, Set<Session>>()
+  readonly startedMicros: number
+  readonly #catalogs = new Map<number, Catalog>()
+  #nextOid = firstOid
+  #oidLimit = firstOid
+  #nextProcess = 1000
+  maxConnections = 1000
+
+  constructor(options: DatabaseOptions) {
+    this.io = options.io
+    this.store = options.store
+    this.sequences = new Sequences(options.store)
+    this.startedMicros = options.io.clock.wallMicros()
+  }
+
+  async load(): Promise<void> {
+    await readAll(this.store, sequenceStorage, (key, value) => {
+      const storage = new DataView(key.buffer, key.byteOffset).getUint32(4)
+      const text = Buffer.from(value).toString()
+      if (storage === oidCounter) this.#nextOid = Math.max(this.#nextOid, Number(text.split(' ')[0]) + 1)
+      else this.sequences.load(storage, text)
+    })
+    this.#oidLimit = this.#nextOid
+    let stored = await readCatalog(this.store)
+    if (stored.length === 0) stored = await this.#bootstrap()
+    this.#build(stored)
+    await this.#dropLeftovers(stored)
+  }
+
+  #build(stored: readonly StoredChange[]): void {
+    const shared = stored.filter((s) => isShared(s.kind))
+    for (const s of shared) {
+      if (s.kind !== 'database') continue
+      const own = stored.filter((o) => !isShared(o.kind) && o.database === s.oid)
+      this.#catalogs.set(s.oid, Catalog.empty(s.oid).with([...shared, ...own]))
+    }
+  }
+
+  /** Objects that every new cluster has. */
+  async #bootstrap(): Promise<StoredChange[]> {
+    const role: RoleDescriptor = {
+      kind: 'role', oid: superuser, name: 'lattice', owner: superuser, superuser: true, inherit: true, createRole: true, createDatabase: true,
+      login: true, replication: true, bypassRls: true, connectionLimit: -1, password: undefined, validUntil: undefined, memberOf: [],
+    }
+    const out: StoredChange[] = [{ database: 0, kind: 'role', oid: role.oid, sub: 0, descriptor: role }]
+    const databases: [number, string, boolean][] = [[1, 'template1', true], [4, 'template0', true], [5, 'postgres', false], [6, 'lattice', false]]
+    for (const [oid, name, isTemplate] of databases) out.push(...newDatabase(oid, name, superuser, isTemplate))
+    await this.#writeNow(out)
+    return out
+  }
+
+  /** Temporary relations of sessions that are gone: their node stopped before it could drop them. */
+  async #dropLeftovers(stored: readonly StoredChange[]): Promise<void> {
+    const left = stored.filter((s) => s.descriptor?.kind === 'relation' && s.descriptor.persistence === 't')
+    const temporary = stored.filter((s) => s.descriptor?.kind === 'schema' && s.descriptor.name.startsWith('pg_temp_'))
+    if (left.length + temporary.length === 0) return
+    const gone = [...left, ...temporary].map((s) => ({ ...s, descriptor: undefined }))
+    await this.#writeNow(gone)
+    for (const database of new Set(gone.map((g) => g.database))) this.install(database, gone.filter((g) => g.database === database))
+  }
+
+  #writeNow(changes: readonly StoredChange[]): Promise<void> {
+    const set = this.store.builder()
+    for (const c of changes) {
+      const key = descriptorKey(c.database, c.kind, c.oid, c.sub)
+      if (c.descriptor === undefined) set.delete(key)
+      else set.put(key, encodeDescriptor(c.descriptor))
+    }
+    return new Promise((resolve) => this.store.commit(set, 0, resolve))
+  }
+
+  catalog(database: number): Catalog {
+    const catalog = this.#catalogs.get(database)
+    assert(catalog !== undefined, 'a session is connected to a database')
+    return catalog
+  }
+
+  /** Lays committed changes over the current snapshots. */
+  install(database: number, changes: readonly Change[]): void {
+    const shared = changes.filter((c) => isShared(c.kind))
+    const own = changes.filter((c) => !isShared(c.kind))
+    if (shared.length > 0) {
+      for (const [oid, catalog] of this.#catalogs) this.#catalogs.set(oid, catalog.with(shared))
+      for (const c of shared) {
+        if (c.kind !== 'database') continue
+        if (c.descriptor === undefined) this.#catalogs.delete(c.oid)
+        else if (!this.#catalogs.has(c.oid)) this.#create(c.oid, database)
+      }
+    }
+    if (own.length > 0) this.#catalogs.set(database, this.catalog(database).with(own))
+  }
+
+  /** The catalog of a database just created: the shared objects and its schema. */
+  #create(oid: number, from: number): void {
+    const template = this.catalog(from)
+    const changes: Change[] = []
+    for (const d of template.databases()) changes.push({ kind: 'database', oid: d.oid, sub: 0, descriptor: d })
+    for (const r of template.roles()) changes.push({ kind: 'role', oid: r.oid, sub: 0, descriptor: r })
+    for (const s of template.settings()) changes.push({ kind: 'setting', oid: s.oid, sub: 0, descriptor: s })
+    changes.push({ kind: 'schema', oid: publicOid, sub: 0, descriptor: publicSchemaOf(superuser) })
+    this.#catalogs.set(oid, Catalog.empty(oid).with(changes))
+  }
+
+  /** An object id, also used as storage id, that no object has had. */
+  newOid(): number {
+    if (this.#nextOid >= this.#oidLimit) {
+      this.#oidLimit = this.#nextOid + oidStep
+      const set = this.store.builder()
+      set.put(sequenceKey(oidCounter), Buffer.from(`${this.#oidLimit} t`))
+      this.store.commit(set, 0, () => {})
+    }
+    return this.#nextOid++
+  }
+
+  /** Gives the space of dropped storages back. What a crash interrupts costs space only: their ids are not used again. */
+  reclaim(storages: readonly number[]): void {
+    for (const storage of storages) {
+      this.sequences.forget(storage)
+      const position = { stream: 1, index: this.store.engine.applied(1) }
+      this.store.engine.excise(storageSpan(storage), position).catch((error) => this.io.fatal('excise failed', error))
+    }
+  }
+
+  connect(options: ConnectOptions): SqlSession {
+    if (this.sessions.size >= this.maxConnections) throw new DbError('too_many_connections', 'sorry, too many clients already')
+    const any = this.#catalogs.values().next().value!
+    const role = any.roleNamed(options.user)
+    if (role === undefined) throw new DbError('invalid_authorization_specification', `role "${options.user}" does not exist`)
+    if (!role.login) throw new DbError('invalid_authorization_specification', `role "${options.user}" is not permitted to log in`)
+    const database = any.databaseNamed(options.database)
+    if (database === undefined) throw new DbError('invalid_catalog_name', `database "${options.database}" does not exist`)
+    if (!database.allowConnections) throw new DbError('object_not_in_prerequisite_state', `database "${options.database}" is not currently accepting connections`)
+    const session = new Session(this, this.#nextProcess++, database.oid, role.oid, options)
+    this.sessions.set(session.processId, session)
+    return session
+  }
+
+  verifier(user: string): string | undefined {
+    return this.#catalogs.values().next().value!.roleNamed(user)?.password
+  }
+
+  cancel(processId: number, secretKey: number): void {
+    const session = this.sessions.get(processId)
+    if (session?.secretKey === secretKey) session.cancel()
+  }
+
+  type(oid: number): Type {
+    return new CatalogTypes(() => this.#catalogs.values().next().value!).type(oid)
+  }
+}
+
+export const publicOid = 2200
+
+export function publicSchemaOf(owner: number): SchemaDescriptor {
+  return { kind: 'schema', oid: publicOid, name: 'public', owner }
+}
+
+export function newDatabase(oid: number, name: string, owner: number, isTemplate = false): StoredChange[] {
+  const descriptor: DatabaseDescriptor = { kind: 'database', oid, name, owner, isTemplate, allowConnections: name !== 'template0' }
+  const schema: Descriptor = publicSchemaOf(owner)
+  return [
+    { database: 0, kind: 'database', oid, sub: 0, descriptor },
+    { database: oid, kind: 'schema', oid: schema.oid, sub: 0, descriptor: schema },
+  ]
+}

@@ -1,0 +1,72 @@
+/** A bound query made executable, with what tells whether it may be used again. */
+import type { BindContext } from '../bind/context.ts'
+import type { Execution, Operator } from '../execute/execution.ts'
+import { systemRelation } from '../catalog/system-schema.ts'
+import type { Tables } from '../execute/tables.ts'
+import { PlanBuilder } from '../plan/scope.ts'
+import { planQuery } from '../plan/plan-query.ts'
+import type { Entry, Query } from '../query.ts'
+import { forEachQueryExpr, forEachSubquery, forEachChild } from '../bind/scope.ts'
+import type { Expr } from '../query.ts'
+import type { Field } from '../session-api.ts'
+import { accessShare, rowExclusive, rowShare } from '../../transaction/index.ts'
+import type { Catalog } from '../catalog/catalog.ts'
+
+export interface Plan {
+  readonly operator: Operator
+  readonly outputs: readonly number[]
+  readonly registers: number
+  readonly resets: readonly ((x: Execution) => void)[]
+  readonly fields: readonly Field[] | undefined
+  readonly locks: readonly { readonly key: string; readonly mode: number }[]
+  readonly command: Query['command']
+  readonly writes: boolean
+  readonly builder: PlanBuilder
+  readonly query: Query
+  /** Another portal is running it. */
+  busy: boolean
+}
+
+export function makePlan(context: BindContext, query: Query, tables: Tables, rows: (oid: number) => number | undefined, instrument = false): Plan {
+  const builder = new PlanBuilder(context, tables, rows, instrument)
+  const planned = planQuery(builder, query, undefined)
+  planned.operator.require(new Set(planned.outputs))
+  const locks = lockList(query, context.names.catalog)
+  return {
+    operator: planned.operator, outputs: planned.outputs, registers: builder.registers, resets: builder.resets,
+    fields: fieldsOf(context, query, planned.outputs), locks, command: query.command, writes: locks.some((l) => l.mode === rowExclusive), builder, query, busy: false,
+  }
+}
+
+export function fieldsOf(context: BindContext, query: Query, outputs: readonly number[]): Field[] | undefined {
+  const targets = query.modify === undefined ? query.targets.filter((t) => !t.junk) : query.modify.returning
+  return targets?.map((t, i) => ({
+    name: t.name, slot: outputs[i] ?? i, type: context.types.types.type(t.expr.type), typmod: t.expr.typmod, tableOid: t.table ?? 0, columnNumber: t.column ?? 0,
+  }))
+}
+
+/** Table locks that running the query takes, strongest per table. */
+function lockList(query: Query, catalog: Catalog): { key: string; mode: number }[] {
+  const modes = new Map<number, number>()
+  const add = (oid: number, mode: number): void => {
+    if (oid >= 16384) modes.set(oid, Math.max(mode, modes.get(oid) ?? 0))
+  }
+  const visitQuery = (q: Query): void => {
+    q.entries.forEach((e: Entry, i) => {
+      if (e.kind !== 'relation' || systemRelation(e.relation) !== undefined) return
+      const locked = q.marks.some((m) => m.entries.includes(i))
+      add(e.relation, q.modify?.target === i ? rowExclusive : locked ? rowShare : accessShare)
+      const view = catalog.relation(e.relation)?.view
+      if (view !== undefined) visitQuery(view)
+    })
+    forEachQueryExpr(q, visitExpr)
+    forEachSubquery(q, visitQuery)
+  }
+  const visitExpr = (e: Expr): void => {
+    if (e.kind === 'sublink') visitQuery(e.query)
+    forEachChild(e, visitExpr)
+  }
+  visitQuery(query)
+  return [...modes].map(([oid, mode]) => ({ key: String(oid), mode }))
+}
+

@@ -1,0 +1,290 @@
+/**
+ * A portal over a plan: begins the statement, runs the operators in slices, hands rows to the sink.
+ *
+ * READ COMMITTED starts over with a new snapshot when a join meets a changed row, as long as no row has left.
+ */
+import { DbError, END, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
+import type { Savepoint } from '../../transaction/index.ts'
+import { Execution, suspended } from '../execute/execution.ts'
+import { rerun } from '../execute/modify.ts'
+import type { Field, Portal, RowSink } from '../session-api.ts'
+import type { Value } from '../types/type.ts'
+import type { Plan } from './plan.ts'
+import type { Session } from './session.ts'
+import type { PreparedStatement } from './statements.ts'
+
+type State = 'new' | 'locking' | 'running' | 'checking' | 'committing' | 'done'
+
+export class QueryPortal implements Portal {
+  readonly copy = undefined
+  tag = ''
+  readonly held: boolean = false
+  readonly statement: PreparedStatement
+  readonly #session: Session
+  readonly #values: readonly Value[]
+  readonly #last: boolean
+  readonly #planOf: () => Plan
+  #plan: Plan | undefined
+  #fields: readonly Field[] | undefined
+  #x: Execution | undefined
+  #state: State = 'new'
+  #rows = 0
+  #lock = 0
+  #savepoint: Savepoint | undefined
+  #check: Generator<Step, void, void> | undefined
+  #timer: { cancel(): void } | undefined
+
+  constructor(session: Session, statement: PreparedStatement, values: readonly Value[], last: boolean, planOf: () => Plan) {
+    this.#session = session
+    this.statement = statement
+    this.#values = values
+    this.#last = last
+    this.#planOf = planOf
+  }
+
+  get fields(): readonly Field[] | undefined {
+    if (this.statement.fields === undefined) return undefined
+    if (this.#fields === undefined) {
+      const plan = this.#claim()
+      this.#fields = plan.fields
+    }
+    return this.#fields
+  }
+
+  #claim(): Plan {
+    if (this.#plan === undefined) {
+      this.#plan = this.#planOf()
+      this.#plan.busy = true
+      if (this.statement.plan === undefined && this.#plan.query === this.statement.query && !this.#plan.builder.usesVolatile) this.statement.plan = this.#plan
+    }
+    return this.#plan
+  }
+
+  run(sink: RowSink, maxRows: number): Step {
+    const session = this.#session
+    try {
+      const step = this.#advance(sink, maxRows)
+      if (step === END) this.#release()
+      return step
+    } catch (error) {
+      this.#release()
+      if (session.cancelled !== undefined && error === session.cancelled) session.cancelled = undefined
+      throw error
+    }
+  }
+
+  #advance(sink: RowSink, maxRows: number): Step {
+    const session = this.#session
+    if (this.#state === 'new') this.#begin()
+    if (this.#state === 'locking') {
+      const step = this.#lockTables()
+      if (step !== ROW) return step
+      this.#start()
+    }
+    if (this.#state === 'running') {
+      const step = this.#pull(sink, maxRows)
+      if (step !== END) return step
+      this.#x!.startSlice()
+      this.#state = 'checking'
+    }
+    if (this.#state === 'checking') {
+      const step = this.#afterStatement()
+      if (step !== END) return step
+      this.#finish()
+      this.#state = 'committing'
+    }
+    if (this.#state === 'committing') {
+      if (this.#last) {
+        const step = session.finishImplicit()
+        if (step === WAIT) return WAIT
+      }
+      this.#state = 'done'
+    }
+    return END
+  }
+
+  #begin(): void {
+    const session = this.#session
+    const timeout = session.settings.number('statement_timeout')
+    if (timeout > 0) {
+      this.#timer = session.database.io.tasks.after(timeout, () => session.cancel(new DbError('query_canceled', 'canceling statement due to statement timeout')))
+    }
+    session.transaction()
+    this.#claim()
+    this.#state = 'locking'
+  }
+
+  #lockTables(): Step {
+    const session = this.#session
+    const tx = session.transaction()
+    const { locks, writes } = this.#plan!
+    if (writes && tx.readOnly) throw new DbError('read_only_sql_transaction', `cannot execute ${this.#plan!.command.toUpperCase()} in a read-only transaction`)
+    while (this.#lock < locks.length) {
+      const lock = locks[this.#lock]
+      const step = tx.lockTable(lock.key, lock.mode)
+      if (step === WAIT) {
+        session.blocker = tx.blocker
+        this.#waited = true
+        return WAIT
+      }
+      this.#lock++
+    }
+    // What was waited for may have changed the tables.
+    if (this.#waited) {
+      this.#waited = false
+      this.#replan()
+    }
+    return ROW
+  }
+
+  #waited = false
+
+  #replan(): void {
+    const session = this.#session
+    this.#plan!.busy = false
+    if (session.statementCache.revalidate(this.statement)) return this.#retake()
+    this.statement.plan = undefined
+    this.#retake()
+  }
+
+  #retake(): void {
+    this.#plan = undefined
+    this.#fields = undefined
+    this.#claim()
+  }
+
+  #start(): void {
+    const session = this.#session
+    const plan = this.#plan!
+    session.startStatement()
+    session.refreshCache()
+    const tx = session.transaction()
+    const x = new Execution(plan.registers, this.#values, tx, session)
+    x.startSlice()
+    plan.builder.running = x
+    session.running = x
+    this.#savepoint = plan.writes ? tx.savepoint() : undefined
+    for (const reset of plan.resets) reset(x)
+    this.#x = x
+    this.#rows = 0
+    plan.operator.open(x)
+    this.#state = 'running'
+  }
+
+  #pull(sink: RowSink, maxRows: number): Step {
+    const x = this.#x!
+    const { operator, fields } = this.#plan!
+    x.startSlice()
+    this.#session.running = x
+    let count = 0
+    const started = this.#rows
+    for (;;) {
+      let step: Step
+      try {
+        step = operator.next(x)
+      } catch (error) {
+        if (error === suspended) step = x.suspendedStep
+        else if (error === rerun && this.#rows === 0) {
+          this.#restart()
+          return YIELD
+        } else if (error === rerun) {
+          throw new DbError('serialization_failure', 'could not serialize access due to concurrent update', { hint: 'The transaction might succeed if retried.' })
+        } else throw error
+      }
+      if (step === ROW) {
+        if (fields === undefined) continue
+        this.#rows++
+        count++
+        const room = sink.row(x.r)
+        if (maxRows > 0 && count >= maxRows) return ROW
+        if (!room) return YIELD
+        if ((this.#rows - started) % 4096 === 0 && x.spent) return YIELD
+        continue
+      }
+      if (step === WAIT) this.#session.blocker = x.blocker
+      return step
+    }
+  }
+
+  /** Runs the statement again from the start: nothing of it has been seen, its locks stay. */
+  #restart(): void {
+    const session = this.#session
+    const tx = session.transaction()
+    const x = this.#x!
+    this.#plan!.operator.close(x)
+    if (this.#savepoint !== undefined) tx.overlay.rollback(this.#savepoint.overlay)
+    tx.refreshSnapshot()
+    x.affected = 0
+    x.afterStatement.length = 0
+    const fresh = new Execution(this.#plan!.registers, this.#values, tx, session)
+    fresh.startSlice()
+    for (const reset of this.#plan!.resets) reset(fresh)
+    this.#plan!.builder.running = fresh
+    session.running = fresh
+    this.#x = fresh
+    this.#plan!.operator.open(fresh)
+  }
+
+  #afterStatement(): Step {
+    const x = this.#x!
+    for (;;) {
+      if (this.#check === undefined) {
+        const next = x.afterStatement.shift()
+        if (next === undefined) return END
+        this.#check = next(x)
+      }
+      const result = this.#check.next()
+      if (!result.done) {
+        this.#session.blocker = x.blocker
+        return result.value
+      }
+      this.#check = undefined
+    }
+  }
+
+  #finish(): void {
+    const x = this.#x!
+    const plan = this.#plan!
+    plan.operator.close(x)
+    switch (plan.command) {
+      case 'select':
+        this.tag = `SELECT ${this.#rows}`
+        break
+      case 'insert':
+        this.tag = `INSERT 0 ${x.affected}`
+        break
+      default:
+        this.tag = `${plan.command.toUpperCase()} ${x.affected}`
+    }
+  }
+
+  #release(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    const plan = this.#plan
+    if (plan !== undefined) {
+      if (this.#x !== undefined && this.#state !== 'done' && this.#state !== 'committing') plan.operator.close(this.#x)
+      plan.busy = false
+      plan.builder.running = undefined
+    }
+    this.#state = 'done'
+    this.#x = undefined
+  }
+
+  ready(): Promise<void> {
+    return this.#session.ready()
+  }
+
+  copyIn(): Step {
+    throw new DbError('protocol_violation', 'unexpected copy data')
+  }
+  copyDone(): Step {
+    throw new DbError('protocol_violation', 'unexpected end of copy')
+  }
+  copyFail(): void {}
+
+  close(): void {
+    if (this.#state !== 'done') this.#release()
+    else if (this.#plan !== undefined) this.#plan.busy = false
+  }
+}

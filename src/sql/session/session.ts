@@ -1,0 +1,548 @@
+/**
+ * A session: settings, the current transaction, prepared statements and portals, caches of plans.
+ *
+ *   block 'none'      no transaction, or an implicit one that ends with the statement (or at Sync)
+ *   block 'explicit'  between BEGIN and COMMIT; `failed` after an error in it
+ *
+ * Not here: how a statement runs (query-portal.ts, utility-portal.ts), DDL (ddl/).
+ */
+import { DbError, END, type Step, WAIT } from '../../base/index.ts'
+import type { Clock } from '../../io/index.ts'
+import { type Isolation, LockOwner, type Savepoint as StoreSavepoint, type Transaction } from '../../transaction/index.ts'
+import { type BindContext, ParameterTypes } from '../bind/context.ts'
+import type { Catalog, Change } from '../catalog/catalog.ts'
+import { descriptorKey, encodeDescriptor } from '../catalog/catalog-store.ts'
+import type { Constraint, Descriptor, Kind, RoleDescriptor } from '../catalog/descriptors.ts'
+import { effectivePath, type NameScope, schemaName } from '../catalog/names.ts'
+import { CatalogTypes } from '../catalog/type-lookup.ts'
+import type { Execution } from '../execute/execution.ts'
+import type { Writing } from '../execute/row-writer.ts'
+import type { ExecutionSession } from '../execute/session.ts'
+import type { Sequences } from '../execute/sequences.ts'
+import type { SpillSpace } from '../execute/spill.ts'
+import { storageSpan, type TableAccess, Tables } from '../execute/tables.ts'
+import { parse } from '../parse/parser.ts'
+import { compileDefault } from '../plan/plan-modify.ts'
+import { standaloneWriter } from '../plan/plan-modify.ts'
+import { PlanBuilder } from '../plan/scope.ts'
+import type { ConnectOptions, Portal, Prepared, Script, SessionEvents, SqlSession } from '../session-api.ts'
+import type { Type, TypeContext, Value } from '../types/type.ts'
+import type { Database } from './database.ts'
+import { DeferredChecks } from './deferred.ts'
+import { RegNames } from './reg-names.ts'
+import { type PreparedStatement, StatementCache } from './statements.ts'
+import { reportedSettings, Settings } from './settings.ts'
+import { bindSession } from './session-functions.ts'
+import { DiskSpill } from './spill-files.ts'
+
+export interface Savepoint {
+  readonly name: string
+  readonly store: StoreSavepoint
+  readonly catalog: Catalog | undefined
+  readonly changes: number
+  readonly settings: number
+  readonly deferred: number
+}
+
+const microsTo2000 = 946_684_800_000_000
+
+export class Session implements SqlSession, ExecutionSession {
+  readonly database: Database
+  readonly processId: number
+  readonly secretKey: number
+  readonly databaseOid: number
+  readonly options: ConnectOptions
+  readonly types: TypeContext
+  readonly settings: Settings
+  readonly owner: LockOwner
+  readonly statements = new Map<string, Prepared>()
+  readonly portals = new Map<string, Portal>()
+  readonly cache = new Map<number, readonly (readonly Value[])[]>()
+  readonly tables: Tables
+  readonly statementCache: StatementCache
+  readonly spill: SpillSpace
+  readonly deferred: DeferredChecks
+  events: SessionEvents = { notice: () => {}, parameter: () => {}, notification: () => {}, terminate: () => {} }
+  tx: Transaction | undefined
+  block: 'none' | 'explicit' = 'none'
+  failed = false
+  savepoints: Savepoint[] = []
+  cancelled: DbError | undefined
+  blocker: { ready(): Promise<void> } | undefined
+  sessionRole: number
+  role: number
+  temporarySchema = 0
+  /** What pg_stat_activity shows. */
+  currentText = ''
+  readonly startedMicros: number
+  stateMicros = 0
+  closed = false
+  /** Isolation and mode of the next transaction, from BEGIN or SET TRANSACTION. */
+  nextIsolation: Isolation | undefined
+  nextReadOnly: boolean | undefined
+  /** Channels listened to, and messages to send when the transaction commits. */
+  readonly channels = new Set<string>()
+  pendingNotifications: { channel: string; payload: string }[] = []
+  pendingListens: { channel: string; listen: boolean }[] = []
+  #incoming: { processId: number; channel: string; payload: string }[] = []
+  #catalog: Catalog | undefined
+  #changes: Change[] = []
+  #droppedStorages: number[] = []
+  #cachedVersion = -1
+  #names: NameScope | undefined
+  /** The execution whose expression is being evaluated, for functions that wait. */
+  running: Execution | undefined
+  readonly currentValues = new Map<number, number | bigint>()
+  lastSequence: number | undefined
+  readonly advisoryHeld: { key: string; mode: number }[] = []
+
+  constructor(database: Database, processId: number, databaseOid: number, role: number, options: ConnectOptions) {
+    this.database = database
+    this.processId = processId
+    this.databaseOid = databaseOid
+    this.options = options
+    this.sessionRole = role
+    this.role = role
+    const random = database.io.random.bytes(4)
+    this.secretKey = new DataView(random.buffer, random.byteOffset).getInt32(0)
+    this.owner = new LockOwner(processId)
+    this.startedMicros = database.io.clock.wallMicros()
+    this.settings = new Settings((name, value) => this.#settingChanged(name, value))
+    this.types = this.#typeContext()
+    this.tables = new Tables(() => this.types.types, (type: Type, text: string) => type.parse(text, -1, this.types))
+    this.statementCache = new StatementCache(this)
+    this.spill = new DiskSpill(database.io)
+    this.deferred = new DeferredChecks()
+    bindSession(this.types, this)
+    this.settings.initialize('session_authorization', options.user)
+    for (const source of [this.catalog.setting(0), this.catalog.setting(role)]) {
+      for (const text of source?.values ?? []) {
+        const at = text.indexOf('=')
+        this.settings.initialize(text.slice(0, at), text.slice(at + 1))
+      }
+    }
+    for (const [name, value] of options.parameters) this.settings.initialize(name, value)
+  }
+
+  // ---- what running statements ask
+
+  get clock(): Clock {
+    return this.database.io.clock
+  }
+  get sequences(): Sequences {
+    return this.database.sequences
+  }
+  get catalog(): Catalog {
+    return this.#catalog ?? this.database.catalog(this.databaseOid)
+  }
+  get names(): NameScope {
+    const { catalog } = this
+    if (this.#names?.catalog !== catalog) {
+      this.#names = { catalog, searchPath: splitPath(this.settings.get('search_path')), user: this.currentUser, temporarySchema: this.temporarySchema }
+    }
+    return this.#names
+  }
+  get databaseName(): string {
+    return this.catalog.database(this.databaseOid)?.name ?? ''
+  }
+  get currentUser(): string {
+    return this.roleOf(this.role).name
+  }
+  get sessionUser(): string {
+    return this.roleOf(this.sessionRole).name
+  }
+  get statementMemory(): number {
+    return this.settings.number('lattice.statement_memory') * 1024
+  }
+  get workMemory(): number {
+    return this.settings.number('work_mem') * 1024
+  }
+  roleOf(oid: number): RoleDescriptor {
+    const role = this.catalog.role(oid)
+    if (role === undefined) throw new DbError('undefined_object', `role with OID ${oid} does not exist`)
+    return role
+  }
+  currentSchema(): string | undefined {
+    const path = effectivePath(this.names)
+    for (const name of this.names.searchPath) {
+      const schema = this.catalog.schemaNamed(name === '$user' ? this.currentUser : name)
+      if (schema !== undefined && path.includes(schema.oid)) return schemaName(this.names, schema.oid)
+    }
+    return undefined
+  }
+  notice(message: string, severity = 'NOTICE'): void {
+    const order = ['DEBUG', 'LOG', 'INFO', 'NOTICE', 'WARNING']
+    const least = this.settings.get('client_min_messages').toUpperCase().replace(/^DEBUG.*/, 'DEBUG')
+    if (severity !== 'INFO' && order.indexOf(severity) < (least === 'ERROR' ? 9 : order.indexOf(least))) return
+    this.events.notice({ severity, error: new DbError(severity === 'WARNING' ? 'warning' : 'successful_completion', message) })
+  }
+  noteSequence(sequence: number, value: number | bigint): void {
+    this.currentValues.set(sequence, value)
+    this.lastSequence = sequence
+  }
+  requireWritable(command: string): void {
+    if (this.tx?.readOnly) throw new DbError('read_only_sql_transaction', `cannot execute ${command} in a read-only transaction`)
+  }
+  defaultValue(x: Execution, table: TableAccess, column: number): Value {
+    const builder = this.planBuilder(this.bindContext('', new ParameterTypes([], false)))
+    const { scope } = standaloneWriter(builder, table.descriptor)
+    return compileDefault(scope, table, column)?.(x) ?? null
+  }
+  defer(constraint: Constraint, check: (x: Execution) => Writing): boolean {
+    return this.deferred.defer(constraint, check)
+  }
+
+  /** Rows of a table, roughly, by the engine's metadata. */
+  readonly tableRows = (oid: number): number | undefined => {
+    const relation = this.catalog.relation(oid)
+    if (relation === undefined || relation.storage === 0) return undefined
+    return this.database.store.engine.estimate(storageSpan(relation.storage)).entries
+  }
+
+  planBuilder(context: BindContext, instrument = false): PlanBuilder {
+    return new PlanBuilder(context, this.tables, this.tableRows, instrument)
+  }
+
+  bindContext(text: string, parameters: ParameterTypes): BindContext {
+    return { names: this.names, types: this.types, text, parameters, dependencies: [], notice: (m, s) => this.notice(m, s) }
+  }
+
+  #typeContext(): TypeContext {
+    const session = this
+    return {
+      timeZone: 'UTC', dateOrder: 'MDY', intervalStyle: 'postgres', extraFloatDigits: 1, byteaOutput: 'hex',
+      transactionMicros: 0, statementMicros: 0,
+      clockMicros: () => session.clock.wallMicros() - microsTo2000,
+      random: () => session.database.io.random.below(0x1_0000_0000) / 0x1_0000_0000,
+      randomBytes: (n) => session.database.io.random.bytes(n),
+      names: new RegNames(session),
+      types: new CatalogTypes(() => session.catalog),
+    }
+  }
+
+  #settingChanged(name: string, value: string): void {
+    const types = this.types as { -readonly [K in keyof TypeContext]: TypeContext[K] }
+    if (types === undefined) return
+    switch (name) {
+      case 'TimeZone':
+        types.timeZone = value
+        break
+      case 'DateStyle':
+        types.dateOrder = value.split(', ')[1] as TypeContext['dateOrder']
+        break
+      case 'IntervalStyle':
+        types.intervalStyle = value as TypeContext['intervalStyle']
+        break
+      case 'extra_float_digits':
+        types.extraFloatDigits = Number(value)
+        break
+      case 'bytea_output':
+        types.byteaOutput = value as TypeContext['byteaOutput']
+        break
+      case 'search_path':
+        this.#names = undefined
+        break
+    }
+    this.statementCache?.settingChanged(name)
+    if (reportedSettings.includes(name)) this.events.parameter(name, value)
+  }
+
+  // ---- the front door
+
+  *reported(): Iterable<readonly [string, string]> {
+    for (const name of reportedSettings) {
+      const value = name === 'is_superuser' ? (this.roleOf(this.sessionRole).superuser ? 'on' : 'off') : this.settings.get(name)
+      yield [name, value]
+    }
+  }
+  get status(): 'I' | 'T' | 'E' {
+    return this.block === 'none' ? 'I' : this.failed ? 'E' : 'T'
+  }
+  script(text: string): Script {
+    this.noteText(text)
+    return this.statementCache.script(text)
+  }
+  prepare(text: string, parameterTypes: readonly number[]): Prepared {
+    this.noteText(text)
+    const raw = parse(text)
+    if (raw.length > 1) throw new DbError('syntax_error', 'cannot insert multiple commands into a prepared statement')
+    return this.statementCache.prepare(text, raw[0], parameterTypes)
+  }
+  bind(prepared: Prepared, values: readonly Value[]): Portal {
+    return this.statementCache.bind(prepared as PreparedStatement, values, false)
+  }
+  sync(): Step {
+    if (this.block === 'explicit') return this.#deliver()
+    const step = this.finishImplicit()
+    return step === END ? this.#deliver() : step
+  }
+  /** Ends an implicit transaction, if there is one: END or WAIT. */
+  finishImplicit(): Step {
+    if (this.tx === undefined || this.block === 'explicit') return END
+    return this.commit()
+  }
+  ready(): Promise<void> {
+    return this.blocker?.ready() ?? Promise.resolve()
+  }
+  fail(): void {
+    this.owner.waiting?.abort(new DbError('query_canceled', 'canceling statement'))
+    this.owner.waiting = undefined
+    this.cancelled = undefined
+    if (this.block === 'explicit') {
+      this.failed = true
+      return
+    }
+    this.abort()
+  }
+  cancel(error = new DbError('query_canceled', 'canceling statement due to user request')): void {
+    this.cancelled = error
+    this.owner.waiting?.abort(error)
+  }
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    this.owner.waiting?.abort(new DbError('query_canceled', 'session closed'))
+    this.owner.waiting = undefined
+    for (const portal of this.portals.values()) portal.close()
+    if (this.tx !== undefined && !this.tx.ended) this.abort()
+    this.releaseAdvisory()
+    for (const channel of this.channels) this.database.listeners.get(`${this.databaseOid}.${channel}`)?.delete(this)
+    this.database.sessions.delete(this.processId)
+    this.dropTemporary()
+  }
+  noteText(text: string): void {
+    this.currentText = text
+    this.stateMicros = this.clock.wallMicros()
+  }
+
+  // ---- transactions
+
+  /** The transaction that statements run in, begun when there is none. */
+  transaction(): Transaction {
+    if (this.tx === undefined) {
+      const isolation = this.nextIsolation ?? (this.settings.get('default_transaction_isolation') as Isolation | 'read uncommitted')
+      const readOnly = this.nextReadOnly ?? this.settings.on('default_transaction_read_only')
+      this.tx = this.database.store.begin(this.owner, isolation === 'read uncommitted' ? 'read committed' : isolation, readOnly)
+      ;(this.types as { transactionMicros: number }).transactionMicros = this.clock.wallMicros() - microsTo2000
+    }
+    return this.tx
+  }
+  startStatement(): void {
+    this.transaction().startStatement()
+    ;(this.types as { statementMicros: number }).statementMicros = this.clock.wallMicros() - microsTo2000
+  }
+  /** Raises in_failed_sql_transaction. */
+  requireLive(): void {
+    if (this.failed) {
+      throw new DbError('in_failed_sql_transaction', 'current transaction is aborted, commands ignored until end of transaction block')
+    }
+  }
+
+  commit(): Step {
+    const { tx } = this
+    if (tx === undefined) {
+      this.#ended(true)
+      return END
+    }
+    if (!this.deferred.empty) {
+      const step = this.deferred.run(this)
+      if (step === WAIT) return WAIT
+    }
+    let step: Step
+    try {
+      if (this.#changes.length > 0 && !this.#hooked) this.#hookInstall(tx)
+      step = tx.commit()
+    } catch (error) {
+      if (tx.ended) this.#ended(false)
+      throw error
+    }
+    if (step === WAIT) {
+      this.blocker = tx.blocker
+      return WAIT
+    }
+    this.#ended(true)
+    return END
+  }
+  abort(): void {
+    if (this.tx !== undefined && !this.tx.ended) this.tx.rollback()
+    this.#ended(false)
+  }
+
+  #hooked = false
+
+  #hookInstall(tx: Transaction): void {
+    this.#hooked = true
+    const changes = this.#changes
+    const { databaseOid } = this
+    tx.onCommit(() => this.database.install(databaseOid, changes))
+  }
+
+  #ended(committed: boolean): void {
+    const storages = this.#droppedStorages
+    this.tx = undefined
+    this.block = 'none'
+    this.failed = false
+    this.savepoints = []
+    this.deferred.clear()
+    this.#catalog = undefined
+    this.#changes = []
+    this.#hooked = false
+    this.#droppedStorages = []
+    this.nextIsolation = undefined
+    this.nextReadOnly = undefined
+    if (committed) {
+      this.settings.commit()
+      this.#applyListens()
+      if (this.pendingNotifications.length > 0) this.#send()
+      if (storages.length > 0) this.database.reclaim(storages)
+    } else {
+      this.settings.rollback()
+      this.pendingNotifications = []
+      this.pendingListens = []
+    }
+    this.closePortals(committed)
+    this.releaseTransactionAdvisory()
+  }
+
+  /** Portals end with their transaction, but those WITH HOLD after a commit. */
+  closePortals(committed: boolean): void {
+    for (const [name, portal] of this.portals) {
+      if (committed && (portal as { held?: boolean }).held) continue
+      portal.close()
+      this.portals.delete(name)
+    }
+  }
+
+  savepoint(name: string): void {
+    const tx = this.transaction()
+    this.savepoints.push({
+      name, store: tx.savepoint(), catalog: this.#catalog, changes: this.#changes.length, settings: this.settings.mark, deferred: this.deferred.mark,
+    })
+  }
+  rollbackTo(name: string): void {
+    const at = this.savepoints.findLastIndex((s) => s.name === name)
+    if (at < 0) throw new DbError('invalid_savepoint_specification', `savepoint "${name}" does not exist`)
+    const s = this.savepoints[at]
+    this.savepoints.length = at + 1
+    this.tx!.rollbackTo(s.store)
+    this.#catalog = s.catalog
+    this.#changes.length = s.changes
+    this.settings.rollbackTo(s.settings)
+    this.deferred.rollbackTo(s.deferred)
+    this.cache.clear()
+    this.failed = false
+  }
+  releaseSavepoint(name: string): void {
+    const at = this.savepoints.findLastIndex((s) => s.name === name)
+    if (at < 0) throw new DbError('invalid_savepoint_specification', `savepoint "${name}" does not exist`)
+    this.savepoints.length = at
+  }
+
+  // ---- catalog changes
+
+  /** Changes objects for this transaction: written to the store, seen by its own statements at once. */
+  change(kind: Kind, oid: number, descriptor: Descriptor | undefined, sub = 0): void {
+    const change: Change = { kind, oid, sub, descriptor }
+    const tx = this.transaction()
+    const key = descriptorKey(this.databaseOid, kind, oid, sub)
+    if (descriptor === undefined) tx.delete(key)
+    else tx.put(key, encodeDescriptor(descriptor))
+    this.#catalog = this.catalog.with([change])
+    this.#changes.push(change)
+  }
+  dropStorage(storage: number): void {
+    if (storage !== 0) this.#droppedStorages.push(storage)
+  }
+  newOid(): number {
+    return this.database.newOid()
+  }
+  /** Rows of virtual relations stay while the catalog does. */
+  refreshCache(): void {
+    const { version } = this.catalog
+    if (version === this.#cachedVersion && this.#catalog === undefined) return
+    this.cache.clear()
+    this.#cachedVersion = this.#catalog === undefined ? version : -1
+  }
+
+  // ---- notifications
+
+  #applyListens(): void {
+    for (const { channel, listen } of this.pendingListens) {
+      const key = `${this.databaseOid}.${channel}`
+      if (listen) {
+        this.channels.add(channel)
+        const set = this.database.listeners.get(key) ?? new Set()
+        set.add(this)
+        this.database.listeners.set(key, set)
+      } else {
+        this.channels.delete(channel)
+        this.database.listeners.get(key)?.delete(this)
+      }
+    }
+    this.pendingListens = []
+  }
+  #send(): void {
+    const messages = this.pendingNotifications
+    this.pendingNotifications = []
+    for (const m of messages) {
+      for (const listener of this.database.listeners.get(`${this.databaseOid}.${m.channel}`) ?? []) listener.#receive(this.processId, m.channel, m.payload)
+    }
+  }
+  #receive(processId: number, channel: string, payload: string): void {
+    this.#incoming.push({ processId, channel, payload })
+    // An idle session hears at once, a busy one when its statement is done.
+    if (this.tx === undefined) this.#deliver()
+  }
+  #deliver(): Step {
+    if (this.block === 'explicit' || this.#incoming.length === 0) return END
+    const messages = this.#incoming
+    this.#incoming = []
+    for (const m of messages) this.events.notification(m.processId, m.channel, m.payload)
+    return END
+  }
+
+  // ---- advisory locks and temporary objects
+
+  releaseAdvisory(): void {
+    for (const { key, mode } of this.advisoryHeld.splice(0)) this.database.store.advisory.releaseOnce(this.owner, key, mode)
+  }
+  readonly transactionAdvisory: { key: string; mode: number }[] = []
+  releaseTransactionAdvisory(): void {
+    for (const { key, mode } of this.transactionAdvisory.splice(0)) this.database.store.advisory.releaseOnce(this.owner, key, mode)
+  }
+  dropTemporary(): void {
+    if (this.temporarySchema === 0) return
+    const { catalog } = this
+    const changes: Change[] = []
+    const storages: number[] = []
+    const set = this.database.store.builder()
+    for (const r of catalog.relations()) {
+      if (r.schema !== this.temporarySchema) continue
+      changes.push({ kind: 'relation', oid: r.oid, sub: 0, descriptor: undefined })
+      if (r.rowType !== 0) {
+        changes.push({ kind: 'type', oid: r.rowType, sub: 0, descriptor: undefined })
+        const array = catalog.type(r.rowType)?.array
+        if (array) changes.push({ kind: 'type', oid: array, sub: 0, descriptor: undefined })
+      }
+      if (r.storage !== 0) storages.push(r.storage)
+    }
+    changes.push({ kind: 'schema', oid: this.temporarySchema, sub: 0, descriptor: undefined })
+    for (const c of changes) set.delete(descriptorKey(this.databaseOid, c.kind, c.oid, c.sub))
+    this.temporarySchema = 0
+    const { databaseOid, database } = this
+    database.store.commit(set, 0, () => {
+      database.install(databaseOid, changes)
+      database.reclaim(storages)
+    })
+  }
+}
+
+/** The names of a search_path value. */
+export function splitPath(text: string): string[] {
+  const out: string[] = []
+  for (const m of text.matchAll(/\s*(?:"((?:[^"]|"")*)"|([^",\s][^,]*?))\s*(?:,|$)/g)) {
+    const name = m[1] !== undefined ? m[1].replaceAll('""', '"') : m[2].toLowerCase()
+    if (name !== '') out.push(name)
+  }
+  return out
+}

@@ -17,11 +17,13 @@ const directory = join(import.meta.dirname, '../src/sql/functions/golden')
 const [url, added, topic] = process.argv.slice(2)
 if (url === undefined) throw new Error('usage: golden-functions.ts <connection URL> [expressions.txt topic]')
 
-const evaluate = `set timezone = 'America/New_York';
+const evaluate = String.raw`set timezone = 'America/New_York';
 create type pg_temp.mood as enum ('sad', 'ok', 'happy');
 create function pg_temp.ev(e text, many bool) returns text language plpgsql as $f$
-declare r text; d text; h text;
+declare r text; d text; h text; m text[];
 begin
+  m := regexp_match(e, '^\{(\w+)=([^}]*)\} (.*)$');
+  if m is not null then perform set_config(m[1], m[2], true); e := m[3]; end if;
   if many then execute 'select string_agg(case when x is null then ''NULL'' else format(''%s'', x) end, '' ; '') from (select ' || e || ' as x) s' into r;
   else execute 'select case when x is null then ''NULL'' else format(''%s'', x) end from (select ' || e || ' as x offset 0) s' into r; end if;
   return coalesce(r, 'NULL');

@@ -248,7 +248,30 @@ function arrayResult(row: FunctionRow, args: readonly Argument[], element: Type)
   return row.args.includes(2277) ? args[row.args.indexOf(2277)].type.oid : element.array
 }
 
+/** Settings that an expression may begin with, as the context has them. */
+const settings: Record<string, keyof TypeContext> = {
+  intervalstyle: 'intervalStyle',
+  datestyle: 'dateOrder',
+  extra_float_digits: 'extraFloatDigits',
+  bytea_output: 'byteaOutput',
+  timezone: 'timeZone',
+}
+
 function outcome(expression: string): string {
+  const setting = /^\{(\w+)=([^}]*)\} /.exec(expression)
+  if (setting === null) return plainOutcome(expression)
+  const key = settings[setting[1]]
+  const mutable = context as unknown as Record<string, unknown>
+  const before = mutable[key]
+  mutable[key] = typeof before === 'number' ? Number(setting[2]) : setting[2].replace('ISO, ', '')
+  try {
+    return plainOutcome(expression.slice(setting[0].length))
+  } finally {
+    mutable[key] = before
+  }
+}
+
+function plainOutcome(expression: string): string {
   try {
     return expression.startsWith('(select') ? aggregate(expression) : evaluate(expression)
   } catch (error) {

@@ -91,7 +91,12 @@ class IntervalReader {
     }
     if (this.#seen.size === 0 || this.#pendingUnit) refuse('format')
     if (sqlStandard && fields[0].text[0] === '-') {
-      if (!fields.slice(1).some((field) => /^[+-]/.test(field.text))) ago = !ago
+      // A leading minus without other signs makes every field negative.
+      if (!fields.slice(1).some((field) => /^[+-]/.test(field.text))) {
+        this.months = 0 - Math.abs(this.months)
+        this.days = 0 - Math.abs(this.days)
+        if (this.micros > 0) this.micros = scaled(this.micros, -1)
+      }
     }
     const sign = ago ? -1 : 1
     return intervalOf(sign * this.months, sign * this.days, ago ? scaled(this.micros, -1) : this.micros)

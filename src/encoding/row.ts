@@ -15,10 +15,21 @@
 import { assert } from '../base/index.ts'
 import type { ByteWriter } from './byte-writer.ts'
 
-/** 'date' and 'micros' are i32 and i64 whose extremes stand for ∓Infinity. */
-export type ColumnKind = 'bool' | 'i16' | 'i32' | 'i64' | 'f32' | 'f64' | 'date' | 'micros' | 'bytes'
+/** 'date' and 'timestamp' are i32 and i64 whose extremes stand for ∓Infinity. */
+export type ColumnKind = 'bool' | 'i16' | 'i32' | 'u32' | 'i64' | 'f32' | 'f64' | 'date' | 'timestamp' | 'bytes'
 
-const widths: Record<ColumnKind, number> = { bool: 1, i16: 2, i32: 4, i64: 8, f32: 4, f64: 8, date: 4, micros: 8, bytes: 0 }
+const widths: Record<ColumnKind, number> = {
+  bool: 1,
+  i16: 2,
+  i32: 4,
+  i64: 8,
+  f32: 4,
+  f64: 8,
+  date: 4,
+  timestamp: 8,
+  u32: 4,
+  bytes: 0,
+}
 
 export interface RowCodec {
   encode(value: any, out: ByteWriter): void
@@ -71,7 +82,8 @@ export class RowLayout {
       const kind = this.kinds[i]
       if (value === null || value === undefined) {
         out.buffer[start + 2 + (i >> 3)] |= 1 << (i & 7)
-        if (kind === 'bytes') out.u32At(start + this.endsStart + 4 * this.offsets[i], out.length - start - this.variableStart)
+        if (kind === 'bytes')
+          out.u32At(start + this.endsStart + 4 * this.offsets[i], out.length - start - this.variableStart)
         continue
       }
       if (kind === 'bytes') {
@@ -104,7 +116,9 @@ export class RowLayout {
         return view.getFloat64(start + offset)
       case 'f32':
         return view.getFloat32(start + offset)
-      case 'micros': {
+      case 'u32':
+        return view.getUint32(start + offset)
+      case 'timestamp': {
         const high = view.getInt32(start + offset)
         const low = view.getUint32(start + offset + 4)
         if (high === 0x7fffffff && low === 0xffffffff) return Number.POSITIVE_INFINITY
@@ -138,15 +152,20 @@ function writeFixed(b: Buffer, at: number, kind: ColumnKind, value: any): void {
       b[at + 1] = value
       return
     case 'i32':
+    case 'u32':
       writeInt32(b, at, value)
       return
     case 'date':
-      writeInt32(b, at, value === Number.POSITIVE_INFINITY ? 0x7fffffff : value === Number.NEGATIVE_INFINITY ? -0x80000000 : value)
+      writeInt32(
+        b,
+        at,
+        value === Number.POSITIVE_INFINITY ? 0x7fffffff : value === Number.NEGATIVE_INFINITY ? -0x80000000 : value,
+      )
       return
     case 'i64':
       writeInt64(b, at, value)
       return
-    case 'micros':
+    case 'timestamp':
       if (value === Number.POSITIVE_INFINITY) b.writeBigInt64BE(0x7fffffffffffffffn, at)
       else if (value === Number.NEGATIVE_INFINITY) b.writeBigInt64BE(-0x8000000000000000n, at)
       else writeInt64(b, at, value)

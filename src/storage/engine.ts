@@ -112,6 +112,11 @@ export interface Engine {
   ingest(tables: readonly BuiltTable[], excised: Span | undefined, position: LogPosition): Promise<void>
   /** Drops everything in the span, without a trace: flushes what overlaps, then one manifest edit. */
   excise(span: Span, position: LogPosition): Promise<void>
+  /**
+   * Gives the space of spans back that nobody reads or writes any more. No log position: what a crash interrupts is
+   * garbage that the next call takes.
+   */
+  discard(spans: readonly Span[]): Promise<void>
 
   /** Flushes the memtables; resolves when all that was applied before is durable in tables. */
   flush(): Promise<void>

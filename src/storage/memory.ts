@@ -132,6 +132,10 @@ export class MemoryEngine implements Engine {
     this.#record(position)
   }
 
+  async discard(spans: readonly Span[]): Promise<void> {
+    for (const span of spans) this.#remove(span)
+  }
+
   async excise(span: Span, position: LogPosition): Promise<void> {
     this.#remove(span)
     this.#record(position)

@@ -27,6 +27,8 @@ export interface DatabaseOptions {
 const firstOid = 16384
 /** How many object ids are set aside at a time. */
 const oidStep = 200
+/** How long dropped storages wait for others to be given back with. */
+const reclaimMs = 5_000
 /** Where the counter of object ids is kept, among the sequences. */
 const oidCounter = 1
 
@@ -53,6 +55,8 @@ export class Database implements SqlDatabase {
   #oidLimit = firstOid
   #nextProcess = 1000
   maxConnections = 1000
+  readonly #dead: number[] = []
+  #reclaiming: { cancel(): void } | undefined
 
   constructor(options: DatabaseOptions) {
     this.io = options.io
@@ -160,13 +164,28 @@ export class Database implements SqlDatabase {
     return this.#nextOid++
   }
 
-  /** Gives the space of dropped storages back. What a crash interrupts costs space only: their ids are not used again. */
+  /** Gives the space of dropped storages back, several at a time. What a crash interrupts costs space only: their ids are not used again. */
   reclaim(storages: readonly number[]): void {
     for (const storage of storages) {
       this.sequences.forget(storage)
-      const position = { stream: 1, index: this.store.engine.applied(1) }
-      this.store.engine.excise(storageSpan(storage), position).catch((error) => this.io.fatal('excise failed', error))
+      this.#dead.push(storage)
     }
+    if (this.#reclaiming !== undefined || this.#dead.length === 0) return
+    this.#reclaiming = this.io.tasks.after(reclaimMs, () => {
+      const spans = this.#dead.splice(0).map(storageSpan)
+      this.store.engine.discard(spans).then(
+        () => {
+          this.#reclaiming = undefined
+          if (this.#dead.length > 0) this.reclaim([])
+        },
+        (error) => this.io.fatal('giving back the space of dropped tables failed', error),
+      )
+    })
+  }
+
+  /** Stops background work; sessions end with their connections. */
+  close(): void {
+    this.#reclaiming?.cancel()
   }
 
   connect(options: ConnectOptions): SqlSession {

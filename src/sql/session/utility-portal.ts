@@ -55,6 +55,7 @@ export class UtilityPortal extends PlainPortal {
   readonly #transactional: Transactional
   readonly #make: () => Command
   #command: Command | undefined
+  #running = false
   #result: CommandResult | undefined
   #at = 0
 
@@ -76,7 +77,13 @@ export class UtilityPortal extends PlainPortal {
         if (this.#transactional === 'inside') session.startStatement()
         this.#command = this.#make()
       }
-      const next = this.#command.next()
+      this.#running = true
+      let next: ReturnType<Command['next']>
+      try {
+        next = this.#command.next()
+      } finally {
+        this.#running = false
+      }
       if (!next.done) {
         if (session.cancelled !== undefined) {
           const error = session.cancelled
@@ -103,7 +110,8 @@ export class UtilityPortal extends PlainPortal {
     return this.#session.ready()
   }
   override close(): void {
-    this.#command?.return({ tag: '' })
+    // COMMIT and ROLLBACK close all portals, this one among them: it goes on to its end.
+    if (!this.#running) this.#command?.return({ tag: '' })
   }
 }
 

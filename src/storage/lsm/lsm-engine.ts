@@ -210,6 +210,19 @@ export class LsmEngine implements Engine {
     await this.#replace(excised, metas, position)
   }
 
+  async discard(spans: readonly Span[]): Promise<void> {
+    await this.flush()
+    for (const span of spans) {
+      await this.#set.edit((version) => {
+        const removed: TableChange[] = []
+        const added: TableChange[] = []
+        cutOut(version, span, removed, added)
+        return { removed, added, positions: new Map() }
+      })
+    }
+    this.#compacting.kick()
+  }
+
   async excise(span: Span, position: LogPosition): Promise<void> {
     await this.#replace(span, [], position)
   }

@@ -3,13 +3,16 @@
  * against PostgreSQL itself to prove that the suite is right.
  */
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { type Client, DbError } from './client.ts'
 import { fragment, identifier } from './sql-template.ts'
 
 export function clientConformance(name: string, open: () => Promise<Client>): void {
+  describe(name, () => suites(open))
+}
+
+function suites(open: () => Promise<Client>): void {
   let db: Client
-  const suite = (title: string, body: () => Promise<void>) => test(`${name}: ${title}`, body)
 
   before(async () => {
     db = await open()
@@ -21,7 +24,7 @@ export function clientConformance(name: string, open: () => Promise<Client>): vo
     await db.close()
   })
 
-  suite('values come back as documented', async () => {
+  test('values come back as documented', async () => {
     const { rows, fields, rowCount, command } = await db.query(
       `select true as b, 1::int2 as i2, 2 as i4, 3::int8 as i8, 9007199254740993::int8 as big, 1.50 as n, 0.5::float8 as f,
         'x' as t, '\\x00ff'::bytea as bytes, '{"a":[1]}'::jsonb as j, array[1,null,3] as ints, '{{a,"b c"},{NULL,"d\\"e"}}'::text[] as texts,
@@ -66,7 +69,7 @@ export function clientConformance(name: string, open: () => Promise<Client>): vo
     ) // prettier-ignore
   })
 
-  suite('parameters of every kind', async () => {
+  test('parameters of every kind', async () => {
     const when = (await db.query(`select '2020-01-02 03:04:05Z'::timestamptz as w`)).rows[0].w
     const { rows } = await db.query(
       `select $1::int4 as i, $2::text as t, $3::bool as b, $4::jsonb as j, $5::int4[] as a, $6::timestamptz as w,
@@ -104,7 +107,7 @@ export function clientConformance(name: string, open: () => Promise<Client>): vo
     await assert.rejects(db.query('select $1::text', [() => 1]), { code: 'invalid_parameter_value' })
   })
 
-  suite('rows as arrays, templates with fragments', async () => {
+  test('rows as arrays, templates with fragments', async () => {
     assert.deepEqual((await db.query('select 1 as a, 2 as a', [], { arrays: true })).rows, [[1, 2]])
     assert.deepEqual((await db.query('select 1 as a, 2 as a')).rows, [{ a: 2 }])
     const filter = fragment`where v > ${1}`
@@ -112,7 +115,7 @@ export function clientConformance(name: string, open: () => Promise<Client>): vo
     assert.deepEqual(rows, [{ v: 2 }, { v: 3 }])
   })
 
-  suite('scripts, commands, row counts', async () => {
+  test('scripts, commands, row counts', async () => {
     const results = await db.script(`
       insert into conformance (id, name) values (1, 'one'), (2, 'two');
       select name from conformance order by id; update conformance set name = upper(name) where id = 2`)
@@ -132,7 +135,7 @@ export function clientConformance(name: string, open: () => Promise<Client>): vo
     assert.deepEqual(await db.script(' ; '), await db.script(''))
   })
 
-  suite('errors carry every field, and the client goes on', async () => {
+  test('errors carry every field, and the client goes on', async () => {
     await db.query('insert into conformance (id) values (1)')
     await assert.rejects(db.query('insert into conformance (id) values ($1)', [1]), (error) => {
       assert.ok(error instanceof DbError)
@@ -151,7 +154,7 @@ export function clientConformance(name: string, open: () => Promise<Client>): vo
     await db.query('delete from conformance')
   })
 
-  suite('many statements at once', async () => {
+  test('many statements at once', async () => {
     const all = await Promise.all(Array.from({ length: 60 }, (_, i) => db.query('select $1::int4 as i', [i])))
     assert.deepEqual(
       all.map(({ rows }) => rows[0].i),
@@ -159,7 +162,7 @@ export function clientConformance(name: string, open: () => Promise<Client>): vo
     ) // prettier-ignore
   })
 
-  suite('transactions commit, roll back, nest and are disposed of', async () => {
+  test('transactions commit, roll back, nest and are disposed of', async () => {
     const count = async () => (await db.query('select count(*) as n from conformance')).rows[0].n
     await db.transaction(async (tx) => {
       await Promise.all([1, 2, 3].map((id) => tx.query('insert into conformance (id) values ($1)', [id])))
@@ -203,7 +206,7 @@ export function clientConformance(name: string, open: () => Promise<Client>): vo
     await db.query('delete from conformance')
   })
 
-  suite('a transaction that loses to another one runs again', async () => {
+  test('a transaction that loses to another one runs again', async () => {
     await db.query('insert into conformance (id, name) values (1, $1)', ['0'])
     let attempts = 0
     await db.transaction(
@@ -229,7 +232,7 @@ export function clientConformance(name: string, open: () => Promise<Client>): vo
     await db.query('delete from conformance')
   })
 
-  suite('cursors fetch in batches, end early, run inside transactions', async () => {
+  test('cursors fetch in batches, end early, run inside transactions', async () => {
     const text = 'select g as v from generate_series(1, $1::int4) as g'
     let sum = 0
     for await (const row of db.cursor<{ v: number }>(text, [2500], { batchRows: 100 })) sum += row.v
@@ -259,7 +262,7 @@ export function clientConformance(name: string, open: () => Promise<Client>): vo
     await db.query('delete from conformance')
   })
 
-  suite('bulk insert with progress, all or nothing', async () => {
+  test('bulk insert with progress, all or nothing', async () => {
     function* rows(count: number) {
       for (let i = 0; i < count; i++) {
         yield { id: i, name: i % 3 === 0 ? null : `tab\there \\ ${i}\n`, data: { i }, tags: ['a b', `{${i}}`] }
@@ -294,7 +297,7 @@ export function clientConformance(name: string, open: () => Promise<Client>): vo
     await db.query('drop table "Odd.Name"')
   })
 
-  suite('COPY as bytes, both ways', async () => {
+  test('COPY as bytes, both ways', async () => {
     const lines = ['1\tone\n2\tt', 'wo\n3\t\\N\n'].map((text) => Buffer.from(text))
     assert.equal(await db.copyIn('copy conformance (id, name) from stdin', lines), 3)
     const pieces: Uint8Array[] = []
@@ -312,7 +315,7 @@ export function clientConformance(name: string, open: () => Promise<Client>): vo
     await db.query('delete from conformance')
   })
 
-  suite('LISTEN as an async iterator', async () => {
+  test('LISTEN as an async iterator', async () => {
     await using news = await db.listen('Some news')
     await db.query(`notify "Some news", 'first'`)
     await db.transaction(async (tx) => {
@@ -323,7 +326,7 @@ export function clientConformance(name: string, open: () => Promise<Client>): vo
     assert.deepEqual(got, ['first', 'second'])
   })
 
-  suite('a signal cancels', async () => {
+  test('a signal cancels', async () => {
     const controller = new AbortController()
     const slow = db.query('select count(*) from generate_series(1, 100000) a, generate_series(1, 100000) b', [], {
       signal: controller.signal,

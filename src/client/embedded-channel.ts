@@ -61,7 +61,7 @@ class RowCollector implements RowSink {
   }
 
   copyOut(bytes: Uint8Array): boolean {
-    this.copied.push(bytes.slice())
+    this.copied.push(Uint8Array.from(bytes))
     this.#copiedBytes += bytes.length
     return this.#copiedBytes < copyBytes
   }

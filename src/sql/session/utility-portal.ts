@@ -59,7 +59,15 @@ export class UtilityPortal extends PlainPortal {
   #result: CommandResult | undefined
   #at = 0
 
-  constructor(session: Session, node: Node, text: string, last: boolean, transactional: Transactional, fields: readonly Field[] | undefined, make: () => Command) {
+  constructor(
+    session: Session,
+    node: Node,
+    text: string,
+    last: boolean,
+    transactional: Transactional,
+    fields: readonly Field[] | undefined,
+    make: () => Command,
+  ) {
     super()
     this.#session = session
     this.node = node
@@ -126,7 +134,13 @@ export class DelegatePortal extends PlainPortal {
   readonly #last: boolean
   #done = false
 
-  constructor(session: Session, inner: Portal, limit: number, last: boolean, finish: (rows: number, complete: boolean) => string) {
+  constructor(
+    session: Session,
+    inner: Portal,
+    limit: number,
+    last: boolean,
+    finish: (rows: number, complete: boolean) => string,
+  ) {
     super()
     this.#session = session
     this.#inner = inner

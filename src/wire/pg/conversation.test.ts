@@ -157,6 +157,19 @@ test('after an error everything is skipped up to Sync, and the next pipeline wor
     ])
   }))
 
+test('an error is sent though the Flush behind it is skipped', () =>
+  withClient(async (client) => {
+    writeParse(client.out, '', 'fail(unique_violation)', [])
+    writeBind(client.out, '', '', [], [])
+    writeExecute(client.out, '', 0)
+    writeBare(client.out, frontend.flush)
+    client.flush()
+    const answer = await client.until((line) => line.startsWith('error'))
+    assert.deepEqual(answer, ['parseComplete', 'bindComplete', 'error ERROR 23505 made to fail'])
+    writeBare(client.out, frontend.sync)
+    assert.deepEqual(await client.roundTrip(), ['readyForQuery I'])
+  }))
+
 test('text parameters: integers read in place, everything else by its type, bad ones refused', () =>
   withClient(async (client) => {
     for (const [given, shown] of [

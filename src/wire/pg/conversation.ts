@@ -468,6 +468,8 @@ export class Conversation implements RowSink, SessionEvents {
       return END
     }
     messages.writeError(this.#outbox.writer, 'ERROR', error)
+    // Not only at Sync: a client that sent Flush waits, and its Flush is skipped now.
+    this.#flushDue = true
     try {
       this.#session.fail()
       if (this.#extended) {
@@ -512,6 +514,7 @@ export class Conversation implements RowSink, SessionEvents {
 
   notice(notice: Notice): void {
     messages.writeNotice(this.#outbox.writer, notice.severity, notice.error)
+    this.#flushDue = true
     this.#afterEvent()
   }
 

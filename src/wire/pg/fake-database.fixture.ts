@@ -123,7 +123,7 @@ class FakePortal implements Portal {
 
   copyIn(chunk: Uint8Array): Step {
     if (chunk.length > 0) {
-      this.received.push(chunk.slice())
+      this.received.push(Uint8Array.from(chunk))
       return YIELD
     }
     return END

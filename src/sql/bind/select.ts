@@ -1,14 +1,14 @@
 /**
  * SELECT, VALUES and set operations: syntax to a bound query.
  *
- * Not here: FROM (from.ts), WITH (common-table.ts), GROUP BY and its checks (grouping.ts), target names (target.ts).
+ * Not here: FROM (from.ts), WITH (with.ts), GROUP BY and its checks (grouping.ts), target names (target.ts).
  */
 import type { LockingClause, Node, SelectStmt, SortBy } from '@pgsql/types'
 import { DbError } from '../../base/index.ts'
 import type { EntryColumn, Expr, FromNode, Query, RowMark, SetOperation, SortItem, Target } from '../query.ts'
 import * as oid from '../types/oids.ts'
 import { coerce, coerceBoolean, coerceInteger, commonType, commonTypmod } from './coerce.ts'
-import { bindWith } from './common-table.ts'
+import { bindWith } from './with.ts'
 import { type BindContext, errorAt, typeOf } from './context.ts'
 import { bindExpr, locationOf, settleUnknown } from './expression.ts'
 import { bindFrom } from './from.ts'

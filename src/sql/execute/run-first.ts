@@ -32,7 +32,7 @@ export class RunFirst extends Operator {
       const table = this.tables[this.#at]
       // Only the main statement's rows count in its tag.
       const affected = x.affected
-      const step = table.fetch(x, Number.MAX_SAFE_INTEGER)
+      const step = table.produce(x, Number.MAX_SAFE_INTEGER)
       x.affected = affected
       if (step !== END && step !== ROW) return step
       this.#at++

@@ -181,7 +181,7 @@ export class SharedRows {
     return state
   }
   /** Makes row `at` available: ROW, END, or the plan's WAIT or YIELD. */
-  fetch(x: Execution, at: number): Step {
+  produce(x: Execution, at: number): Step {
     const state = this.state(x)
     while (state.rows.length <= at) {
       if (state.complete) return END
@@ -223,7 +223,7 @@ export class CteScan extends Operator {
     this.#at = 0
   }
   next(x: Execution): Step {
-    const step = this.rowsOf.fetch(x, this.#at)
+    const step = this.rowsOf.produce(x, this.#at)
     if (step !== ROW) return step
     const row = this.rowsOf.state(x).rows[this.#at++]
     for (let i = 0; i < this.registers.length; i++) if (this.registers[i] >= 0) x.r[this.registers[i]] = row[i]

@@ -25,6 +25,7 @@ function concatenate(a: Uint8Array, b: Uint8Array): Uint8Array {
 
 function overlay(a: Uint8Array, b: Uint8Array, start: number, length: number): Uint8Array {
   if (start <= 0) throw new DbError('substring_error', 'negative substring length not allowed')
+  if (start + length > 0x7fffffff) throw new DbError('numeric_value_out_of_range', 'integer out of range')
   return concatenate(concatenate(slice(a, 1, start - 1), b), slice(a, start + length))
 }
 

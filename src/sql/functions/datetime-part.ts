@@ -455,7 +455,8 @@ export const datetimePartCode: Record<string, FunctionCode> = {
   interval_part: asFloat(extractInterval),
   timestamp_trunc: truncateTimestamp,
   timestamptz_trunc: (name: string, value: Micros, c: TypeContext) => truncateZoned(name, value, zoneOf(c.timeZone)),
-  timestamptz_trunc_zone: (name: string, value: Micros, zone: string) => truncateZoned(name, value, zoneNamed(zone)),
+  timestamptz_trunc_zone: (name: string, value: Micros, zone: string) =>
+    isInfinite(value) ? value : truncateZoned(name, value, zoneNamed(zone)),
   interval_trunc: truncateInterval,
   timestamp_bin: bin,
   timestamptz_bin: bin,

@@ -31,6 +31,7 @@ import { roundMicros, TimeTz } from '../types/datetime-types.ts'
 import { formatFloat8 } from '../types/floats.ts'
 import { type Interval, intervalOf, negateInterval } from '../types/interval.ts'
 import { roundEven } from '../types/interval-input.ts'
+import { formatInterval } from '../types/interval-output.ts'
 import { unixSecondsOf, type Zone, zoneOf } from '../types/time-zone.ts'
 import type { TypeContext } from '../types/type.ts'
 import type { FunctionCode } from './function.ts'
@@ -96,9 +97,10 @@ function fixedZone(seconds: number): Zone {
   return zoneOf(`<zone>${seconds > 0 ? '-' : ''}${text}`)
 }
 
-function intervalZone(interval: Interval): Zone {
+function intervalZone(interval: Interval, context: TypeContext): Zone {
   if (interval.months !== 0 || interval.days !== 0) {
-    throw new DbError('invalid_parameter_value', 'interval time zone must not include months or days')
+    const text = formatInterval(interval, context.intervalStyle)
+    throw new DbError('invalid_parameter_value', `interval time zone "${text}" must not include months or days`)
   }
   return fixedZone(Math.trunc(Number(interval.micros) / 1e6))
 }
@@ -220,6 +222,13 @@ const arithmetic: Record<string, FunctionCode> = {
   'integer_pl_date(int4,date)': (days: number, date: number) => addDays(date, days),
 }
 
+function scaleTimestamp(value: Micros, typmod: number): Micros {
+  if ((typmod > 6 || typmod < 0) && !isInfinite(value)) {
+    throw new DbError('invalid_parameter_value', `timestamp(${typmod}) precision must be between 0 and 6`)
+  }
+  return checkTimestamp(roundMicros(value, typmod))
+}
+
 const casts: Record<string, FunctionCode> = {
   timestamp_date: timestampDate,
   timestamp_time: timestampTime,
@@ -240,8 +249,8 @@ const casts: Record<string, FunctionCode> = {
   timetz_time: (a: TimeTz) => a.micros,
   time_interval: (a: number) => intervalOf(0, 0, a),
   interval_time: intervalTime,
-  timestamp_scale: (a: Micros, typmod: number) => checkTimestamp(roundMicros(a, typmod)),
-  timestamptz_scale: (a: Micros, typmod: number) => checkTimestamp(roundMicros(a, typmod)),
+  timestamp_scale: scaleTimestamp,
+  timestamptz_scale: scaleTimestamp,
   time_scale: (a: number, typmod: number) => roundMicros(a, typmod),
   timetz_scale: (a: TimeTz, typmod: number) => new TimeTz(roundMicros(a.micros, typmod) as number, a.zone),
   float8_timestamptz: epochTimestamptz,
@@ -252,11 +261,12 @@ const casts: Record<string, FunctionCode> = {
 const zones: Record<string, FunctionCode> = {
   timestamp_zone: (zone: string, a: Micros) => (isInfinite(a) ? a : toUtc(a, zoneNamed(zone))),
   timestamptz_zone: (zone: string, a: Micros) => (isInfinite(a) ? a : toLocal(a, zoneNamed(zone))),
-  timestamp_izone: (zone: Interval, a: Micros) => toUtc(a, intervalZone(zone)),
-  timestamptz_izone: (zone: Interval, a: Micros) => toLocal(a, intervalZone(zone)),
+  timestamp_izone: (zone: Interval, a: Micros, c: TypeContext) => (isInfinite(a) ? a : toUtc(a, intervalZone(zone, c))),
+  timestamptz_izone: (zone: Interval, a: Micros, c: TypeContext) =>
+    isInfinite(a) ? a : toLocal(a, intervalZone(zone, c)),
   timetz_zone: (zone: string, a: TimeTz, c: TypeContext) =>
     timetzInZone(a, zoneNamed(zone).offsetAt(unixSecondsOf(c.transactionMicros))),
-  timetz_izone: (zone: Interval, a: TimeTz) => timetzInZone(a, intervalZone(zone).offsetAt(0)),
+  timetz_izone: (zone: Interval, a: TimeTz, c: TypeContext) => timetzInZone(a, intervalZone(zone, c).offsetAt(0)),
 }
 
 const clocks: Record<string, FunctionCode> = {
@@ -268,15 +278,15 @@ const clocks: Record<string, FunctionCode> = {
   timestamp_finite: (a: Micros) => !isInfinite(a),
 }
 
-/** Raises datetime_field_overflow for fields that make no date; a negative year is BC. */
-function makeDate(year: number, month: number, day: number): number {
+/** Raises datetime_field_overflow for fields that make no date; a negative year is BC. `shown` is the message's year. */
+function makeDate(year: number, month: number, day: number, shown = year < 0 ? year + 1 : year): number {
   const real = year < 0 ? year + 1 : year
   const valid = year !== 0 && month >= 1 && month <= 12 && day >= 1 && day <= daysInMonth(real, month)
   const out = valid ? daysOf(real, month, day) : Number.NaN
   if (!valid || !isDate(out)) {
     const two = (n: number) => String(n).padStart(2, '0')
     const message = valid ? 'date out of range' : 'date field value out of range'
-    throw new DbError('datetime_field_overflow', `${message}: ${year}-${two(month)}-${two(day)}`)
+    throw new DbError('datetime_field_overflow', `${message}: ${shown}-${two(month)}-${two(day)}`)
   }
   return out
 }
@@ -298,14 +308,14 @@ function makeTime(hour: number, minute: number, second: number): number {
 }
 
 function makeTimestamp(y: number, m: number, d: number, hour: number, minute: number, second: number): Micros {
-  const day = makeDate(y, m, d)
+  const day = makeDate(y, m, d, y)
   const value = microsOf(day, makeTime(hour, minute, second))
   if (!isTimestamp(value)) throw timestampRange()
   return value
 }
 
 const makers: Record<string, FunctionCode> = {
-  make_date: makeDate,
+  make_date: (y: number, m: number, d: number) => makeDate(y, m, d),
   make_time: makeTime,
   make_timestamp: makeTimestamp,
   make_timestamptz: (y, m, d, h, mi, s, c: TypeContext) => toUtc(makeTimestamp(y, m, d, h, mi, s), sessionZone(c)),

@@ -94,16 +94,16 @@ const charsets: Record<string, string> = {
   euccn: 'gb2312',
 }
 
-function charsetOf(name: string, role: 'source' | 'destination'): string {
+function charsetOf(name: string, role: string): string {
   const charset = charsets[name.toLowerCase().replace(/[^a-z0-9]/g, '')]
   if (charset === undefined) {
-    throw new DbError('invalid_parameter_value', `invalid ${role} encoding name "${name}"`)
+    throw new DbError('invalid_parameter_value', `invalid ${role}encoding name "${name}"`)
   }
   return charset
 }
 
-function fromCharset(bytes: Uint8Array, name: string): string {
-  const charset = charsetOf(name, 'source')
+function fromCharset(bytes: Uint8Array, name: string, role = 'source '): string {
+  const charset = charsetOf(name, role)
   if (charset === 'latin1') {
     if (!bytes.includes(0)) return viewOf(bytes).toString('latin1')
     throw new DbError('character_not_in_repertoire', 'invalid byte sequence for encoding "LATIN1": 0x00')
@@ -137,7 +137,7 @@ export function invalidSequence(bytes: Uint8Array, name: string): DbError {
 }
 
 function toCharset(text: string, name: string): Uint8Array {
-  const charset = charsetOf(name, 'destination')
+  const charset = charsetOf(name, 'destination ')
   if (charset === 'utf-8') return new Uint8Array(Buffer.from(text))
   if (charset !== 'latin1')
     throw new DbError('feature_not_supported', `conversion to encoding "${name}" is not supported`)
@@ -160,7 +160,7 @@ export const encodingCode: Record<string, FunctionCode> = {
   pg_convert_from: fromCharset,
   pg_convert_to: toCharset,
   pg_convert: (bytes: Uint8Array, from: string, to: string) => toCharset(fromCharset(bytes, from), to),
-  length_in_encoding: (bytes: Uint8Array, name: string) => [...fromCharset(bytes, name)].length,
+  length_in_encoding: (bytes: Uint8Array, name: string) => [...fromCharset(bytes, name, '')].length,
   md5_text: (text: string) => createHash('md5').update(text).digest('hex'),
   md5_bytea: (bytes: Uint8Array) => createHash('md5').update(bytes).digest('hex'),
   sha224_bytea: digest('sha224'),

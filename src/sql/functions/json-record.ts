@@ -92,22 +92,36 @@ function rowFromJson(
   )
 }
 
+function noRowType(name: string): DbError {
+  return new DbError('feature_not_supported', `could not determine row type for result of ${name}`, {
+    hint: 'Provide a non-null record argument, or call the function in the FROM clause using a column definition list.',
+  })
+}
+
 /** The columns wanted: of the composite argument type, of the row given, or of the column definition list. */
 function columnsFor(
   site: CallSite,
   context: TypeContext,
   base: SqlRecord | null | undefined,
+  name: string,
 ): readonly CompositeField[] {
-  if (site.columns !== undefined) {
-    return site.columns.map(({ name, type, typmod }) => ({ name, type: context.types.type(type), typmod }))
-  }
+  if (site.columns !== undefined) return declaredColumns(site, context, name)
   let type = context.types.type(site.argTypes[0])
   while (type instanceof DomainType) type = type.baseType
   if (type instanceof CompositeType) return type.fields
   if (base !== null && base !== undefined) {
     return base.types.map((column, i) => ({ name: base.names?.[i] ?? `f${i + 1}`, type: column, typmod: -1 }))
   }
-  throw new DbError('invalid_parameter_value', 'could not determine row type for result of populate_record')
+  if (type.name !== 'record') {
+    throw new DbError('datatype_mismatch', `first argument of ${name} must be a row type`)
+  }
+  throw noRowType(name)
+}
+
+/** The column definition list, which the functions without a row argument need. */
+function declaredColumns(site: CallSite, context: TypeContext, name: string): readonly CompositeField[] {
+  if (site.columns === undefined) throw noRowType(name)
+  return site.columns.map((column) => ({ ...column, type: context.types.type(column.type) }))
 }
 
 function objectFrom(json: Jsonb, name: string): JsonObject {
@@ -128,28 +142,30 @@ type Parse = (value: any) => Jsonb
 
 function populate(name: string, parse: Parse): FunctionMaker {
   return (site, context) => (base: SqlRecord | null, json: Value) => {
-    if (json === null) return base
-    return rowFromJson(objectFrom(parse(json), name), columnsFor(site, context, base), base, context)
+    const fields = columnsFor(site, context, base, name)
+    return json === null ? base : rowFromJson(objectFrom(parse(json), name), fields, base, context)
   }
 }
 
 function populateSet(name: string, parse: Parse): FunctionMaker {
   return (site, context) => (base: SqlRecord | null, json: Value) => {
+    const fields = columnsFor(site, context, base, name)
     if (json === null) return []
-    const fields = columnsFor(site, context, base)
     return listFrom(parse(json), name).map((item) => rowFromJson(item, fields, base, context))
   }
 }
 
 function toRecord(name: string, parse: Parse): FunctionMaker {
-  return (site, context) => (json: Value) =>
-    rowFromJson(objectFrom(parse(json), name), columnsFor(site, context, undefined), undefined, context)
+  return (site, context) => (json: Value) => {
+    const fields = declaredColumns(site, context, name)
+    return rowFromJson(objectFrom(parse(json), name), fields, undefined, context)
+  }
 }
 
 function toRecordSet(name: string, parse: Parse): FunctionMaker {
   return (site, context) => (json: Value) => {
+    const fields = declaredColumns(site, context, name)
     if (json === null) return []
-    const fields = columnsFor(site, context, undefined)
     return listFrom(parse(json), name).map((item) => rowFromJson(item, fields, undefined, context))
   }
 }

@@ -1,10 +1,10 @@
 /**
- * Runs SQL/JSON paths over jsonb: jsonb_path_query and its kin, the operators @? and @@.
+ * Runs SQL/JSON paths over jsonb.
  *
  * A path is a pipeline of generators, so that a search for one item does no more than it must. In lax mode accessors
  * open arrays where an object or scalar is wanted, wrap scalars where an array is, and swallow structural errors.
  * Predicates know three values; null is "unknown".
- * Not here: syntax (types/jsonpath-parser.ts).
+ * Not here: syntax (types/jsonpath-parser.ts), SQL's functions (jsonpath-functions.ts).
  */
 import { DbError, type ErrorCode } from '../../base/index.ts'
 import { compareText } from '../types/code-points.ts'
@@ -29,28 +29,28 @@ import {
   truncate,
 } from '../types/numeric.ts'
 import type { TypeContext } from '../types/type.ts'
-import type { FunctionMaker } from './function.ts'
 import { compareDateTimes, DateTimeItem, readDateTime } from './jsonpath-datetime.ts'
 import { compileRegexp, xqueryFlags } from './regexp-match.ts'
 
 /** What flows through a path: documents, and dates made by .datetime(). */
-type Item = Jsonb | DateTimeItem
+export type Item = Jsonb | DateTimeItem
 type Truth = boolean | null
 
-function pathError(code: ErrorCode, message: string): DbError {
+export function pathError(code: ErrorCode, message: string): DbError {
   return new DbError(code, message)
 }
 
-class PathRun {
+export class PathRun {
   readonly #strict: boolean
   readonly #root: Jsonb
-  readonly #variables: Jsonb
+  /** Undefined for the operators @? and @@, which have none to give: any is null there. */
+  readonly #variables: JsonObject | undefined
   readonly #context: TypeContext
   readonly #zoned: boolean
   /** What `last` means: the length of the array being subscripted. */
   #length = -1
 
-  constructor(path: JsonPath, root: Jsonb, variables: Jsonb, context: TypeContext, zoned: boolean) {
+  constructor(path: JsonPath, root: Jsonb, variables: JsonObject | undefined, context: TypeContext, zoned: boolean) {
     this.#strict = path.strict
     this.#root = root
     this.#variables = variables
@@ -124,9 +124,8 @@ class PathRun {
   }
 
   #variable(name: string): Jsonb {
-    // The operators @? and @@ have no variables to give; any is null there.
-    if (this.#variables instanceof JsonNull) return jsonNull
-    const value = this.#variables instanceof JsonObject ? this.#variables.get(name) : undefined
+    if (this.#variables === undefined) return jsonNull
+    const value = this.#variables.get(name)
     if (value === undefined) throw new DbError('undefined_object', `could not find jsonpath variable "${name}"`)
     return value
   }
@@ -466,125 +465,7 @@ function numberMethod(name: 'abs' | 'floor' | 'ceiling', item: Item): Numeric {
 }
 
 /** Errors of the data, which silent mode and predicates turn into unknown. */
-function isSuppressed(error: unknown): boolean {
+export function isSuppressed(error: unknown): boolean {
   if (!(error instanceof DbError)) return false
   return error.sqlstate.startsWith('22')
-}
-
-/** A result as jsonb: dates become their text. */
-function asJsonb(item: Item): Jsonb {
-  return item instanceof DateTimeItem ? item.text : item
-}
-
-interface Call {
-  readonly items: (root: Jsonb, path: JsonPath, variables: Jsonb | undefined) => Generator<Item>
-  readonly silent: (flag: unknown) => boolean
-}
-
-/** Shared by all functions: variables and silence are optional arguments. */
-function making(
-  zoned: boolean,
-  run: (call: Call, root: Jsonb, path: JsonPath, variables: Jsonb | undefined, silent: boolean) => unknown,
-): FunctionMaker {
-  return (site, context) => {
-    const given = site.argTypes.length
-    const empty = objectOf([], [])
-    const call: Call = {
-      items: (root, path, variables) =>
-        new PathRun(
-          path,
-          root,
-          variables instanceof JsonNull ? variables : checkVariables(variables ?? empty),
-          context,
-          zoned,
-        ).items(path.path, root),
-      silent: (flag) => flag === true,
-    }
-    return (root: Jsonb, path: JsonPath, variables: any, silent: any) =>
-      run(call, root, path, given > 2 ? variables : undefined, given > 3 && silent === true)
-  }
-}
-
-function checkVariables(variables: Jsonb): Jsonb {
-  if (variables instanceof JsonObject) return variables
-  throw new DbError('invalid_parameter_value', '"vars" argument is not an object', {
-    detail: 'Jsonpath parameters should be encoded as key-value pairs of "vars" object.',
-  })
-}
-
-function quietly<T>(silent: boolean, body: () => T, otherwise: T): T {
-  if (!silent) return body()
-  try {
-    return body()
-  } catch (error) {
-    if (isSuppressed(error)) return otherwise
-    throw error
-  }
-}
-
-function exists(
-  call: Call,
-  root: Jsonb,
-  path: JsonPath,
-  variables: Jsonb | undefined,
-  silent: boolean,
-): boolean | null {
-  return quietly<boolean | null>(
-    silent,
-    () => {
-      let found = false
-      for (const _ of call.items(root, path, variables)) {
-        found = true
-        if (!path.strict) break
-      }
-      return found
-    },
-    null,
-  )
-}
-
-function match(call: Call, root: Jsonb, path: JsonPath, variables: Jsonb | undefined, silent: boolean): boolean | null {
-  return quietly<boolean | null>(
-    silent,
-    () => {
-      const found = [...call.items(root, path, variables)]
-      if (found.length === 1) {
-        const [item] = found
-        if (typeof item === 'boolean') return item
-        if (item instanceof JsonNull) return null
-      }
-      throw pathError('singleton_sql_json_item_required', 'single boolean result is expected')
-    },
-    null,
-  )
-}
-
-function queryAll(call: Call, root: Jsonb, path: JsonPath, variables: Jsonb | undefined, silent: boolean): Jsonb[] {
-  return quietly<Jsonb[]>(silent, () => [...call.items(root, path, variables)].map(asJsonb), [])
-}
-
-function queryFirst(
-  call: Call,
-  root: Jsonb,
-  path: JsonPath,
-  variables: Jsonb | undefined,
-  silent: boolean,
-): Jsonb | null {
-  return queryAll(call, root, path, variables, silent)[0] ?? null
-}
-
-export const jsonPathMakers: Record<string, FunctionMaker> = {
-  jsonb_path_exists_opr: making(false, (call, root, path) => exists(call, root, path, jsonNull, true)),
-  jsonb_path_match_opr: making(false, (call, root, path) => match(call, root, path, jsonNull, true)),
-}
-export const jsonPathSetMakers: Record<string, FunctionMaker> = {}
-for (const [suffix, zoned] of [
-  ['', false],
-  ['_tz', true],
-] as const) {
-  jsonPathMakers[`jsonb_path_exists${suffix}`] = making(zoned, exists)
-  jsonPathMakers[`jsonb_path_match${suffix}`] = making(zoned, match)
-  jsonPathMakers[`jsonb_path_query_array${suffix}`] = making(zoned, queryAll)
-  jsonPathMakers[`jsonb_path_query_first${suffix}`] = making(zoned, queryFirst)
-  jsonPathSetMakers[`jsonb_path_query${suffix}`] = making(zoned, queryAll)
 }

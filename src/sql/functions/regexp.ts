@@ -150,8 +150,6 @@ function count(text: string, pattern: string, start: number, flags: string): num
 
 /** The n-th match from `start`, and where group `group` of it lies. */
 function locate(text: string, pattern: string, start: number, n: number, flags: string, group: number, name: string) {
-  checkPositive(start, 'start')
-  checkPositive(n, 'n')
   const { flags: plain } = splitFlags(flags, name)
   const regexp = compileRegexp(pattern, plain)
   let seen = 0
@@ -171,8 +169,11 @@ function instr(
   flags: string,
   group: number,
 ): number {
-  if (end !== 0 && end !== 1)
+  checkPositive(start, 'start')
+  checkPositive(n, 'n')
+  if (end !== 0 && end !== 1) {
     throw new DbError('invalid_parameter_value', `invalid value for parameter "endoption": ${end}`)
+  }
   checkPositive(group, 'subexpr', 0)
   const place = locate(text, pattern, start, n, flags, group, 'regexp_instr()')
   if (place === undefined) return 0
@@ -180,6 +181,8 @@ function instr(
 }
 
 function substr(text: string, pattern: string, start: number, n: number, flags: string, group: number): string | null {
+  checkPositive(start, 'start')
+  checkPositive(n, 'n')
   checkPositive(group, 'subexpr', 0)
   const place = locate(text, pattern, start, n, flags, group, 'regexp_substr()')
   return place === undefined ? null : text.slice(place[0], place[1])

@@ -267,7 +267,8 @@ export const textCode: Record<string, FunctionCode> = {
   quote_nullable: (a: string | null) => (a === null ? 'NULL' : quoteLiteral(a)),
 }
 
-/** The unit offset of a 1-based character position. */
+/** The unit offset of a 1-based character position; beyond the text when the position is. */
 export function offsetOf(text: string, position: number): number {
-  return isPlain(text) ? Math.min(position - 1, text.length) : unitIndex(text, position - 1)
+  if (position - 1 > codePointLength(text)) return text.length + 1
+  return isPlain(text) ? position - 1 : unitIndex(text, position - 1)
 }

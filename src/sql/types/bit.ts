@@ -37,7 +37,7 @@ export class BitType extends TextType {
   }
 
   override coerce(value: string, typmod: number, explicit: boolean): string {
-    if (typmod < 0 || value.length === typmod) return value
+    if (typmod <= 0 || value.length === typmod) return value
     if (this.#varying) {
       if (value.length <= typmod) return value
       if (explicit) return value.slice(0, typmod)

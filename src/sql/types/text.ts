@@ -64,7 +64,7 @@ function cut(value: string, limit: number, explicit: boolean, title: string): st
 export class VarcharType extends TextType {
   override coerce(value: string, typmod: number, explicit: boolean): string {
     const limit = typmod - 4
-    if (typmod < 0 || value.length <= limit || codePointLength(value) <= limit) return value
+    if (typmod < 4 || value.length <= limit || codePointLength(value) <= limit) return value
     return cut(value, limit, explicit, 'character varying')
   }
 }
@@ -77,10 +77,11 @@ export function trimBlanks(value: string): string {
 
 export class CharType extends TextType {
   override coerce(value: string, typmod: number, explicit: boolean): string {
-    if (typmod < 0) return value
+    if (typmod < 4) return value
     const limit = typmod - 4
     const length = codePointLength(value)
     if (length > limit) return cut(value, limit, explicit, 'character')
+    if (limit > 0x3fffffff) throw new DbError('program_limit_exceeded', 'requested length too large')
     return length === limit ? value : value + ' '.repeat(limit - length)
   }
 

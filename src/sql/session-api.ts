@@ -47,6 +47,7 @@ export interface SessionEvents {
 }
 
 export interface SqlSession {
+  /** Both are signed 32-bit integers, as the protocol's messages carry them. */
   readonly processId: number
   readonly secretKey: number
   /** Settings to report at start, in order (server_version, client_encoding, DateStyle, TimeZone, …). */

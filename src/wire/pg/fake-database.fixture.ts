@@ -149,7 +149,7 @@ interface FakePrepared extends Prepared {
 
 class FakeSession implements SqlSession {
   readonly processId: number
-  readonly secretKey = 4_000_000_000
+  readonly secretKey = -294_967_296
   readonly database: FakeDatabase
   readonly options: ConnectOptions
   readonly types = { types: { type: (oid: number) => types.get(oid)! } } as unknown as TypeContext

@@ -41,7 +41,7 @@ export function readFirstMessage(frame: FrameReader): FirstMessage {
   if (code === requestCode.gssEncryption) return { kind: 'gss' }
   if (code === requestCode.cancel) {
     if (body.left !== 8) throw new DbError('protocol_violation', 'invalid length of cancel request')
-    return { kind: 'cancel', processId: body.u32(), secretKey: body.u32() }
+    return { kind: 'cancel', processId: body.i32(), secretKey: body.i32() }
   }
   return readStartup(body, code)
 }

@@ -148,7 +148,8 @@ function fill(value: Value, sizes: SqlArray | null, bounds: SqlArray | null | un
       detail: 'Dimension array must be one dimensional.',
     })
   }
-  if (sizes.items.includes(null)) throw new DbError('null_value_not_allowed', 'dimension values cannot be null')
+  if (sizes.items.includes(null) || bounds?.items.includes(null))
+    throw new DbError('null_value_not_allowed', 'dimension values cannot be null')
   if (sizes.items.length > maxDimensions) {
     const message = `number of array dimensions (${sizes.items.length}) exceeds the maximum allowed (${maxDimensions})`
     throw new DbError('program_limit_exceeded', message)

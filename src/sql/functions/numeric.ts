@@ -15,6 +15,7 @@ import {
   fromInteger,
   isFiniteNumeric,
   isNumericNaN,
+  maxScale,
   multiply,
   type Numeric,
   negate,
@@ -44,7 +45,7 @@ const ten = fromInteger(10)
 
 /** Scales beyond what numeric can show are the nearest it can. */
 function limitScale(scale: number): number {
-  return Math.min(Math.max(scale, -2000), 2000)
+  return Math.min(Math.max(scale, -131073), maxScale)
 }
 
 function bucketError(message: string): DbError {

@@ -253,6 +253,7 @@ export function round(a: Numeric, scale: number): Numeric {
     if (Math.abs(rest) * 2 >= unit) value += c < 0 ? -1 : 1
     return shiftBack(value + 0, scale)
   }
+  if (drop > digitsOf(a).length) return new Numeric(0, Math.max(scale, 0))
   return shiftBack(divideRounded(big(a), pow10(drop)), scale)
 }
 
@@ -262,6 +263,7 @@ export function truncate(a: Numeric, scale: number): Numeric {
   const drop = a.scale - scale
   const c = a.coefficient
   if (typeof c === 'number' && drop <= 15) return shiftBack((c - (c % small10[drop])) / small10[drop] + 0, scale)
+  if (drop > digitsOf(a).length) return new Numeric(0, Math.max(scale, 0))
   return shiftBack(big(a) / pow10(drop), scale)
 }
 

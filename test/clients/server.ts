@@ -32,6 +32,8 @@ async function startOurs(): Promise<TestServer> {
     user: 'lattice',
     database: 'lattice',
     close: async () => {
+      // Clients that have just been closed say so a moment later; whoever does not is told by the stop.
+      for (let turns = 0; turns < 1000 && server.stats().connections > 0; turns++) await io.tasks.yield()
       await server.stop(1000)
       await opened.close()
       await io.stop()

@@ -280,6 +280,9 @@ class SegmentedCommitLog implements CommitLog {
           this.#close()
         }
         await this.#writeGroup(this.#queue[0])
+        // Whoever was just acknowledged may append again: the next group takes that along instead of leaving half of
+        // the writers to every other sync.
+        if (this.#queue.length === 0) await this.#io.tasks.yield()
       }
       this.#writing = false
     } catch (error) {

@@ -13,7 +13,7 @@ import { encodeSegmentHeader, segmentHeaderBytes, segmentName } from './layout.t
 
 const zeros = Buffer.alloc(1 << 20)
 /** Released files kept for recycling; more than that are removed. */
-const keptSpares = 2
+const keptSpares = 8
 const retryMs = 200
 
 export interface Segment {

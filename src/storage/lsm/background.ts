@@ -22,6 +22,7 @@ export class Background {
   #again = false
   #stopped = false
   #timer: Timer | undefined
+  readonly #retried: (() => void)[] = []
 
   /** @param work does one piece and tells whether there was one. */
   constructor(io: Io, name: string, work: () => Promise<boolean>, failed: (error: unknown) => void) {
@@ -44,15 +45,23 @@ export class Background {
     })
   }
 
-  /** Resolves when the piece under way, and all that follow from it, are done. */
+  /** Resolves when nothing is left to do: retries after a full disk are waited for. */
   async idle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running
+    while (!this.#stopped && (this.#running !== undefined || this.#timer !== undefined)) {
+      await (this.#running ?? new Promise<void>((done) => this.#retried.push(done)))
+    }
   }
 
   async stop(): Promise<void> {
     this.#stopped = true
     this.#timer?.cancel()
+    this.#timer = undefined
+    this.#resumeIdle()
     await this.#running
+  }
+
+  #resumeIdle(): void {
+    for (const done of this.#retried.splice(0)) done()
   }
 
   get stopped(): boolean {
@@ -73,6 +82,7 @@ export class Background {
       this.#timer = this.#io.tasks.after(retryMs, () => {
         this.#timer = undefined
         this.kick()
+        this.#resumeIdle()
       })
     }
   }

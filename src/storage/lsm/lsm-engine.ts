@@ -151,8 +151,9 @@ export class LsmEngine implements Engine {
   cursor(span: Span, at: Timestamp, options?: CursorOptions): EngineCursor {
     const reverse = options?.reverse ?? false
     const deletions = options?.deletions ?? false
-    const own = { start: Uint8Array.from(span.start), end: span.end && Uint8Array.from(span.end) }
-    const end = own.end && boundView(own.end)
+    const start = boundView(span.start)
+    const end = span.end && boundView(span.end)
+    const own = { start: start.bytes, end: end?.bytes }
     const { version } = this.#set
     const sources: Source[] = []
     for (const memtable of this.#memtables) {
@@ -168,7 +169,7 @@ export class LsmEngine implements Engine {
       if (tables.length === 0) continue
       sources.push(new Source(new TableFeed(tables, end), sources.length, at, deletions))
     }
-    return new MergeCursor(version, sources, own, reverse, boundView(own.start), end)
+    return new MergeCursor(version, sources, own, reverse, start, end)
   }
 
   get stalled(): boolean {
@@ -322,14 +323,19 @@ export class LsmEngine implements Engine {
     const { buffer, firstLeaf, used } = memtable
     const threshold = this.#retention.collected
     const image = await this.#io.tasks.cpu(flushMemtable, { arena: buffer, firstLeaf, used, file, format, threshold })
-    if (image !== undefined) await this.#set.write(file, image.bytes)
     const added = image ? [{ level: 0, meta: metaOf(file, file, image.bytes.length, image.properties) }] : []
-    await this.#set.edit(
-      () => ({ added, positions: memtable.applied }),
-      () => {
-        assert(this.#memtables.pop() === memtable, 'memtables are flushed in their order')
-      },
-    )
+    try {
+      if (image !== undefined) await this.#set.write(file, image.bytes)
+      await this.#set.edit(
+        () => ({ added, positions: memtable.applied }),
+        () => {
+          assert(this.#memtables.pop() === memtable, 'memtables are flushed in their order')
+        },
+      )
+    } catch (error) {
+      if (!this.#io.dead) await this.#set.discard([file])
+      throw error
+    }
     this.#flushes++
     this.#bytesFlushed += image?.bytes.length ?? 0
     this.#relieve()

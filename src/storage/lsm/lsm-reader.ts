@@ -7,11 +7,10 @@
  */
 import { END, ROW, type Step, type Timestamp, WAIT } from '../../base/index.ts'
 import type { Found, Slab, Span } from '../engine.ts'
-import { compareKeys } from '../key-order.ts'
 import { filterHas, hashKey } from './hash.ts'
 import type { LevelTable } from './level-table.ts'
 import { lengthMask, type Memtable } from './memtable.ts'
-import { type BoundView, boundView, compareAt, SearchKey } from './order.ts'
+import { type BoundView, compareAt, SearchKey } from './order.ts'
 import { deletionBit, keyLengthMask, type Run } from './run.ts'
 import type { TableFile } from './table-file.ts'
 import type { Version } from './version.ts'
@@ -60,6 +59,7 @@ export class LsmFound implements Found {
 
 export class LsmReader {
   readonly #key = new SearchKey()
+  readonly #end = new SearchKey()
   #hash = 0
   #hashed = false
 
@@ -103,11 +103,11 @@ export class LsmReader {
     found.timestamp = 0
     const wanted = this.#key
     wanted.set(span.start)
-    let end: BoundView | undefined
+    const end = span.end === undefined ? undefined : this.#end
+    if (span.end !== undefined) this.#end.set(span.end)
     for (let i = 0; i < memtables.length; i++) {
       const memtable = memtables[i]
       if (memtable.newest <= after || memtable.oldest > upTo) continue
-      end ??= span.end && boundView(span.end)
       const timestamp = memtable.changedWithin(wanted, end, after, upTo)
       if (timestamp === 0) continue
       found.timestamp = timestamp
@@ -117,7 +117,7 @@ export class LsmReader {
       for (let i = 0; i < tables.length; i++) {
         const { meta } = tables[i]
         if (meta.newest <= after || meta.oldest > upTo || !tables[i].overlaps(span)) continue
-        const step = this.#changedTable(tables[i], span, after, upTo, found)
+        const step = this.#changedTable(tables[i], end, after, upTo, found)
         if (step !== END) return step
       }
     }
@@ -187,10 +187,18 @@ export class LsmReader {
     return ROW
   }
 
-  #changedTable(table: LevelTable, span: Span, after: Timestamp, upTo: Timestamp, found: LsmFound): Step {
-    const { file, meta } = table
-    const start = boundView(compareKeys(meta.start, span.start) > 0 ? meta.start : span.start)
-    const end = boundView(span.end === undefined || compareKeys(meta.end, span.end) < 0 ? meta.end : span.end)
+  #changedTable(
+    table: LevelTable,
+    spanEnd: BoundView | undefined,
+    after: Timestamp,
+    upTo: Timestamp,
+    found: LsmFound,
+  ): Step {
+    const { file } = table
+    let start: BoundView = this.#key
+    let end: BoundView = table.end
+    if (compareAt(table.start.view, 0, table.start.length, start.view, 0, start.length) > 0) start = table.start
+    if (spanEnd && compareAt(end.view, 0, end.length, spanEnd.view, 0, spanEnd.length) > 0) end = spanEnd
     const { index } = file
     let block = file.blockOf(start.view, 0, start.length, Number.MAX_SAFE_INTEGER)
     for (; block < index.count; block++) {

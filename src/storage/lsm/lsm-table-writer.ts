@@ -33,7 +33,7 @@ export class LsmTableWriter implements TableWriter {
   add(key: Uint8Array, value: Uint8Array): void {
     checkKeyLength(key.length)
     assert(this.#lastKey === undefined || compareKeys(this.#lastKey, key) < 0, 'the keys of a table ascend strictly')
-    this.#lastKey = Uint8Array.from(key)
+    this.#lastKey = new Uint8Array(key)
     if (this.#builder === undefined) {
       this.#file = this.#set.newFile()
       const format = { codec: 'none' as const, blockBytes: this.#settings.blockBytes }

@@ -18,6 +18,7 @@
 import { assert, type Timestamp } from '../../base/index.ts'
 import type { WriteSetReader } from '../../encoding/index.ts'
 import type { Slab } from '../engine.ts'
+import { checkKeyLength } from '../key-order.ts'
 import { type BoundView, commonPrefix, compareAt, type SearchKey } from './order.ts'
 
 export const fanout = 64
@@ -87,6 +88,7 @@ export class Memtable implements Slab {
     const { timestamp } = reader
     while (reader.next()) {
       const keyLength = reader.keyEnd - reader.keyStart
+      checkKeyLength(keyLength)
       const word = header >>> 2
       this.doubles[header >>> 3] = timestamp
       this.words[word + 2] = base + reader.keyStart

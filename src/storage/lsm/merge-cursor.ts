@@ -204,7 +204,7 @@ export class MergeCursor implements EngineCursor {
   }
 
   #settle(key: Uint8Array): void {
-    this.#settledKey = Uint8Array.from(key)
+    this.#settledKey = new Uint8Array(key)
     this.#settledView = new DataView(this.#settledKey.buffer)
   }
 }

@@ -3,6 +3,7 @@
  *
  * Not here: keys as values of their own (../key-order.ts).
  */
+import { assert } from '../../base/index.ts'
 import { maxKeyBytes } from '../key-order.ts'
 
 /** Negative, zero or positive as a's key sorts before, with or after b's. Both are known to agree up to `from`. */
@@ -45,7 +46,7 @@ export function commonPrefix(
   return i
 }
 
-/** A key to look for, copied once to where it can be compared quickly. */
+/** A key to look for, copied once to where it can be compared quickly; one instance serves many searches. */
 export class SearchKey {
   readonly bytes: Uint8Array
   readonly view: DataView
@@ -59,30 +60,21 @@ export class SearchKey {
   set(key: Uint8Array): void {
     const { bytes } = this
     const { length } = key
+    assert(length <= maxKeyBytes + 1, 'a key has at most 8 KiB')
     if (length <= 64) for (let i = 0; i < length; i++) bytes[i] = key[i]
     else bytes.set(key)
     this.length = length
-  }
-
-  setRange(from: Uint8Array, start: number, length: number): void {
-    const { bytes } = this
-    if (length <= 64) for (let i = 0; i < length; i++) bytes[i] = from[start + i]
-    else bytes.set(from.subarray(start, start + length))
-    this.length = length
-  }
-
-  copy(): Uint8Array {
-    return this.bytes.slice(0, this.length)
   }
 }
 
 /** A key that is compared with often: its bytes seen through a DataView. */
 export interface BoundView {
+  readonly bytes: Uint8Array
   readonly view: DataView
   readonly length: number
 }
 
 export function boundView(key: Uint8Array): BoundView {
-  const own = Uint8Array.from(key)
-  return { view: new DataView(own.buffer), length: own.length }
+  const own = new Uint8Array(key)
+  return { bytes: own, view: new DataView(own.buffer), length: own.length }
 }

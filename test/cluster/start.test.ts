@@ -1,7 +1,7 @@
 /** Real nodes as processes: start to ready, statements, restart, signals, demo. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -77,6 +77,39 @@ test('start, work, stop with status 0, start again and find it all', async () =>
   await last.close()
   third.child.kill('SIGINT')
   assert.equal(await third.ended, 0)
+})
+
+test('storage tells a sound directory from a damaged one', async () => {
+  const node = await start('checked')
+  const db = await open(url(node))
+  await db.script(
+    `create table t (a int primary key, b text); insert into t select g, repeat('x', 100) from generate_series(1, 500) g`,
+  )
+  // A damaged last group could be a torn write; one that others follow cannot.
+  for (let i = 0; i < 3; i++) await db.query('insert into t values ($1, null)', [1000 + i])
+  await db.close()
+  const run = async (...args: string[]) => {
+    const { child, ended } = launch(['storage', '--data', ...args])
+    let out = ''
+    for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk) => (out += chunk))
+    return { status: await ended, out }
+  }
+  assert.match((await run('checked')).out, /lattice: .*checked/, 'a directory in use is left alone')
+  node.child.kill('SIGTERM')
+  assert.equal(await node.ended, 0)
+  const sound = await run('checked')
+  assert.equal(sound.status, 0, sound.out)
+  assert.match(sound.out, /Every checksum holds/)
+  const log = join(directory, 'checked', 'log')
+  const segment = join(log, readdirSync(log).filter((name) => name.endsWith('.log'))[0])
+  const bytes = readFileSync(segment)
+  const at = bytes.indexOf('xxxxxxxxxx')
+  bytes[at] ^= 1
+  writeFileSync(segment, bytes)
+  const damaged = await run('checked', '--json')
+  assert.equal(damaged.status, 1, damaged.out)
+  assert.ok(JSON.parse(damaged.out).problems.length > 0)
+  assert.match((await run('nowhere')).out, /nowhere/)
 })
 
 test('demo loads its sample data once', async () => {

@@ -143,7 +143,7 @@ function fill(value: Value, sizes: SqlArray | null, bounds: SqlArray | null | un
   if (sizes === null || bounds === null) {
     throw new DbError('null_value_not_allowed', 'dimension array or low bound array cannot be null')
   }
-  if (sizes.dimensions.length > 1) {
+  if (sizes.dimensions.length > 1 || (bounds?.dimensions.length ?? 0) > 1) {
     throw new DbError('array_subscript_error', 'wrong number of array subscripts', {
       detail: 'Dimension array must be one dimensional.',
     })

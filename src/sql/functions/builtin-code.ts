@@ -36,6 +36,7 @@ import { textCode } from './text.ts'
 import { formatMakers } from './text-format.ts'
 import { toCharCode } from './to-char.ts'
 import { toCharNumberCode } from './to-char-number.ts'
+import { toNumberCode } from './to-number.ts'
 import { toTimestampCode } from './to-timestamp.ts'
 import { windowCode } from './window.ts'
 
@@ -64,6 +65,7 @@ export const builtinCode: Record<string, FunctionCode> = {
   ...textCode,
   ...toCharCode,
   ...toCharNumberCode,
+  ...toNumberCode,
   ...toTimestampCode,
 }
 

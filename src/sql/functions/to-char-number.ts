@@ -1,5 +1,5 @@
 /**
- * to_char of numbers, and to_number.
+ * to_char of numbers.
  *
  * The template is a row of places: 9 (a digit, blank when leading), 0 (a digit always), the point, group separators and
  * sign marks. The number is rounded to the places after the point; leading places that it does not fill are blank, and a
@@ -7,7 +7,7 @@
  * where.
  *
  * Source: manual 9.8, table 9.29 and 9.30; the corner cases follow PostgreSQL's answers.
- * Not here: dates (to-char.ts).
+ * Not here: templates (number-template.ts), to_number (to-number.ts), dates (to-char.ts).
  */
 import { DbError } from '../../base/index.ts'
 import { roundEven } from '../types/interval-input.ts'
@@ -22,7 +22,6 @@ import {
   Numeric,
   negate,
   numericOf,
-  parseNumeric,
   pow10,
   round,
   signOf,
@@ -30,206 +29,7 @@ import {
 import { castCode } from './casts.ts'
 import { ordinalSuffix } from './datetime-template.ts'
 import type { FunctionCode } from './function.ts'
-
-type Mark = '9' | '0' | '.' | ',' | 'L' | 'S' | 'MI' | 'PL' | 'SG' | 'TH' | 'th' | 'RN' | 'rn' | 'literal'
-interface Place {
-  readonly mark: Mark
-  readonly text: string
-}
-
-interface NumberTemplate {
-  readonly places: readonly Place[]
-  /** Digits before and after the point. */
-  pre: number
-  post: number
-  /** Positions (from 0, over digits) of the first and last 0. */
-  zeroStart: number
-  zeroEnd: number
-  zero: boolean
-  decimal: boolean
-  fill: boolean
-  /** S before the number, after it, or absent. */
-  locked: '' | 'before' | 'after'
-  /** Digits written before the S. */
-  preAtSign: number
-  plus: boolean
-  minus: boolean
-  bracket: boolean
-  roman: boolean
-  multiply: boolean
-  shift: number
-  scientific: boolean
-}
-
-const words = [
-  'EEEE',
-  'FM',
-  'MI',
-  'PL',
-  'PR',
-  'RN',
-  'SG',
-  'SP',
-  'TH',
-  'rn',
-  'th',
-  'eeee',
-  'fm',
-  'mi',
-  'pl',
-  'pr',
-  'sg',
-  'sp',
-]
-
-function syntax(message: string): DbError {
-  return new DbError('syntax_error', message)
-}
-
-function parseTemplate(text: string): NumberTemplate {
-  const places: Place[] = []
-  const t: NumberTemplate = {
-    places,
-    pre: 0,
-    post: 0,
-    zeroStart: 0,
-    zeroEnd: 0,
-    zero: false,
-    decimal: false,
-    fill: false,
-    locked: '',
-    preAtSign: 0,
-    plus: false,
-    minus: false,
-    bracket: false,
-    roman: false,
-    multiply: false,
-    shift: 0,
-    scientific: false,
-  }
-  let at = 0
-  while (at < text.length) {
-    if (text[at] === '"') {
-      at++
-      while (at < text.length && text[at] !== '"') {
-        if (text[at] === '\\' && at + 1 < text.length) at++
-        places.push({ mark: 'literal', text: text[at++] })
-      }
-      at++
-      continue
-    }
-    if (text[at] === '\\' && text[at + 1] === '"') at++
-    const word = words.find((candidate) => text.startsWith(candidate, at))
-    const token = word ?? String.fromCodePoint(text.codePointAt(at)!)
-    at += token.length
-    note(t, places, token)
-  }
-  return t
-}
-
-/** Takes one token of a template in. */
-function note(t: NumberTemplate, places: Place[], token: string): void {
-  const lower = token.toLowerCase()
-  if (t.scientific && lower !== 'eeee') throw syntax('"EEEE" must be the last pattern used')
-  switch (lower) {
-    case '9':
-      if (t.bracket) throw syntax('"9" must be ahead of "PR"')
-      if (t.multiply) t.shift++
-      else if (t.decimal) t.post++
-      else t.pre++
-      break
-    case '0':
-      if (t.bracket) throw syntax('"0" must be ahead of "PR"')
-      if (!t.zero && !t.decimal) {
-        t.zero = true
-        t.zeroStart = t.pre + 1
-      }
-      if (!t.decimal) t.pre++
-      else t.post++
-      t.zeroEnd = t.pre + t.post
-      break
-    case '.':
-    case 'd':
-      if (t.decimal) throw syntax('multiple decimal points')
-      if (t.multiply) throw syntax('cannot use "V" and decimal point together')
-      t.decimal = true
-      places.push({ mark: '.', text: '.' })
-      return
-    case 'b':
-    case 'c':
-      return
-    case 'fm':
-      t.fill = true
-      return
-    case 's':
-      if (t.locked !== '') throw syntax('cannot use "S" twice')
-      if (t.plus || t.minus || t.bracket) throw syntax('cannot use "S" and "PL"/"MI"/"SG"/"PR" together')
-      if (!t.decimal) {
-        t.locked = 'before'
-        t.preAtSign = t.pre
-      } else {
-        t.locked = 'after'
-      }
-      return
-    case 'mi':
-    case 'pl':
-    case 'sg':
-      if (t.locked !== '') throw syntax(`cannot use "S" and "${token.toUpperCase()}" together`)
-      t.minus ||= lower !== 'pl'
-      t.plus ||= lower !== 'mi'
-      places.push({ mark: lower.toUpperCase() as Mark, text: '' })
-      return
-    case 'pr':
-      if (t.locked !== '' || t.plus || t.minus) throw syntax('cannot use "PR" and "S"/"PL"/"MI"/"SG" together')
-      t.bracket = true
-      return
-    case 'rn':
-      t.roman = true
-      places.push({ mark: token as Mark, text: '' })
-      return
-    case 'th':
-      places.push({ mark: token as Mark, text: '' })
-      return
-    case 'l':
-      places.push({ mark: 'L', text: '' })
-      return
-    case 'g':
-    case ',':
-      places.push({ mark: ',', text: ',' })
-      return
-    case 'v':
-      if (t.decimal) throw syntax('cannot use "V" and decimal point together')
-      t.multiply = true
-      return
-    case 'eeee':
-      if (t.scientific) throw syntax('cannot use "EEEE" twice')
-      if (t.fill || t.locked !== '' || t.bracket || t.minus || t.plus || t.roman || t.multiply) {
-        throw new DbError('syntax_error', '"EEEE" is incompatible with other formats', {
-          detail: '"EEEE" may only be used together with digit and decimal point patterns.',
-        })
-      }
-      t.scientific = true
-      return
-    case 'sp':
-      return
-    default:
-      places.push({ mark: 'literal', text: token })
-      return
-  }
-  places.push({ mark: lower as Mark, text: lower })
-}
-
-const cache = new Map<string, NumberTemplate>()
-
-function templateOf(text: string): NumberTemplate {
-  let template = cache.get(text)
-  if (template === undefined) {
-    template = parseTemplate(text)
-    if (cache.size >= 256) cache.delete(cache.keys().next().value!)
-    cache.set(text, template)
-  }
-  return template
-}
+import { type NumberTemplate, numberTemplate } from './number-template.ts'
 
 /** Writes digits into places. One instance a number. */
 class NumberWriter {
@@ -505,7 +305,7 @@ function fixed(value: number, decimals: number): Numeric {
 function floatToChar(significant: number): FunctionCode {
   return (value: number, text: string) => {
     if (text === '') return ''
-    const t = templateOf(text)
+    const t = numberTemplate(text)
     if (t.roman) return write(t, fromInteger(Math.abs(value) < 10000 ? roundEven(value) : 0))
     if (t.scientific || !Number.isFinite(value)) return write(t, fromFloat(value, 17))
     const scaled = t.multiply ? value * 10 ** t.shift : value
@@ -516,75 +316,11 @@ function floatToChar(significant: number): FunctionCode {
   }
 }
 
-/** Reads a number by a template: digits where it has places, everything else skipped as its marks say. */
-function toNumber(text: string, template: string): Numeric | null {
-  if (template === '') return null
-  const t = templateOf(template)
-  if (t.roman) throw new DbError('feature_not_supported', '"RN" not supported for input')
-  if (t.scientific) throw new DbError('feature_not_supported', '"EEEE" not supported for input')
-  let at = 0
-  let digits = ''
-  let point = false
-  let negative = false
-  let wholeDigits = 0
-  let decimals = 0
-  const takeSign = () => {
-    if (text[at] === '-' || text[at] === '<') negative = true
-    if (/[-+<>]/.test(text[at] ?? '')) at++
-  }
-  for (const { mark } of t.places) {
-    if (at >= text.length) break
-    if (mark === '9' || mark === '0' || mark === '.') {
-      while (digits === '' && text[at] === ' ') at++
-      if (digits === '') takeSign()
-      while (digits === '' && text[at] === ' ') at++
-      const c = text[at]
-      if (c === undefined) break
-      if (/[0-9]/.test(c)) {
-        if (point ? decimals >= t.post : wholeDigits >= t.pre) break
-        digits += c
-        if (point) decimals++
-        else wholeDigits++
-        at++
-      } else if (c === '.' && !point && t.decimal) {
-        point = true
-        at++
-        if (mark !== '.' && /[0-9]/.test(text[at] ?? '') && decimals < t.post) {
-          digits += text[at++]
-          decimals++
-        }
-      } else if (mark === '9' || mark === '0') {
-        if (c === ',' || c === ' ') continue
-      }
-    } else if (mark === ',') {
-      if (text[at] === ',') at++
-    } else if (mark === 'MI' || mark === 'PL' || mark === 'SG') {
-      takeSign()
-    } else if (mark === 'L') {
-      while (at < text.length && !/[0-9.,+-]/.test(text[at])) at++
-    } else if (mark === 'TH' || mark === 'th') {
-      at += 2
-    } else {
-      at++
-    }
-  }
-  if (/[-]/.test(text[at] ?? '') && (t.locked !== '' || t.minus)) negative = true
-  if (digits === '') {
-    throw new DbError('invalid_text_representation', `invalid input syntax for type numeric: "${negative ? '-' : ' '}"`)
-  }
-  const value = new Numeric(0, 0)
-  const magnitude = parseNumeric(digits === '' ? '0' : digits) ?? value
-  const scale = t.multiply ? t.shift : decimals
-  const out = numericOf(magnitude.coefficient, scale)
-  return negative ? negate(out) : out
-}
-
 export const toCharNumberCode: Record<string, FunctionCode> = {
-  numeric_to_char: (value: Numeric, text: string) => (text === '' ? '' : write(templateOf(text), value)),
-  int4_to_char: (value: number, text: string) => (text === '' ? '' : write(templateOf(text), fromInteger(value))),
+  numeric_to_char: (value: Numeric, text: string) => (text === '' ? '' : write(numberTemplate(text), value)),
+  int4_to_char: (value: number, text: string) => (text === '' ? '' : write(numberTemplate(text), fromInteger(value))),
   int8_to_char: (value: number | bigint, text: string) =>
-    text === '' ? '' : write(templateOf(text), fromInteger(value)),
+    text === '' ? '' : write(numberTemplate(text), fromInteger(value)),
   float8_to_char: floatToChar(15),
   float4_to_char: floatToChar(6),
-  numeric_to_number: toNumber,
 }

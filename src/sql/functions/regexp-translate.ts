@@ -84,6 +84,8 @@ function bracketLiteral(c: string): string {
   return /[\\^\-\]&[!#$%*+,.:;<=>?@`~(){}|/]/.test(c) ? escapeCode(c.codePointAt(0)!) : c
 }
 
+type Preference = 'short' | 'long' | undefined
+
 class Translator {
   readonly #text: string
   readonly #options: RegexpOptions
@@ -92,7 +94,8 @@ class Translator {
   #alternatives = false
   #greedy = false
   #lazy = false
-  #firstLazy: boolean | undefined
+  /** What the last part read prefers: the shortest match, the longest, or neither. */
+  #prefers: Preference
   #lazyDepth = 0
 
   constructor(text: string, options: RegexpOptions) {
@@ -103,7 +106,7 @@ class Translator {
   translate(): Translated {
     const source = this.#options.literal ? [...this.#text].map(literal).join('') : this.#expression(0)
     if (this.#at < this.#text.length && !this.#options.literal) throw regexpError('parentheses () not balanced')
-    const prefersShort = this.#firstLazy === true && !this.#alternatives
+    const prefersShort = this.#prefers === 'short'
     return {
       source,
       flags: `us${this.#options.insensitive ? 'i' : ''}${this.#options.lineAnchors ? 'm' : ''}`.replace(
@@ -119,16 +122,21 @@ class Translator {
   /** Alternatives up to a closing parenthesis (depth > 0) or the end. */
   #expression(depth: number): string {
     let out = this.#branch(depth)
+    let several = false
     while (this.#text[this.#at] === '|') {
       this.#at++
       this.#alternatives = true
+      several = true
       out += `|${this.#branch(depth)}`
     }
+    // Branches connected by | always prefer the longest match.
+    if (several) this.#prefers = 'long'
     return out
   }
 
   #branch(depth: number): string {
     let out = ''
+    let prefers: Preference
     while (this.#at < this.#text.length) {
       this.#skipExpanded()
       const c = this.#text[this.#at]
@@ -137,8 +145,12 @@ class Translator {
         if (depth > 0) break
         throw regexpError('parentheses () not balanced')
       }
+      this.#prefers = undefined
       out += this.#piece(depth)
+      prefers ??= this.#prefers
     }
+    // A branch prefers what the first of its parts with a preference does.
+    this.#prefers = prefers
     return out
   }
 
@@ -217,7 +229,7 @@ class Translator {
       throw regexpError('quantifier operand invalid')
     }
     const fixed = match[1] !== undefined && match[2] === undefined
-    if (!fixed || lazy) this.#firstLazy ??= lazy
+    if (!fixed || lazy) this.#prefers = lazy ? 'short' : 'long'
     if (lazy) this.#lazy = true
     else if (!fixed) this.#greedy = true
     return match[0] + (lazy || (this.#lazyDepth > 0 && !fixed) ? '?' : '')
@@ -246,7 +258,9 @@ class Translator {
     const body = this.#expression(depth + 1)
     if (this.#text[this.#at] !== ')') throw regexpError('parentheses () not balanced')
     this.#at++
-    return [`${opening[0]}${body})`, kind === undefined || kind === '?:']
+    const plain = kind === undefined || kind === '?:'
+    if (!plain) this.#prefers = undefined
+    return [`${opening[0]}${body})`, plain]
   }
 
   /** A backslash sequence outside brackets. */

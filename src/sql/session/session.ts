@@ -11,7 +11,7 @@ import type { Clock } from '../../io/index.ts'
 import { type Isolation, LockOwner, type Savepoint as StoreSavepoint, type Transaction } from '../../transaction/index.ts'
 import { type BindContext, ParameterTypes } from '../bind/context.ts'
 import type { Catalog, Change } from '../catalog/catalog.ts'
-import { descriptorKey, encodeDescriptor } from '../catalog/catalog-store.ts'
+import { descriptorKey, encodeDescriptor, isShared } from '../catalog/catalog-store.ts'
 import type { Constraint, Descriptor, Kind, RoleDescriptor } from '../catalog/descriptors.ts'
 import { effectivePath, type NameScope, schemaName } from '../catalog/names.ts'
 import { CatalogTypes } from '../catalog/type-lookup.ts'
@@ -442,11 +442,16 @@ export class Session implements SqlSession, ExecutionSession {
 
   /** Changes objects for this transaction: written to the store, seen by its own statements at once. */
   change(kind: Kind, oid: number, descriptor: Descriptor | undefined, sub = 0): void {
+    this.changeIn(this.databaseOid, kind, oid, descriptor, sub)
+  }
+  /** A change to another database is not seen here, but for shared objects. */
+  changeIn(database: number, kind: Kind, oid: number, descriptor: Descriptor | undefined, sub = 0): void {
     const change: Change = { kind, oid, sub, descriptor }
     const tx = this.transaction()
-    const key = descriptorKey(this.databaseOid, kind, oid, sub)
+    const key = descriptorKey(database, kind, oid, sub)
     if (descriptor === undefined) tx.delete(key)
     else tx.put(key, encodeDescriptor(descriptor))
+    if (database !== this.databaseOid && !isShared(kind)) return
     this.#catalog = this.catalog.with([change])
     this.#changes.push(change)
   }

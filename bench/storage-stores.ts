@@ -150,21 +150,21 @@ class OurStore implements BenchStore {
     await this.#io.stop()
   }
 
-  async #commit(writeSet: Uint8Array): Promise<void> {
+  #commit(writeSet: Uint8Array): Promise<void> {
     const { log, engine } = this.#storage
-    if (engine.stalled) await engine.unstalled()
+    if (engine.stalled) return engine.unstalled().then(() => this.#commit(writeSet))
     const index = ++this.#index
-    await new Promise<void>((done) => {
-      log.append({ stream: 1, index, term: 1, transactionId: index, payload: writeSet }, () => {
-        engine.apply(writeSet, 1, index)
-        done()
-      })
-    })
     const flushed = engine.flushed(1)
     if (flushed > this.#released) {
       this.#released = flushed
       log.release(1, flushed)
     }
+    return new Promise((done) => {
+      log.append({ stream: 1, index, term: 1, transactionId: index, payload: writeSet }, () => {
+        engine.apply(writeSet, 1, index)
+        done()
+      })
+    })
   }
 }
 
@@ -269,38 +269,21 @@ export const openRocks: OpenStore = async (directory) => {
   const { RocksLevel } = peers('@nxtedition/rocksdb')
   const db = new RocksLevel(directory, { keyEncoding: 'buffer', valueEncoding: 'buffer' })
   await db.open({ createIfMissing: true, parallelism: 2, memtableMemoryBudget: 64 * 2 ** 20, cacheSize: 256 * 2 ** 20 })
-  const writeBatch = (keys: readonly Buffer[], value: Buffer) => {
+  const writeBatch = async (keys: readonly Buffer[], value: Buffer, sync: boolean) => {
     const batch = db.batch()
     for (const key of keys) batch.put(key, value)
-    return batch.write({ sync: false })
-  }
-  // This binding writes on the loop. Its quickest durable form is one synced batch for all that a turn of it asks for.
-  let asked: { key: Buffer; value: Buffer; done: () => void }[] = []
-  const put = (key: Buffer, value: Buffer) =>
-    new Promise<void>((done) => {
-      if (asked.length === 0) setImmediate(flush)
-      asked.push({ key, value, done })
-    })
-  const flush = async () => {
-    const group = asked
-    asked = []
-    const batch = db.batch()
-    for (const { key, value } of group) batch.put(key, value)
-    await batch.write({ sync: true })
-    for (const { done } of group) done()
+    await batch.write({ sync })
+    // The binding writes on the loop: without a turn between two writes no timer would ever fire.
+    if (sync) await new Promise((done) => setImmediate(done))
   }
   return {
     name: 'rocksdb',
     version: versionOf('@nxtedition/rocksdb'),
-    durability: 'one synced batch a turn of the loop',
-    put,
-    batch: async (keys, value) => {
-      const done = keys.slice(1).map((key) => put(key, value))
-      await put(keys[0], value)
-      await Promise.all(done)
-    },
+    durability: 'sync on every write',
+    put: (key, value) => writeBatch([key], value, true),
+    batch: (keys, value) => writeBatch(keys, value, true),
     load: async (keys, value) => {
-      for (let i = 0; i < keys.length; i += 1000) await writeBatch(keys.slice(i, i + 1000), value)
+      for (let i = 0; i < keys.length; i += 1000) await writeBatch(keys.slice(i, i + 1000), value, false)
     },
     gets: async (count, next) => {
       let hits = 0

@@ -53,8 +53,7 @@ function randomWords(seed: number): () => number {
 }
 
 /** 16 bytes of which the first are as good as random: keys of a store that is loaded in no order. */
-function keyOf(n: number): Buffer {
-  const key = Buffer.alloc(16)
+function keyOf(n: number, key: Buffer = Buffer.alloc(16)): Buffer {
   key.writeUInt32BE(Math.imul(n + 1, 0x9e3779b1) >>> 0, 0)
   key.writeUInt32BE(n, 12)
   return key
@@ -62,15 +61,16 @@ function keyOf(n: number): Buffer {
 
 async function writing(store: BenchStore, writers: number, rowsEach: number): Promise<number> {
   const words = randomWords(88_172_645)
-  const write =
-    rowsEach === 1 ? () => store.put(keyOf(words()), value) : () => store.batch(keysOf(rowsEach, words), value)
   let done = 0
   let counting = false
   let over = false
   const all = Promise.all(
     Array.from({ length: writers }, async () => {
+      // A writer's keys are its own; it fills them anew only after its write is durable.
+      const keys = Array.from({ length: rowsEach }, () => Buffer.alloc(16))
       while (!over) {
-        await write()
+        for (const key of keys) keyOf(words(), key)
+        await (rowsEach === 1 ? store.put(keys[0], value) : store.batch(keys, value))
         if (counting) done += rowsEach
       }
     }),
@@ -84,10 +84,6 @@ async function writing(store: BenchStore, writers: number, rowsEach: number): Pr
   const count = done
   await all
   return (count / elapsed) * 1000
-}
-
-function keysOf(count: number, words: () => number): Buffer[] {
-  return Array.from({ length: count }, () => keyOf(words()))
 }
 
 const wait = (ms: number) => new Promise((done) => setTimeout(done, ms))

@@ -14,7 +14,8 @@ export class CachedBlock {
   readonly bytes: number
   readonly slots: (CachedBlock | undefined)[]
   readonly slot: number
-  used = true
+  /** Set by readers. A block earns its second chance by being read again, not by having been loaded. */
+  used = false
 
   constructor(run: Run, bytes: number, slots: (CachedBlock | undefined)[], slot: number) {
     this.run = run

@@ -46,7 +46,23 @@ function compileGeneral(pattern: string): TextTest {
       steps.push(c === '_' ? anyOne : c.codePointAt(0)!)
     }
   }
-  return (text) => matchSteps(steps, text)
+  if (steps[steps.length - 1] !== dangling) return (text) => matchSteps(steps, text)
+  return (text) => {
+    checkDangling(steps, text)
+    return matchSteps(steps, text)
+  }
+}
+
+/** After a last % and its _ an escape at the end is reported as soon as the text is long enough for them. */
+function checkDangling(steps: readonly number[], text: string): void {
+  let at = steps.length - 2
+  while (steps[at] === anyOne) at--
+  if (steps[at] !== anyRun) return
+  const before = steps.slice(0, at + 1)
+  for (let end = text.length; end >= 0; end--) {
+    if ([...text.slice(end)].length < Math.max(steps.length - 2 - at, 1)) continue
+    if (matchSteps(before, text.slice(0, end))) throw danglingEscape()
+  }
 }
 
 /** Greedy with one point to return to: the last % seen. */

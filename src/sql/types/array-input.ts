@@ -21,12 +21,11 @@ class ArrayReader {
   readonly sizes: number[] = []
   readonly #text: string
   readonly #delimiter: string
-  #at: number
+  #at = 0
   #leafDepth = 0
 
-  constructor(text: string, start: number, delimiter: string) {
+  constructor(text: string, delimiter: string) {
     this.#text = text
-    this.#at = start
     this.#delimiter = delimiter
   }
 
@@ -171,7 +170,8 @@ export function readArray(text: string, delimiter: string): ArrayText {
     if (text[at] !== '{') throw malformed(text, 'Array contents must start with "{".')
   }
   if (text[at] !== '{') throw malformed(text, 'Array value must start with "{" or dimension information.')
-  const reader = new ArrayReader(text, at, delimiter)
+  // Errors in the braces quote the text from there on, without bounds.
+  const reader = new ArrayReader(text.slice(at), delimiter)
   reader.readAll()
   if (reader.items.length === 0 && declared.length === 0) return { dimensions: [], lowerBounds: [], items: [] }
   const sizes = reader.sizes

@@ -223,8 +223,8 @@ export class DateTimeReader {
     if (fields === undefined || fields.length === 0) return refuse('format')
     for (const field of fields) this.#field(field, timeOnly)
     if (this.#expectJulian) refuse('format')
-    if (this.special !== undefined && !(this.special === 'allballs')) return this
     this.#finishTime()
+    if (this.special !== undefined && !(this.special === 'allballs')) return this
     if (!timeOnly || this.#have !== 0 || this.#julian !== undefined) this.#finishDate()
     if (timeOnly && !this.hasTime) refuse('format')
     return this
@@ -299,6 +299,7 @@ export class DateTimeReader {
     if (this.#expectJulian) {
       const [whole, fraction] = text.split('.')
       this.#julian = Number(whole)
+      this.#have = allDate
       if (fraction !== undefined) this.#setDayFraction(Number(`0.${fraction}`))
       this.#expectJulian = false
       return
@@ -346,9 +347,14 @@ export class DateTimeReader {
     switch (word.kind) {
       case 'month':
         // "1 February 99": a number read as month before was the day.
-        if (this.#have === monthBit && !this.#textMonth && this.month >= 1 && this.month <= 31) {
+        if (
+          !this.#textMonth &&
+          (this.#have & (monthBit | dayBit)) === monthBit &&
+          this.month >= 1 &&
+          this.month <= 31
+        ) {
           this.day = this.month
-          this.#have = dayBit
+          this.#have = (this.#have & yearBit) | dayBit
         }
         if ((this.#have & monthBit) !== 0) refuse('format')
         this.#textMonth = true
@@ -379,12 +385,18 @@ export class DateTimeReader {
         return
       default:
         if (this.special !== undefined || this.#have !== 0) refuse('format')
-        this.special = word.kind
-        if (word.kind === 'allballs') {
-          this.hasTime = true
-          this.offset = 0
-        }
+        return this.#specialWord(word.kind)
     }
+  }
+
+  /** Special values stand for a date, a time, or both. */
+  #specialWord(kind: SpecialValue): void {
+    this.special = kind
+    if (kind !== 'allballs') this.#have = allDate
+    if (kind === 'today' || kind === 'tomorrow' || kind === 'yesterday') return
+    if (this.hasTime) refuse('format')
+    this.hasTime = true
+    if (kind === 'allballs') this.offset = 0
   }
 
   /** A date with separators: numbers and at most one month name. */
@@ -399,7 +411,11 @@ export class DateTimeReader {
     }
     if (this.hasTime) refuse('format')
     for (const part of parts) if (!digit.test(part[0])) this.#dateWord(part)
-    for (const part of parts) if (digit.test(part[0])) this.#number(part)
+    for (const part of parts) {
+      if (!digit.test(part[0])) continue
+      if (this.#have === allDate) refuse('format')
+      this.#number(part)
+    }
     if (this.#have !== allDate) refuse('format')
   }
 

@@ -31,7 +31,7 @@ export function parseFloatText(text: string, single: boolean): number {
   if (floatPattern.test(trimmed)) {
     const value = single ? Math.fround(Number(trimmed)) : Number(trimmed)
     if (!Number.isFinite(value) || (value === 0 && /[1-9]/.test(trimmed.split(/e/i)[0]))) {
-      throw new DbError('numeric_value_out_of_range', `"${trimmed}" is out of range for type ${title}`)
+      throw new DbError('numeric_value_out_of_range', `"${single ? text : trimmed}" is out of range for type ${title}`)
     }
     return value
   }

@@ -66,6 +66,9 @@ function defaultUnit(range: number): IntervalUnit {
   return 'second'
 }
 
+/** Seconds with a fraction, and clock times, speak for all of these. */
+const secondUnits = ['second', 'millisecond', 'microsecond']
+
 class IntervalReader {
   months = 0
   days = 0
@@ -73,6 +76,8 @@ class IntervalReader {
   #seen = new Set<string>()
   #unit: IntervalUnit | undefined
   #pendingUnit = false
+  /** "ago" was the field behind: a number before it needs a unit of its own. */
+  #afterAgo = false
   readonly #range: number
 
   constructor(range: number) {
@@ -86,8 +91,10 @@ class IntervalReader {
       if (kind === 'time') this.#time(text, 1)
       else if (kind === 'zone' && text.includes(':')) this.#time(text.slice(1), text[0] === '-' ? -1 : 1)
       else if (kind === 'zone' || kind === 'number' || kind === 'date') this.#number(text)
-      else if (text === 'ago') ago = true
-      else this.#word(text)
+      else if (text === 'ago') {
+        ago = true
+        this.#afterAgo = true
+      } else this.#word(text)
     }
     if (this.#seen.size === 0 || this.#pendingUnit) refuse('format')
     if (sqlStandard && fields[0].text[0] === '-') {
@@ -109,13 +116,15 @@ class IntervalReader {
 
   #time(text: string, sign: number): void {
     const { hour, minute, micros, short } = readTime(text)
-    for (const name of ['hour', 'minute', 'second']) this.#mark(name)
+    for (const name of ['hour', 'minute', ...secondUnits]) this.#mark(name)
     let total = hour * 3600e6 + minute * 60e6 + micros
     if (short && this.#range === (fieldBits.minute | fieldBits.second)) total = hour * 60e6 + minute * 1e6
     if (!Number.isSafeInteger(total)) refuse('field')
-    this.micros = addMicros(this.micros, sign * total)
+    // A clock time replaces what fractions of days after it had added.
+    this.micros = sign * total + 0
     this.#unit = 'day'
     this.#pendingUnit = false
+    this.#afterAgo = false
   }
 
   #word(text: string): void {
@@ -123,13 +132,14 @@ class IntervalReader {
     if (text === 'at' || text === 'on') return
     const unit = intervalUnit(text)
     if (unit === undefined) refuse('format')
+    this.#afterAgo = false
     this.#unit = unit
     this.#pendingUnit = true
   }
 
   #number(text: string): void {
     const match = /^([+-]?)(\d*)(?:-(\d+)|(\.\d*))?$/.exec(text)
-    if (match === null) return refuse('format')
+    if (match === null || (this.#afterAgo && match[3] === undefined)) return refuse('format')
     const negative = match[1] === '-'
     if (match[2].length > 18) refuse('interval')
     const whole = negative ? 0 - Number(match[2]) : Number(match[2])
@@ -151,17 +161,18 @@ class IntervalReader {
 
   /** Adds `whole + fraction` of a unit; fractions of months go to days (30), of days to microseconds. */
   #add(unit: IntervalUnit, whole: number, fraction: number): void {
-    this.#mark(unit)
+    if (unit === 'second' && fraction !== 0) for (const name of secondUnits) this.#mark(name)
+    else this.#mark(unit)
     this.apply(unit, whole, fraction)
   }
 
   apply(unit: IntervalUnit, whole: number, fraction: number): void {
     switch (unit) {
       case 'microsecond':
-        return this.#addMicros(whole + Math.round(fraction))
+        return this.#addMicros(whole + roundEven(fraction))
       case 'millisecond':
         this.#addMicros(whole * 1000)
-        return this.#addMicros(Math.round(fraction * 1000))
+        return this.#addMicros(roundEven(fraction * 1000))
       case 'second':
         return this.#addTime(whole, fraction, 1e6)
       case 'minute':

@@ -10,7 +10,9 @@ import { type Numeric, parseNumeric } from './numeric.ts'
 
 const maxDepth = 6400
 const numberPattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
-const wordPattern = /[A-Za-z0-9_$.+\-\u0080-\uffff]*/y
+/** What PostgreSQL takes for one token: a number with what is stuck to it, a word, or any one character. */
+const tokenPattern =
+  /(?:-|(?=[0-9]))(?:0|[1-9]\d*|)(?:\.\d*)?(?:[eE][+-]?\d*)?[A-Za-z0-9_\u0080-\uffff]*|[A-Za-z0-9_\u0080-\uffff]+/y
 const plainText = /[^"\\\u0000-\u001f]*/y
 
 class JsonReader {
@@ -61,8 +63,8 @@ class JsonReader {
   }
 
   #word(word: string, value: Jsonb, expected: string): Jsonb {
-    wordPattern.lastIndex = this.#at
-    if (wordPattern.exec(this.#text)![0] !== word) throw this.#unexpected(expected)
+    tokenPattern.lastIndex = this.#at
+    if (tokenPattern.exec(this.#text)?.[0] !== word) throw this.#unexpected(expected)
     this.#at += word.length
     return value
   }
@@ -71,8 +73,8 @@ class JsonReader {
     numberPattern.lastIndex = this.#at
     const match = numberPattern.exec(this.#text)
     if (match === null) throw this.#unexpected(expected)
-    wordPattern.lastIndex = this.#at
-    if (wordPattern.exec(this.#text)![0] !== match[0]) throw this.#unexpected(expected)
+    tokenPattern.lastIndex = this.#at
+    if (tokenPattern.exec(this.#text)?.[0] !== match[0]) throw this.#unexpected(expected)
     this.#at += match[0].length
     return this.#build ? parseNumeric(match[0])! : (undefined as unknown as Numeric)
   }
@@ -92,7 +94,7 @@ class JsonReader {
       return items
     }
     for (;;) {
-      const item = this.#value(items.length === 0 ? 'Expected array element or "]"' : 'Expected JSON value')
+      const item = this.#value('Expected JSON value')
       if (this.#build) items.push(item)
       else items.length = 1
       this.#blanks()
@@ -212,8 +214,8 @@ class JsonReader {
     const start = this.#at
     const text = this.#text
     if (start >= text.length) return this.#invalid(start, start, 'The input string ended unexpectedly.')
-    wordPattern.lastIndex = start
-    let token = wordPattern.exec(text)![0]
+    tokenPattern.lastIndex = start
+    let token = tokenPattern.exec(text)?.[0] ?? ''
     let valid = /^[{}[\],:]/.test(text[start])
     if (token === '') {
       if (text[start] === '"') {

@@ -21,9 +21,16 @@ const keysPerStream = 25
 
 interface PlannedEntry {
   readonly timestamp: number
+  /** Keys in [first, second) go without a trace before the changes come. */
+  readonly excised: readonly [string, string] | undefined
+  /** The changes come as ingested tables. */
+  readonly ingested: boolean
   /** Undefined for a deletion. */
   readonly changes: ReadonlyMap<string, string | undefined>
 }
+
+/** Of an entry that is no plain write set; its plan is its payload. */
+const special = 0xff
 
 /** What was appended and acknowledged over all lives of the node; it survives every crash. */
 export class Ledger {
@@ -38,15 +45,22 @@ export class Ledger {
 
   /** The visible map at a timestamp when each stream is applied up to its index. */
   stateAt(last: ReadonlyMap<number, number>, at: number): Map<string, string> {
-    const state = new Map<string, string>()
+    const history = new Map<string, { timestamp: number; value: string | undefined }[]>()
     for (const stream of streams) {
-      for (const entry of this.planned.get(stream)!.slice(0, last.get(stream)!)) {
-        if (entry.timestamp > at) break
-        for (const [key, value] of entry.changes) {
-          if (value === undefined) state.delete(key)
-          else state.set(key, value)
+      for (const { timestamp, excised, changes } of this.planned.get(stream)!.slice(0, last.get(stream)!)) {
+        if (excised)
+          for (const key of [...history.keys()]) if (key >= excised[0] && key < excised[1]) history.delete(key)
+        for (const [key, value] of changes) {
+          const versions = history.get(key)
+          if (versions) versions.push({ timestamp, value })
+          else history.set(key, [{ timestamp, value }])
         }
       }
+    }
+    const state = new Map<string, string>()
+    for (const [key, versions] of history) {
+      const value = versions.findLast(({ timestamp }) => timestamp <= at)?.value
+      if (value !== undefined) state.set(key, value)
     }
     return state
   }
@@ -64,6 +78,8 @@ export class StorageNode {
   readonly #bugs: NodeBugs
   #log!: CommitLog
   #engine!: LsmEngine
+  /** Per stream, when the entries that cannot be applied at once will have been. */
+  readonly #applying = new Map<number, Promise<void>>()
 
   constructor(io: Io, random: SimRandom, ledger: Ledger, bugs: NodeBugs) {
     this.#io = io
@@ -104,10 +120,13 @@ export class StorageNode {
       assert.ok(last <= planned.length, `stream ${stream}: entry ${last} was never appended`)
       assert.ok(applied <= last, `stream ${stream}: tables hold entry ${applied}, the log ends at ${last}`)
       assert.ok(last === 0 || log.firstIndex(stream) <= applied + 1, `stream ${stream}: a hole behind entry ${applied}`)
+      const payloads: Uint8Array[] = []
       await log.read(stream, applied + 1, last, (record) => {
         assert.equal(record.term, 7)
-        this.#engine.apply(record.payload, stream, record.index)
+        payloads.push(new Uint8Array(record.payload))
       })
+      for (const [i, payload] of payloads.entries()) this.#apply(stream, applied + 1 + i, payload)
+      await this.#applying.get(stream)
       const { term } = log.hardState(stream)
       assert.ok(
         term >= ledger.durableTerm.get(stream)!,
@@ -163,6 +182,7 @@ export class StorageNode {
       for (const stream of streams) this.#log.release(stream, this.#engine.flushed(stream))
     }
     await this.#log.sync()
+    await Promise.all(this.#applying.values())
   }
 
   async close(): Promise<void> {
@@ -171,31 +191,64 @@ export class StorageNode {
   }
 
   #append(stream: number): void {
-    const random = this.#random
     const ledger = this.#ledger
     const planned = ledger.planned.get(stream)!
-    const timestamp = ++ledger.clock
-    const changes = new Map<string, string | undefined>()
-    const builder = new WriteSetBuilder()
-    for (let i = random.below(3); i >= 0; i--) {
-      const key = `s${stream}/${random.below(keysPerStream)}`
-      if (changes.has(key)) continue
-      const value = random.chance(0.2) ? undefined : `${timestamp}:${'x'.repeat(random.below(120))}`
-      changes.set(key, value)
-      if (value === undefined) builder.delete(Buffer.from(key))
-      else builder.put(Buffer.from(key), Buffer.from(value))
-    }
-    const payload = Uint8Array.from(builder.finish(timestamp))
-    planned.push({ timestamp, changes })
+    const entry = this.#plan(stream)
+    planned.push(entry)
     const index = planned.length
+    const payload = encode(entry)
     const acknowledge = () => {
       ledger.acknowledged.set(stream, index)
     }
     this.#log.append({ stream, index, term: 7, transactionId: 0, payload }, () => {
-      this.#engine.apply(payload, stream, index)
+      this.#apply(stream, index, payload)
       acknowledge()
     })
     if (this.#bugs.ackBeforeSync) acknowledge()
+  }
+
+  #plan(stream: number): PlannedEntry {
+    const random = this.#random
+    const timestamp = ++this.#ledger.clock
+    const changes = new Map<string, string | undefined>()
+    const keyOf = () => `s${stream}/${String(random.below(keysPerStream)).padStart(2, '0')}`
+    const ingested = random.chance(0.02)
+    const excised = random.chance(0.02) ? ([keyOf(), keyOf()].sort() as [string, string]) : undefined
+    for (let i = random.below(3); i >= 0 && (ingested || !excised); i--) {
+      const deleted = !ingested && random.chance(0.2)
+      changes.set(keyOf(), deleted ? undefined : `${timestamp}:${'x'.repeat(random.below(120))}`)
+    }
+    return { timestamp, excised, ingested, changes }
+  }
+
+  /** Applies an entry once those before it are applied. */
+  #apply(stream: number, index: number, payload: Uint8Array): void {
+    const before = this.#applying.get(stream)
+    if (before === undefined && payload[0] !== special) {
+      this.#engine.apply(payload, stream, index)
+      return
+    }
+    const applying = (before ?? Promise.resolve()).then(async () => {
+      if (payload[0] === special) await this.#applySpecial(stream, index, payload)
+      else this.#engine.apply(payload, stream, index)
+      if (this.#applying.get(stream) === applying) this.#applying.delete(stream)
+    })
+    this.#applying.set(stream, applying)
+  }
+
+  async #applySpecial(stream: number, index: number, payload: Uint8Array): Promise<void> {
+    const { timestamp, excised, changes } = decode(payload)
+    const span = excised && { start: Buffer.from(excised[0]), end: Buffer.from(excised[1]) }
+    if (changes.length === 0) {
+      await this.#engine.excise(span!, { stream, index })
+      return
+    }
+    const writer = this.#engine.tableWriter(timestamp)
+    for (const [key, value] of changes.sort(([a], [b]) => (a < b ? -1 : 1))) {
+      writer.add(Buffer.from(key), Buffer.from(value))
+      if (writer.full) await writer.drain()
+    }
+    await this.#engine.ingest(await writer.finish(), span, { stream, index })
   }
 
   #saveTerm(stream: number): void {
@@ -205,4 +258,25 @@ export class StorageNode {
       this.#ledger.durableTerm.set(stream, term)
     })
   }
+}
+
+function encode({ timestamp, excised, ingested, changes }: PlannedEntry): Uint8Array {
+  if (ingested || excised) {
+    const plan = { timestamp, excised, changes: [...changes] }
+    return Buffer.concat([Buffer.from([special]), Buffer.from(JSON.stringify(plan))])
+  }
+  const builder = new WriteSetBuilder()
+  for (const [key, value] of changes) {
+    if (value === undefined) builder.delete(Buffer.from(key))
+    else builder.put(Buffer.from(key), Buffer.from(value))
+  }
+  return new Uint8Array(builder.finish(timestamp))
+}
+
+function decode(payload: Uint8Array): {
+  timestamp: number
+  excised: [string, string] | undefined
+  changes: [string, string][]
+} {
+  return JSON.parse(Buffer.from(payload.subarray(1)).toString())
 }

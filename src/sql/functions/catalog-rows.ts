@@ -27,7 +27,7 @@ function reader(file: CatalogFile, names: string): (row: string) => (string | nu
 const readProc = reader(
   pgProc,
   'oid proname proargtypes prorettype provariadic prokind proisstrict provolatile proretset pronargdefaults prosrc ' +
-    'proargnames proargmodes proallargtypes prolang',
+    'proargnames proargmodes proallargtypes prolang proargdefaults',
 )
 
 const sqlLanguage = '14'
@@ -36,6 +36,11 @@ const sqlLanguage = '14'
 function sourceOf(name: string, args: readonly number[], source: string, language: string): string {
   if (language !== sqlLanguage) return source
   return `${name}(${args.map((oid) => builtinTypes.get(oid)?.name ?? oid).join(',')})`
+}
+
+/** The text of a default: '{}'::jsonb, false, 0.0. */
+function literalText(expression: string): string {
+  return /^'(.*)'::/.exec(expression)?.[1] ?? expression
 }
 
 function makeFunction(line: string): FunctionRow {
@@ -55,6 +60,7 @@ function makeFunction(line: string): FunctionRow {
     modes,
     all,
     language,
+    defaultTexts,
   ] = readProc(line) as string[]
   const argTypes = oidList(args)
   const argNames = names === null ? undefined : names.split(' ')
@@ -75,6 +81,7 @@ function makeFunction(line: string): FunctionRow {
     source: sourceOf(name, argTypes, source, language),
     outNames: outs?.map((i) => argNames?.[i] ?? ''),
     outTypes: outs?.map((i) => allTypes[i]),
+    defaultTexts: defaultTexts === null ? undefined : defaultTexts.split(', ').map(literalText),
     argNames: argNames?.filter((_, i) => argModes === undefined || /[ibv]/.test(argModes[i])),
   }
 }

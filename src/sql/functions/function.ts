@@ -26,6 +26,8 @@ export interface FunctionRow {
   readonly outTypes: readonly number[] | undefined
   /** Names of the input arguments, for calls by name. */
   readonly argNames?: readonly string[] | undefined
+  /** The defaults of the last arguments, as literals' texts in the arguments' types. Code also takes calls without them. */
+  readonly defaultTexts?: readonly string[] | undefined
 }
 
 /** What one call site knows: resolved types, for polymorphic functions. */

@@ -44,6 +44,8 @@ test('functions are found by name and oid', () => {
   assert.deepEqual(each.outNames, ['key', 'value'])
   assert.deepEqual(each.outTypes, [25, 3802])
   assert.equal(functionsByName('make_interval')[0].defaults, 7)
+  assert.deepEqual(functionsByName('jsonb_set_lax')[0].defaultTexts, ['true', 'use_json_null'])
+  assert.deepEqual(functionsByName('make_interval')[0].defaultTexts!.at(-1), '0.0')
   assert.deepEqual(functionsByName('make_interval')[0].argNames!.slice(0, 2), ['years', 'months'])
 })
 

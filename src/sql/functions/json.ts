@@ -68,13 +68,14 @@ function arrayLength(kind: string, count: number): number {
 
 /** Rewrites without null members, and without blanks, as PostgreSQL does. */
 function stripText(text: string, node: JsonNode): string {
-  if (node.kind === 'array') return `[${node.items.map((item) => stripText(text, item)).join(',')}]`
-  if (node.kind !== 'object') return sourceOf(text, node)
+  if (node.kind !== 'array' && node.kind !== 'object') return sourceOf(text, node)
   const parts: string[] = []
-  node.items.forEach((item, i) => {
-    if (item.kind !== 'null') parts.push(`${JSON.stringify(node.keys[i])}:${stripText(text, item)}`)
-  })
-  return `{${parts.join(',')}}`
+  for (let i = 0; i < node.items.length; i++) {
+    const item = node.items[i]
+    if (node.kind === 'array') parts.push(stripText(text, item))
+    else if (item.kind !== 'null') parts.push(`${JSON.stringify(node.keys[i])}:${stripText(text, item)}`)
+  }
+  return node.kind === 'array' ? `[${parts.join(',')}]` : `{${parts.join(',')}}`
 }
 
 const jsonReads: Record<string, FunctionCode> = {
@@ -136,14 +137,19 @@ export function containsJsonb(a: Jsonb, b: Jsonb): boolean {
 function containsInner(a: Jsonb, b: Jsonb): boolean {
   if (b instanceof JsonObject) {
     if (!(a instanceof JsonObject) || a.keys.length < b.keys.length) return false
-    return b.keys.every((key, i) => {
-      const value = a.get(key)
-      return value !== undefined && containsInner(value, b.values[i])
-    })
+    for (let i = 0; i < b.keys.length; i++) {
+      const value = a.get(b.keys[i])
+      if (value === undefined || !containsInner(value, b.values[i])) return false
+    }
+    return true
   }
   if (Array.isArray(b)) {
     if (!Array.isArray(a)) return false
-    return b.every((wanted) => a.some((item) => containsInner(item, wanted)))
+    wanted: for (const item of b) {
+      for (const candidate of a) if (containsInner(candidate, item)) continue wanted
+      return false
+    }
+    return true
   }
   return !isContainer(a) && compareJsonb(a, b) === 0
 }

@@ -168,13 +168,20 @@ function setLax(
 }
 
 function stripNulls(a: Jsonb): Jsonb {
-  if (Array.isArray(a)) return a.map(stripNulls)
+  if (Array.isArray(a)) {
+    const items: Jsonb[] = []
+    for (const item of a) items.push(stripNulls(item))
+    return items
+  }
   if (!(a instanceof JsonObject)) return a
-  const kept = a.keys.map((_, i) => i).filter((i) => !(a.values[i] instanceof JsonNull))
-  return new JsonObject(
-    kept.map((i) => a.keys[i]),
-    kept.map((i) => stripNulls(a.values[i])),
-  )
+  const keys: string[] = []
+  const values: Jsonb[] = []
+  for (let i = 0; i < a.keys.length; i++) {
+    if (a.values[i] instanceof JsonNull) continue
+    keys.push(a.keys[i])
+    values.push(stripNulls(a.values[i]))
+  }
+  return new JsonObject(keys, values)
 }
 
 /**

@@ -258,12 +258,17 @@ export class PathRun {
     return index
   }
 
-  *#descendants(from: number, to: number, item: Item, level = 0): Generator<Item> {
-    const children = item instanceof JsonObject ? item.values : Array.isArray(item) ? item : []
+  /** All below an item, parents first, between two levels; Infinity as `from` means the leaves. */
+  *#descendants(from: number, to: number, item: Item): Generator<Item> {
     const deepest = from === Number.POSITIVE_INFINITY
-    if (deepest ? children.length === 0 : level >= from && level <= to) yield item
-    if (level >= to && !deepest) return
-    for (const child of children) yield* this.#descendants(from, to, child, level + 1)
+    const open: { readonly item: Item; readonly level: number }[] = [{ item, level: 0 }]
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      const { item: here, level } = at
+      const children = here instanceof JsonObject ? here.values : Array.isArray(here) ? here : []
+      if (deepest ? children.length === 0 : level >= from && level <= to) yield here
+      if (level >= to && !deepest) continue
+      for (let i = children.length - 1; i >= 0; i--) open.push({ item: children[i], level: level + 1 })
+    }
   }
 
   *#method(name: PathMethod, item: Item, open: boolean): Generator<Item> {

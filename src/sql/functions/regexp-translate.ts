@@ -84,6 +84,9 @@ function bracketLiteral(c: string): string {
   return /[\\^\-\]&[!#$%*+,.:;<=>?@`~(){}|/]/.test(c) ? escapeCode(c.codePointAt(0)!) : c
 }
 
+/** Deepest nesting of parentheses. */
+const maxDepth = 400
+
 type Preference = 'short' | 'long' | undefined
 
 class Translator {
@@ -121,6 +124,7 @@ class Translator {
 
   /** Alternatives up to a closing parenthesis (depth > 0) or the end. */
   #expression(depth: number): string {
+    if (depth > maxDepth) throw regexpError('regular expression is too complex')
     let out = this.#branch(depth)
     let several = false
     while (this.#text[this.#at] === '|') {

@@ -9,7 +9,8 @@ import { trimBlanks, truncateName } from '../types/text.ts'
 import type { FunctionCode } from './function.ts'
 import { quoteIdentifier, quoteLiteral } from './quote.ts'
 
-const maxLength = 0x3fffffff
+/** The longest string of the runtime; PostgreSQL's limit is about twice that. */
+const maxLength = 0x1fffffe8
 
 function tooLong(): DbError {
   return new DbError('program_limit_exceeded', 'requested length too large')
@@ -132,7 +133,7 @@ function translate(text: string, from: string, to: string): string {
 
 function repeat(text: string, count: number): string {
   if (count <= 0 || text === '') return ''
-  if (utf8Length(text) * count > maxLength) throw tooLong()
+  if (text.length * count > maxLength) throw tooLong()
   return text.repeat(count)
 }
 
@@ -227,7 +228,10 @@ export const textCode: Record<string, FunctionCode> = {
   textoctetlen: (a: string) => utf8Length(a),
   bpcharoctetlen: (a: string) => utf8Length(a),
   'bit_length(text)': (a: string) => utf8Length(a) * 8,
-  textcat: (a: string, b: string) => a + b,
+  textcat(a: string, b: string) {
+    if (a.length + b.length > maxLength) throw tooLong()
+    return a + b
+  },
   text_substr: (a: string, start: number, length: number) => substring(a, start, length),
   text_substr_no_len: (a: string, start: number) => substring(a, start),
   textpos: (a: string, part: string) => positionOf(a, part),

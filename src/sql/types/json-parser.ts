@@ -8,7 +8,8 @@ import { DbError } from '../../base/index.ts'
 import { type Jsonb, jsonNull, objectOf } from './jsonb.ts'
 import { type Numeric, parseNumeric } from './numeric.ts'
 
-const maxDepth = 6400
+/** Deepest nesting: what reading, comparing and writing by recursion take with room to spare on a default stack. */
+const maxDepth = 2500
 const numberPattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
 /** What PostgreSQL takes for one token: a number with what is stuck to it, a word, or any one character. */
 const tokenPattern =

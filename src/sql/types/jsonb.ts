@@ -114,14 +114,16 @@ export function formatJsonb(value: Jsonb): string {
 /** jsonb_pretty: four blanks a level. */
 export function formatPretty(value: Jsonb, indent = ''): string {
   const inner = `${indent}    `
+  const lines: string[] = []
   if (Array.isArray(value)) {
-    if (value.length === 0) return `[\n${indent}]`
-    return `[\n${value.map((item) => inner + formatPretty(item, inner)).join(',\n')}\n${indent}]`
+    for (const item of value) lines.push(inner + formatPretty(item, inner))
+    return `[\n${lines.join(',\n')}${lines.length > 0 ? '\n' : ''}${indent}]`
   }
   if (value instanceof JsonObject) {
-    if (value.keys.length === 0) return `{\n${indent}}`
-    const lines = value.keys.map((key, i) => `${inner}${quoteJson(key)}: ${formatPretty(value.values[i], inner)}`)
-    return `{\n${lines.join(',\n')}\n${indent}}`
+    for (let i = 0; i < value.keys.length; i++) {
+      lines.push(`${inner}${quoteJson(value.keys[i])}: ${formatPretty(value.values[i], inner)}`)
+    }
+    return `{\n${lines.join(',\n')}${lines.length > 0 ? '\n' : ''}${indent}}`
   }
   return formatJsonb(value)
 }

@@ -161,10 +161,14 @@ const comparisons: Record<string, ComparisonOperator> = {
   '>=': '>=',
 }
 
+/** Most parentheses and operators in one path. */
+const maxDepth = 300
+
 class PathParser {
   readonly #tokens: readonly Token[]
   #at = 0
   #filters = 0
+  #depth = 0
   #subscripts = 0
 
   constructor(tokens: readonly Token[]) {
@@ -221,9 +225,15 @@ class PathParser {
     return parsed.path
   }
 
+  /** Counts nesting and the length of chains of operators, which nest in the tree. */
+  #deeper(): void {
+    if (++this.#depth > maxDepth) throw new DbError('statement_too_complex', 'stack depth limit exceeded')
+  }
+
   #or(): Parsed {
     let left = this.#and()
     while (this.#is('||')) {
+      this.#deeper()
       const first = this.#predicateOf(left)
       this.#at++
       const right = this.#predicateOf(this.#and())
@@ -235,6 +245,7 @@ class PathParser {
   #and(): Parsed {
     let left = this.#comparison()
     while (this.#is('&&')) {
+      this.#deeper()
       const first = this.#predicateOf(left)
       this.#at++
       const right = this.#predicateOf(this.#comparison())
@@ -277,6 +288,7 @@ class PathParser {
   }
 
   #bracketed(): Parsed {
+    this.#deeper()
     this.#expect('(')
     const inner = this.#or()
     this.#expect(')')
@@ -337,6 +349,7 @@ class PathParser {
   }
 
   #binary(left: Parsed, operand: () => Parsed): Parsed {
+    this.#deeper()
     const first = this.#expressionOf(left)
     const operator = this.#next().text as ArithmeticOperator
     const right = this.#expressionOf(operand())
@@ -345,6 +358,7 @@ class PathParser {
 
   #unary(): Parsed {
     if (!this.#is('+') && !this.#is('-')) return this.#accessors()
+    this.#deeper()
     const operator = this.#next().text as '+' | '-'
     const argument = this.#expressionOf(this.#unary())
     return { path: { head: { kind: 'sign', operator, argument }, steps: [] }, predicate: false }
@@ -404,6 +418,7 @@ class PathParser {
       this.#at++
       this.#expect('(')
       this.#filters++
+      this.#deeper()
       const condition = this.#predicateOf(this.#or())
       this.#filters--
       this.#expect(')')

@@ -186,8 +186,8 @@ class SegmentedCommitLog implements CommitLog {
 
   release(stream: number, index: number): void {
     let state = this.#streams.get(stream)
+    if (index < (state?.first ?? 1)) return
     if (state === undefined) this.#streams.set(stream, (state = new StreamState()))
-    if (index < state.first) return
     state.release(index)
     this.#reclaimSoon()
   }

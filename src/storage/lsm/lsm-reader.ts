@@ -32,7 +32,8 @@ export class LsmFound implements Found {
 
   async ready(): Promise<void> {
     const file = this.wantedFile
-    if (file === undefined) return
+    // A table that compaction has replaced and closed meanwhile is not read any more: the read finds the new one.
+    if (file === undefined || (file.dropped && file.references === 0)) return
     const block = this.wantedBlock
     file.references++
     try {

@@ -5,11 +5,12 @@
  *   arena   [ write set │ version headers ][ node ][ write set │ … ]          grows upwards, never moves
  *
  *   version header (24 bytes)   timestamp f64 │ key start u32 │ key length u32 (bit 31: superseded) │ value length + 1 u32
- *   leaf    count │ prefix │ next │ previous │ newest f64 │ key words × 64 │ headers × 64
- *   inner   count │ prefix │  –   │  –       │  –         │ key words × 64 │ headers × 64 │ children × 64
+ *   leaf    count │ prefix length │ next │ previous │ newest f64 │ prefix × 4 │ key words × 64 │ headers × 64
+ *   inner   count │ prefix length │  –   │  –       │  –         │ prefix × 4 │ key words × 64 │ headers × 64 │ children × 64
  *
- * A node keeps, for each slot, the four key bytes that follow the prefix all its keys share: a search compares those and
- * looks at whole keys only where they tie (the "poor man's normalized keys" of Graefe and Larson, 2001). A write set is
+ * A node keeps, for each slot, the four key bytes that follow the prefix all its keys share, and the first 16 bytes of
+ * that prefix: a search compares those and looks at whole keys, a cache miss or two each, only where they tie (the "poor
+ * man's normalized keys" of Graefe and Larson, 2001). A write set is
  * copied into the arena as it is; headers point into it. Versions of a key lie newest first; a version that follows a
  * newer one is marked superseded. Slots are never removed, so nodes only split.
  *
@@ -22,7 +23,10 @@ import { checkKeyLength } from '../key-order.ts'
 import { type BoundView, commonPrefix, compareAt, type SearchKey } from './order.ts'
 
 export const fanout = 64
-const wordsAt = 6
+const prefixAt = 6
+/** Words of the shared prefix that a node holds itself. */
+const prefixWords = 4
+const wordsAt = prefixAt + prefixWords
 export const slotsAt = wordsAt + fanout
 const childrenAt = slotsAt + fanout
 const leafWords = slotsAt + fanout
@@ -52,6 +56,8 @@ export class Memtable implements Slab {
   #depth = 0
   readonly #path = new Int32Array(32)
   readonly #pathSlot = new Int32Array(32)
+  /** Key word that the last search in a node looked for; -1 when the key does not share the node's prefix. */
+  #word = -1
 
   constructor(capacity: number) {
     this.buffer = new SharedArrayBuffer((capacity + 7) & ~7)
@@ -193,13 +199,13 @@ export class Memtable implements Slab {
     const count = words[node]
     if (count === 0) return 0
     const prefix = words[node + 1]
+    this.#word = -1
     if (prefix > 0) {
-      const first = words[node + slotsAt] >>> 2
-      const shared = keyLength < prefix ? keyLength : prefix
-      const side = compareAt(view, words[first + 2], prefix, key, keyStart, shared)
+      const side = this.#comparePrefix(node, prefix, key, keyStart, keyLength)
       if (side !== 0) return side > 0 ? 0 : count
     }
     const wanted = keyWord(key, keyStart, keyLength, prefix)
+    this.#word = wanted
     let low = 0
     let high = count
     while (low < high) {
@@ -224,6 +230,27 @@ export class Memtable implements Slab {
     return low
   }
 
+  /** The sign of the node's shared prefix − the key's beginning. */
+  #comparePrefix(node: number, prefix: number, key: DataView, keyStart: number, keyLength: number): number {
+    const { words } = this
+    if (prefix > prefixWords * 4 || keyLength < prefix) {
+      const first = words[node + slotsAt] >>> 2
+      const shared = keyLength < prefix ? keyLength : prefix
+      return compareAt(this.view, words[first + 2], prefix, key, keyStart, shared)
+    }
+    let i = 0
+    for (; i + 4 <= prefix; i += 4) {
+      const ours = words[node + prefixAt + (i >>> 2)]
+      const theirs = key.getUint32(keyStart + i)
+      if (ours !== theirs) return ours > theirs ? 1 : -1
+    }
+    if (i === prefix) return 0
+    const shift = 32 - 8 * (prefix - i)
+    const ours = words[node + prefixAt + (i >>> 2)] >>> shift
+    const theirs = keyWord(key, keyStart, keyLength, i) >>> shift
+    return ours - theirs
+  }
+
   #insert(header: number): void {
     const { words, view } = this
     const at32 = header >>> 2
@@ -233,9 +260,10 @@ export class Memtable implements Slab {
     const leaf = this.seek(view, keyStart, keyLength, timestamp)
     const { slot } = this
     const count = words[leaf]
+    const word = this.#word
     if (slot < count) {
       const next = words[leaf + slotsAt + slot]
-      if (this.#sameKey(next, keyStart, keyLength)) {
+      if (words[leaf + wordsAt + slot] === word && this.#sameKey(next, keyStart, keyLength)) {
         if (this.doubles[next >>> 3] === timestamp) {
           // The same timestamp again replaces; the mark of the older versions behind it stays right.
           words[at32 + 3] |= words[(next >>> 2) + 3] & supersededBit
@@ -256,7 +284,8 @@ export class Memtable implements Slab {
     }
     if (slot > 0) {
       const before = words[leaf + slotsAt + slot - 1]
-      assert(!this.#sameKey(before, keyStart, keyLength), 'the timestamps of one key never go back')
+      const same = words[leaf + wordsAt + slot - 1] === word && this.#sameKey(before, keyStart, keyLength)
+      assert(!same, 'the timestamps of one key never go back')
     }
     this.entries++
     if (slot === 0) this.#lowerSeparators(header)
@@ -334,6 +363,9 @@ export class Memtable implements Slab {
       words[last + 3] & lengthMask,
     )
     words[node + 1] = prefix
+    for (let i = 0; i < prefixWords; i++) {
+      words[node + prefixAt + i] = keyWord(view, words[first + 2], firstLength, i * 4)
+    }
     for (let i = 0; i < count; i++) {
       const at32 = words[node + slotsAt + i] >>> 2
       words[node + wordsAt + i] = keyWord(view, words[at32 + 2], words[at32 + 3] & lengthMask, prefix)

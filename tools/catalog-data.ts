@@ -2,7 +2,7 @@
  * Dumps the facts of a running PostgreSQL's system catalogs into src/sql/catalog/data/: what types, functions,
  * operators, casts, … there are and what they are called, so that our catalog answers with the same oids and names.
  *
- *   node tools/catalog-data.ts "postgres://postgres@127.0.0.1:5599/postgres"
+ *   node tools/catalog-data.ts "postgres://postgres@127.0.0.1/postgres"
  *
  * Each file is {"columns": [...], "rows": ["tab-separated values, \\N for null, as COPY writes them", …]}: one row a
  * line, so that differences between versions read well, and one string a row, so that loading is one JSON.parse.

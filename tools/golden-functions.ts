@@ -1,7 +1,7 @@
 /**
  * Writes what PostgreSQL answers to the expressions of src/sql/functions/golden/*.json beside them.
  *
- *   node tools/golden-functions.ts "postgres://postgres@127.0.0.1:5599/postgres" [new-expressions.txt topic]
+ *   node tools/golden-functions.ts "postgres://postgres@127.0.0.1/postgres" [new-expressions.txt topic]
  *
  * A file is an object: expression to result, where a result is the output function's text, "NULL", or "!SQLSTATE message"
  * (with "|detail|hint" when there are any). With a text file, its lines are added to the topic first. Expressions are in

@@ -36,18 +36,18 @@ function numericToInt(title: string, limit: number, error: () => DbError): Funct
 }
 
 /** Raises feature_not_supported for NaN and infinities, which integers lack. */
-export function checkNumber(a: Numeric, title: string): void {
+function checkNumber(a: Numeric, title: string): void {
   if (typeof a.coefficient === 'bigint' || Number.isFinite(a.coefficient)) return
   throw new DbError('feature_not_supported', `cannot convert ${isNumericNaN(a) ? 'NaN' : 'infinity'} to ${title}`)
 }
 
-export function numericToInt8(a: Numeric): Int8 {
+function numericToInt8(a: Numeric): Int8 {
   checkNumber(a, 'bigint')
   const value = toInteger(a)
   return typeof value === 'number' ? value : toInt8(value)
 }
 
-export function numericToFloat8(a: Numeric): number {
+function numericToFloat8(a: Numeric): number {
   const value = toFloat(a)
   if (!Number.isFinite(value) && typeof a.coefficient === 'bigint') {
     throw new DbError('numeric_value_out_of_range', `"${formatNumeric(a)}" is out of range for type double precision`)

@@ -399,7 +399,7 @@ function bin(stride: Interval, value: Micros, origin: Micros): Micros {
 }
 
 /** The difference in years, months, days and time: fields subtracted one by one, borrowing from the next. */
-export function ageOf(a: Micros, b: Micros): Interval {
+function ageOf(a: Micros, b: Micros): Interval {
   if (isInfinite(a) || isInfinite(b)) throw new DbError('datetime_field_overflow', 'interval out of range')
   if (a < b) return negateInterval(positiveAge(b, a))
   return positiveAge(a, b)

@@ -37,7 +37,7 @@ import type { TypeContext } from '../types/type.ts'
 import type { FunctionCode } from './function.ts'
 import { justifyHours } from './interval.ts'
 
-export function dateRange(): DbError {
+function dateRange(): DbError {
   return new DbError('datetime_field_overflow', 'date out of range')
 }
 
@@ -109,7 +109,7 @@ function sessionZone(context: TypeContext): Zone {
   return zoneOf(context.timeZone)
 }
 
-export function subtractTimestamps(a: Micros, b: Micros): Interval {
+function subtractTimestamps(a: Micros, b: Micros): Interval {
   if (isInfinite(a) || isInfinite(b)) {
     throw new DbError('datetime_field_overflow', 'cannot subtract infinite timestamps')
   }

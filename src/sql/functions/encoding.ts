@@ -118,7 +118,7 @@ function fromCharset(bytes: Uint8Array, name: string, role = 'source '): string 
 }
 
 /** The report of the first sequence that does not decode. */
-export function invalidSequence(bytes: Uint8Array, name: string): DbError {
+function invalidSequence(bytes: Uint8Array, name: string): DbError {
   let at = 0
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   const length = (first: number) => (first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4)

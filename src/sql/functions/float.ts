@@ -14,7 +14,7 @@ export function overflow(): DbError {
   return new DbError('numeric_value_out_of_range', 'value out of range: overflow')
 }
 
-export function underflow(): DbError {
+function underflow(): DbError {
   return new DbError('numeric_value_out_of_range', 'value out of range: underflow')
 }
 

@@ -46,7 +46,7 @@ function rangeOf(type: EnumType, from: string | null, to: string | null): SqlArr
 }
 
 /** A version 4 uuid from 16 random bytes. */
-export function randomUuid(bytes: Uint8Array): string {
+function randomUuid(bytes: Uint8Array): string {
   bytes[6] = (bytes[6] & 0x0f) | 0x40
   bytes[8] = (bytes[8] & 0x3f) | 0x80
   return formatUuid(Buffer.prototype.hexSlice.call(bytes, 0, 16) as string)

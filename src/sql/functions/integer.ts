@@ -23,12 +23,12 @@ export function int8Range(): DbError {
   return new DbError('numeric_value_out_of_range', 'bigint out of range')
 }
 
-export function toInt2(value: number): number {
+function toInt2(value: number): number {
   if (value > 32767 || value < -32768) throw int2Range()
   return value
 }
 
-export function toInt4(value: number): number {
+function toInt4(value: number): number {
   if (value > 2147483647 || value < -2147483648) throw int4Range()
   return value
 }
@@ -55,7 +55,7 @@ export function subtractInt8(a: Int8, b: Int8): Int8 {
   return toInt8(BigInt(a) - BigInt(b))
 }
 
-export function multiplyInt8(a: Int8, b: Int8): Int8 {
+function multiplyInt8(a: Int8, b: Int8): Int8 {
   if (typeof a === 'number' && typeof b === 'number') {
     const product = a * b
     if (Number.isSafeInteger(product)) return product + 0
@@ -63,7 +63,7 @@ export function multiplyInt8(a: Int8, b: Int8): Int8 {
   return toInt8(BigInt(a) * BigInt(b))
 }
 
-export function divideInt8(a: Int8, b: Int8): Int8 {
+function divideInt8(a: Int8, b: Int8): Int8 {
   if (b === 0) throw divisionByZero()
   // a - a % b is a multiple of b, so that the division is exact.
   if (typeof a === 'number' && typeof b === 'number') return (a - (a % b)) / b + 0

@@ -114,7 +114,7 @@ export function jsonbText(a: Jsonb | undefined): string | null {
   return typeof a === 'string' ? a : formatJsonb(a)
 }
 
-export function atPath(a: Jsonb, path: SqlArray): Jsonb | undefined {
+function atPath(a: Jsonb, path: SqlArray): Jsonb | undefined {
   let at: Jsonb | undefined = a
   for (const step of path.items) {
     if (step === null || at === undefined) return undefined
@@ -129,7 +129,7 @@ export function atPath(a: Jsonb, path: SqlArray): Jsonb | undefined {
 }
 
 /** a @> b: every member of b is in a, containers deeply; an array also contains a bare scalar. */
-export function containsJsonb(a: Jsonb, b: Jsonb): boolean {
+function containsJsonb(a: Jsonb, b: Jsonb): boolean {
   if (Array.isArray(a) && !isContainer(b)) return a.some((item) => !isContainer(item) && compareJsonb(item, b) === 0)
   return containsInner(a, b)
 }

@@ -13,7 +13,7 @@ import { lowerCase } from './text.ts'
 export type TextTest = (text: string) => boolean
 
 /** Compiles a LIKE pattern with backslash as its escape. */
-export function compileLike(pattern: string): TextTest {
+function compileLike(pattern: string): TextTest {
   if (!/[%_\\]/.test(pattern)) return (text) => text === pattern
   if (!/[_\\]/.test(pattern)) {
     const body = pattern.replace(/^%+|%+$/g, '')

@@ -15,7 +15,7 @@ type Formatter = (value: Value) => string
 const boolOid = 16
 
 /** How each argument is shown, from its type at the call. */
-export function formatters(site: CallSite, context: TypeContext): Formatter[] {
+function formatters(site: CallSite, context: TypeContext): Formatter[] {
   return site.argTypes.map((oid) => formatterOf(oid, context))
 }
 

@@ -92,7 +92,7 @@ function mapLetters(text: string, map: (letter: string) => string): string {
   return out
 }
 
-export function upperCase(text: string): string {
+function upperCase(text: string): string {
   return ascii.test(text) ? text.toUpperCase() : mapLetters(text, (c) => c.toUpperCase())
 }
 

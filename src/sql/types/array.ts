@@ -75,7 +75,7 @@ export function formatArray(value: SqlArray, element: Type, context: TypeContext
 }
 
 /** NULL items come last, a shorter array before its continuation; then dimensions, sizes and bounds decide. */
-export function compareArrays(a: SqlArray, b: SqlArray, element: Type): number {
+function compareArrays(a: SqlArray, b: SqlArray, element: Type): number {
   const count = Math.min(a.items.length, b.items.length)
   for (let i = 0; i < count; i++) {
     const x = a.items[i]
@@ -176,7 +176,7 @@ export class ArrayType extends BaseType {
   }
 }
 
-export function encodeArray(value: SqlArray, element: Type, out: ByteWriter): void {
+function encodeArray(value: SqlArray, element: Type, out: ByteWriter): void {
   out.u32(value.dimensions.length)
   out.u32(value.items.includes(null) ? 1 : 0)
   out.u32(element.oid)
@@ -200,7 +200,7 @@ function shortData(): DbError {
   return new DbError('protocol_violation', 'insufficient data left in message')
 }
 
-export function decodeArray(bytes: Uint8Array, start: number, end: number, element: Type): SqlArray {
+function decodeArray(bytes: Uint8Array, start: number, end: number, element: Type): SqlArray {
   if (end - start < 12) throw shortData()
   const depth = readI32(bytes, start)
   if (depth < 0 || depth > maxDimensions) {

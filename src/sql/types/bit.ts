@@ -50,7 +50,7 @@ export class BitType extends TextType {
 }
 
 /** The bits of b'0101', x'5F' or plain 0101 text. */
-export function readBits(text: string): string {
+function readBits(text: string): string {
   const hex = /^[xX]/.test(text)
   const digits = /^[xXbB]/.test(text) ? text.slice(1) : text
   const bad = (hex ? /[^0-9a-fA-F]/ : /[^01]/).exec(digits)

@@ -19,7 +19,7 @@ const words: readonly (readonly [word: string, least: number, value: boolean])[]
 ]
 
 /** undefined when the text is no boolean. */
-export function parseBool(text: string): boolean | undefined {
+function parseBool(text: string): boolean | undefined {
   const word = text.trim().toLowerCase()
   for (const [full, least, value] of words) {
     if (word.length >= least && full.startsWith(word)) return value

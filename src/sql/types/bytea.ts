@@ -63,7 +63,7 @@ export function formatHex(value: Uint8Array): string {
   return Buffer.prototype.hexSlice.call(value, 0, value.length)
 }
 
-export function formatEscape(value: Uint8Array): string {
+function formatEscape(value: Uint8Array): string {
   let text = ''
   for (const byte of value) {
     if (byte === 0x5c) text += '\\\\'

@@ -11,9 +11,6 @@
 import { DbError } from '../../base/index.ts'
 
 export const dayMicros = 86_400_000_000
-export const hourMicros = 3_600_000_000
-export const minuteMicros = 60_000_000
-export const secondMicros = 1_000_000
 /** Julian day of 2000-01-01. */
 export const julianEpoch = 2451545
 /** Seconds and days from 1970-01-01 to 2000-01-01. */

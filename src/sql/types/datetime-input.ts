@@ -99,7 +99,7 @@ export function refuse(reason: Refusal): never {
 }
 
 /** The error that PostgreSQL reports for input `text` of a type. */
-export function inputError(reason: Refusal, text: string, typeName: string): DbError {
+function inputError(reason: Refusal, text: string, typeName: string): DbError {
   switch (reason) {
     case 'field':
       return new DbError('datetime_field_overflow', `date/time field value out of range: "${text}"`)
@@ -130,7 +130,7 @@ export function reading<T>(text: string, typeName: string, read: () => T): T {
 }
 
 /** Microseconds of ".123456" (rounded to the nearest). */
-export function fractionMicros(text: string): number {
+function fractionMicros(text: string): number {
   if (text === '.') return 0
   return Math.round(Number(`0${text}`) * 1e6)
 }
@@ -156,7 +156,7 @@ function checkSexagesimal(minute: number, second: number): void {
 }
 
 /** Seconds east of UTC of "+hh[:mm[:ss]]" or "+hhmm". */
-export function readOffset(text: string): number {
+function readOffset(text: string): number {
   const match = /^([+-])(\d+)(?::(\d+)(?::(\d+))?)?$/.exec(text)
   if (match === null) return refuse('format')
   let hour = Number(match[2])

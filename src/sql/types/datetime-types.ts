@@ -258,13 +258,13 @@ export class TimestampType extends BaseType {
 }
 
 /** 8 bytes; infinities are the ends of the range. */
-export function writeMicros(value: Micros, out: ByteWriter): void {
+function writeMicros(value: Micros, out: ByteWriter): void {
   if (value === Number.POSITIVE_INFINITY) out.bigint64(0x7fffffffffffffffn)
   else if (value === Number.NEGATIVE_INFINITY) out.bigint64(-0x8000000000000000n)
   else writeI64(value, out)
 }
 
-export function readMicros(bytes: Uint8Array, start: number): Micros {
+function readMicros(bytes: Uint8Array, start: number): Micros {
   const value = readI64(bytes, start)
   if (typeof value === 'number') return value
   if (value === 0x7fffffffffffffffn) return Number.POSITIVE_INFINITY

@@ -19,8 +19,6 @@ export class Interval {
   }
 }
 
-export const zeroInterval = new Interval(0, 0, 0)
-
 export function intervalRange(): DbError {
   return new DbError('datetime_field_overflow', 'interval out of range')
 }

@@ -159,7 +159,7 @@ function format(path: Path, brackets: boolean): string {
   return formatHead(path, brackets) + path.steps.map(formatStep).join('')
 }
 
-export function formatJsonPath(value: JsonPath): string {
+function formatJsonPath(value: JsonPath): string {
   return (value.strict ? 'strict ' : '') + format(value.path, true)
 }
 

@@ -180,7 +180,7 @@ export class InetType extends BaseType {
 }
 
 /** Networks first: the common part of both masks, then the mask's length, then the whole address. */
-export function compareAddresses(a: Address, b: Address): number {
+function compareAddresses(a: Address, b: Address): number {
   if (a.bytes.length !== b.bytes.length) return a.bytes.length - b.bytes.length
   const bits = Math.min(a.bits, b.bits)
   const order = compareBytes(maskedBytes(a.bytes, bits), maskedBytes(b.bytes, bits))

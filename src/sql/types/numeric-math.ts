@@ -131,7 +131,7 @@ function lnFixed(a: Numeric, digits: number): bigint {
 }
 
 /** e^a rounded to a scale. */
-export function exponentialAt(a: Numeric, scale: number): Numeric {
+function exponentialAt(a: Numeric, scale: number): Numeric {
   const value = toFloat(a)
   if (Math.abs(value) >= 6000) {
     if (value > 0) throw numericOverflow()

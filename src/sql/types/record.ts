@@ -29,7 +29,7 @@ function quoted(text: string): string {
   return `"${text.replace(/["\\]/g, '$&$&')}"`
 }
 
-export function formatRecord(value: SqlRecord, context: TypeContext): string {
+function formatRecord(value: SqlRecord, context: TypeContext): string {
   const parts = value.values.map((item, i) => (item === null ? '' : quoted(value.types[i].format(item, context))))
   return `(${parts.join(',')})`
 }
@@ -70,7 +70,7 @@ function readRecord(text: string): (string | null)[] {
 }
 
 /** Columns in order, NULL last in each; raises datatype_mismatch for rows of different shapes. */
-export function compareRecords(a: SqlRecord, b: SqlRecord): number {
+function compareRecords(a: SqlRecord, b: SqlRecord): number {
   const count = Math.min(a.values.length, b.values.length)
   for (let i = 0; i < count; i++) {
     if (a.types[i].oid !== b.types[i].oid) {

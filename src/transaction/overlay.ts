@@ -12,6 +12,15 @@ import type { WriteSetBuilder } from '../encoding/index.ts'
 import type { Slab } from '../storage/index.ts'
 
 const arenaBytes = 16 * 1024
+const maxArenaBytes = 1024 * 1024
+
+interface Undo {
+  readonly partition: Partition
+  /** Undefined: rows were appended from `count` on. */
+  readonly key: string | undefined
+  readonly before: OverlayVersion | undefined
+  readonly count: number
+}
 
 export class OverlayVersion {
   readonly slab: Slab
@@ -34,14 +43,96 @@ export class OverlayVersion {
   }
 }
 
+/**
+ * Rows appended in ascending key order (COPY, row ids): kept as offsets only, without an object or a string each, until
+ * somebody looks at the storage.
+ */
+class Run {
+  count = 0
+  readonly slabs: Slab[] = []
+  slab = new Uint16Array(1024)
+  keyStart = new Int32Array(1024)
+  keyEnd = new Int32Array(1024)
+  valueEnd = new Int32Array(1024)
+  statement = new Int32Array(1024)
+
+  add(slab: Slab, keyStart: number, keyEnd: number, valueEnd: number, statement: number): void {
+    if (this.count === this.keyStart.length) this.#grow()
+    if (this.slabs[this.slabs.length - 1] !== slab) this.slabs.push(slab)
+    const i = this.count++
+    this.slab[i] = this.slabs.length - 1
+    this.keyStart[i] = keyStart
+    this.keyEnd[i] = keyEnd
+    this.valueEnd[i] = valueEnd
+    this.statement[i] = statement
+  }
+
+  /** Whether a key comes after the last one. */
+  follows(key: Uint8Array, length: number): boolean {
+    if (this.count === 0) return true
+    const i = this.count - 1
+    const { bytes } = this.slabs[this.slab[i]]
+    const start = this.keyStart[i]
+    const n = this.keyEnd[i] - start
+    for (let k = 0; k < n && k < length; k++) if (key[k] !== bytes[start + k]) return key[k] > bytes[start + k]
+    return length > n
+  }
+
+  version(i: number): OverlayVersion {
+    return new OverlayVersion(this.slabs[this.slab[i]], this.keyStart[i], this.keyEnd[i], this.keyEnd[i], this.valueEnd[i], this.statement[i], undefined)
+  }
+
+  key(i: number): string {
+    const { bytes } = this.slabs[this.slab[i]]
+    return Buffer.from(bytes.buffer, bytes.byteOffset + this.keyStart[i], this.keyEnd[i] - this.keyStart[i]).toString('latin1')
+  }
+
+  #grow(): void {
+    const double = (a: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> => {
+      const out = new Int32Array(a.length * 2)
+      out.set(a)
+      return out
+    }
+    const slab = new Uint16Array(this.slab.length * 2)
+    slab.set(this.slab)
+    this.slab = slab
+    this.keyStart = double(this.keyStart)
+    this.keyEnd = double(this.keyEnd)
+    this.valueEnd = double(this.valueEnd)
+    this.statement = double(this.statement)
+  }
+}
+
 /** The versions of one storage id (the first four bytes of their keys), so that a scan meets only its own. */
 class Partition {
   readonly newest = new Map<string, OverlayVersion>()
+  /** Appended rows; those before `settled` are in `newest` too. */
+  readonly run = new Run()
+  settled = 0
+
+  /** Makes appended rows visible to look-ups. */
+  settle(): void {
+    const { run } = this
+    for (; this.settled < run.count; this.settled++) {
+      const key = run.key(this.settled)
+      this.fresh.push(key)
+      this.newest.set(key, run.version(this.settled))
+    }
+  }
+
+  /** Drops appended rows from `count` on. */
+  truncate(count: number): void {
+    for (let i = count; i < this.settled; i++) this.newest.delete(this.run.key(i))
+    this.settled = Math.min(this.settled, count)
+    this.run.count = count
+  }
+
   /** Keys in byte order; latin1 strings compare as their bytes do. `fresh` ones are not merged in yet. */
   sorted: string[] = []
   fresh: string[] = []
 
   order(): string[] {
+    this.settle()
     if (this.fresh.length > 0) {
       this.fresh.sort(byCode)
       // A key rolled back and written again stands here twice.
@@ -55,7 +146,9 @@ class Partition {
 
 export class Overlay {
   readonly #partitions = new Map<number, Partition>()
-  readonly #undo: { partition: Partition; key: string; before: OverlayVersion | undefined }[] = []
+  readonly #undo: Undo[] = []
+  /** Undo entries below this belong to a mark: appends after it are undone apart. */
+  #sealed = 0
   #slab: Slab | undefined
   #at = 0
   /** Bytes written, old versions included. */
@@ -67,6 +160,7 @@ export class Overlay {
 
   /** Position to roll back to. */
   get mark(): number {
+    this.#sealed = this.#undo.length
     return this.#undo.length
   }
 
@@ -75,6 +169,7 @@ export class Overlay {
     if (this.#undo.length === 0) return undefined
     const partition = this.#partitions.get(storageId(key))
     if (partition === undefined) return undefined
+    partition.settle()
     return visible(partition.newest.get(keyString), before)
   }
 
@@ -93,17 +188,15 @@ export class Overlay {
   }
 
   version(id: number, keyString: string, before: number): OverlayVersion | undefined {
-    return visible(this.#partitions.get(id)?.newest.get(keyString), before)
+    const partition = this.#partitions.get(id)
+    partition?.settle()
+    return visible(partition?.newest.get(keyString), before)
   }
 
   /** Writes a version; `value` undefined deletes. */
   set(key: Uint8Array, keyString: string, value: Uint8Array | undefined, valueStart: number, valueEnd: number, statement: number): void {
-    const id = storageId(key)
-    let partition = this.#partitions.get(id)
-    if (partition === undefined) {
-      partition = new Partition()
-      this.#partitions.set(id, partition)
-    }
+    const partition = this.#partition(storageId(key))
+    partition.settle()
     const before = partition.newest.get(keyString)
     if (before === undefined) partition.fresh.push(keyString)
     const valueLength = value === undefined ? 0 : valueEnd - valueStart
@@ -120,33 +213,75 @@ export class Overlay {
     this.#at = at
     this.bytes += at - start
     partition.newest.set(keyString, new OverlayVersion(slab, start, start + key.length, from, at, statement, before))
-    this.#undo.push({ partition, key: keyString, before })
+    this.#undo.push({ partition, key: keyString, before, count: 0 })
+  }
+
+  /**
+   * Writes a row whose key is above all others of its storage in this overlay, as long as only this method wrote to
+   * the storage. False: it is not; use `set`.
+   */
+  append(key: Uint8Array, keyLength: number, value: Uint8Array, valueLength: number, statement: number): boolean {
+    const partition = this.#partition(storageId(key))
+    const { run } = partition
+    if (partition.newest.size > partition.settled || !run.follows(key, keyLength)) return false
+    const slab = this.#room(keyLength + valueLength)
+    const start = this.#at
+    copy(key, keyLength, slab.bytes, start)
+    copy(value, valueLength, slab.bytes, start + keyLength)
+    this.#at = start + keyLength + valueLength
+    this.bytes += keyLength + valueLength
+    const last = this.#undo[this.#undo.length - 1]
+    if (this.#undo.length <= this.#sealed || last === undefined || last.partition !== partition || last.key !== undefined) {
+      this.#undo.push({ partition, key: undefined, before: undefined, count: run.count })
+    }
+    run.add(slab, start, start + keyLength, this.#at, statement)
+    return true
+  }
+
+  #partition(id: number): Partition {
+    let partition = this.#partitions.get(id)
+    if (partition === undefined) {
+      partition = new Partition()
+      this.#partitions.set(id, partition)
+    }
+    return partition
   }
 
   /** Drops every version written since `mark`. */
   rollback(mark: number): void {
     while (this.#undo.length > mark) {
-      const { partition, key, before } = this.#undo.pop()!
-      if (before !== undefined) partition.newest.set(key, before)
+      const { partition, key, before, count } = this.#undo.pop()!
+      if (key === undefined) partition.truncate(count)
+      else if (before !== undefined) partition.newest.set(key, before)
       else partition.newest.delete(key)
     }
   }
 
   /** Calls `each` for the newest version of every key written. */
   forEach(each: (version: OverlayVersion, keyString: string) => void): void {
-    for (const partition of this.#partitions.values()) partition.newest.forEach(each)
+    for (const partition of this.#partitions.values()) {
+      partition.settle()
+      partition.newest.forEach(each)
+    }
   }
 
   writeTo(set: WriteSetBuilder): void {
-    this.forEach((v) => {
-      if (v.valueStart < 0) set.deleteRange(v.slab.bytes, v.keyStart, v.keyEnd)
-      else set.putRange(v.slab.bytes, v.keyStart, v.keyEnd, v.valueStart, v.valueEnd)
-    })
+    for (const { newest, run, settled } of this.#partitions.values()) {
+      for (let i = settled; i < run.count; i++) {
+        const { bytes } = run.slabs[run.slab[i]]
+        set.putRange(bytes, run.keyStart[i], run.keyEnd[i], run.keyEnd[i], run.valueEnd[i])
+      }
+      newest.forEach((v) => {
+        if (v.valueStart < 0) set.deleteRange(v.slab.bytes, v.keyStart, v.keyEnd)
+        else set.putRange(v.slab.bytes, v.keyStart, v.keyEnd, v.valueStart, v.valueEnd)
+      })
+    }
   }
 
   #room(length: number): Slab {
     if (this.#slab === undefined || this.#at + length > this.#slab.bytes.length) {
-      const size = Math.max(length, this.#slab === undefined ? 1024 : arenaBytes)
+      // Small transactions stay small, large ones get large slabs.
+      const size = Math.max(length, this.#slab === undefined ? 1024 : Math.min(maxArenaBytes, Math.max(arenaBytes, this.bytes)))
       const bytes = new Uint8Array(size)
       this.#slab = { bytes, view: new DataView(bytes.buffer) }
       this.#at = 0
@@ -163,6 +298,11 @@ function visible(version: OverlayVersion | undefined, before: number): OverlayVe
   let v = version
   while (v !== undefined && v.statement >= before) v = v.older
   return v
+}
+
+function copy(from: Uint8Array, length: number, to: Uint8Array, at: number): void {
+  if (length <= 32) for (let i = 0; i < length; i++) to[at + i] = from[i]
+  else to.set(from.length === length ? from : from.subarray(0, length), at)
 }
 
 function byCode(a: string, b: string): number {

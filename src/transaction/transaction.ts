@@ -56,6 +56,8 @@ export class Transaction {
   readonly #rowModes = new Map<string, number>()
   readonly #tableLocks: string[] = []
   #reads: ReadSpan[] = []
+  /** Spans that were empty when this transaction began to append to them. */
+  readonly #tails = new Map<number, ReadSpan>()
   readonly #readStorages = new Map<number, Timestamp>()
   readonly #onCommit: (() => void)[] = []
   readonly #onEnd: (() => void)[] = []
@@ -114,6 +116,35 @@ export class Transaction {
 
   put(key: Uint8Array, value: Uint8Array, valueStart = 0, valueEnd = value.length): void {
     this.overlay.set(key, keyText(key, 0, key.length), value, valueStart, valueEnd, this.statement)
+  }
+
+  /**
+   * Writes a row whose key nobody locks: the caller has seen, by `claimTail`, that no row has this key or a higher one.
+   * False when keys do not ascend; then lock and `put`.
+   */
+  append(key: Uint8Array, keyLength: number, value: Uint8Array, valueLength: number): boolean {
+    return this.overlay.append(key, keyLength, value, valueLength, this.statement)
+  }
+
+  /**
+   * Looks whether a storage has no row at or above the key: ROW yes, END no, WAIT. The claim joins the validated set: at
+   * commit, another transaction's row in the span is a conflict only when it has one of our keys.
+   */
+  claimTail(key: Uint8Array): Step {
+    const storage = storageId(key)
+    if (this.#tails.has(storage)) return ROW
+    const at = this.store.visible
+    const end = storageEnd(storage)
+    const cursor = this.cursorLatest({ start: key, end })
+    const step = cursor.next(1)
+    if (step === WAIT) {
+      this.blocker = { ready: () => cursor.ready().finally(() => cursor.close()) }
+      return WAIT
+    }
+    cursor.close()
+    if (step === ROW) return END
+    this.#tails.set(storage, { start: key.slice(), end, at })
+    return ROW
   }
 
   delete(key: Uint8Array): void {
@@ -331,6 +362,10 @@ export class Transaction {
       if (newest > this.#lockedAt[i]) throw conflict('a row that it locked was changed')
       this.#lockedAt[i] = this.store.visible
     }
+    for (const [storage, tail] of this.#tails) {
+      const step = this.#tailFree(storage, tail)
+      if (step === WAIT) return WAIT
+    }
     if (this.isolation !== 'serializable') return ROW
     for (const [storage, at] of this.#readStorages) {
       const start = new Uint8Array(4)
@@ -343,6 +378,31 @@ export class Transaction {
     for (const read of this.#reads) {
       const step = this.#unchanged(read)
       if (step === WAIT) return WAIT
+    }
+    return ROW
+  }
+
+  /** Rows that others put where we append: a conflict when a key is ours too. */
+  #tailFree(storage: number, tail: ReadSpan): Step {
+    let mayConflict = false
+    if (this.store.visible > tail.at) {
+      const step = this.store.engine.changed(tail, tail.at, maxTimestamp, this.#probe)
+      if (step === WAIT) {
+        this.blocker = this.#probe
+        return WAIT
+      }
+      mayConflict = step === ROW
+    }
+    for (const other of this.store.inFlight) if (other.overlay.hasStorage(storage)) mayConflict = true
+    if (!mayConflict) return ROW
+    for (const key of this.overlay.keys(storage)) {
+      const bytes = Buffer.from(key, 'latin1')
+      const newest = this.newest(bytes)
+      if (newest < 0) return WAIT
+      if (newest > tail.at) throw conflict('a row that it added was added by another transaction too')
+      for (const other of this.store.inFlight) {
+        if (other.overlay.get(bytes, key, Number.POSITIVE_INFINITY) !== undefined) throw conflict('a row that it adds is being added by another transaction too')
+      }
     }
     return ROW
   }
@@ -369,6 +429,13 @@ export class Transaction {
     }
     return ROW
   }
+}
+
+/** The first key after a storage's. */
+function storageEnd(storage: number): Uint8Array {
+  const end = new Uint8Array(4)
+  new DataView(end.buffer).setUint32(0, storage + 1)
+  return end
 }
 
 function conflict(why: string): DbError {

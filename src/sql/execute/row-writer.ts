@@ -142,6 +142,36 @@ export class RowWriter {
     this.put(x, values, key)
   }
 
+  /**
+   * Appends a row above all others of the table, without a lock: true when done. Only for tables without other unique
+   * keys, whose tail the transaction has claimed (a table of row ids needs no claim).
+   */
+  append(x: Execution, values: readonly Value[], key: Uint8Array): boolean {
+    const row = this.#encode(values)
+    if (!x.tx.append(key, key.length, row.buffer, row.length)) return false
+    for (const index of this.options.indexes) {
+      const entry = this.#entry(x, index, values, key)
+      if (entry !== undefined) x.tx.put(entry.key, key, 4, key.length)
+    }
+    return true
+  }
+
+  /** Whether `append` may be used at all. */
+  get appendable(): boolean {
+    return this.options.indexes.every((i) => !i.access.info.unique)
+  }
+
+  /** The row's key as a view that the next call overwrites. */
+  keyView(x: Execution, values: readonly Value[]): Uint8Array {
+    const { access } = this.options
+    const key = this.#key
+    access.key.start(key)
+    const columns = access.keyColumns
+    if (columns.length === 0) key.i64(x.session.sequences.nextRowId(access.descriptor.storage))
+    else for (let i = 0; i < columns.length; i++) access.key.write(i, values[columns[i] - 1], key)
+    return key.bytes
+  }
+
   /** Writes the row and its index entries, unchecked. */
   put(x: Execution, values: readonly Value[], key: Uint8Array): void {
     this.#putRow(x, values, key)
@@ -187,6 +217,11 @@ export class RowWriter {
   }
 
   #putRow(x: Execution, values: readonly Value[], key: Uint8Array): void {
+    const row = this.#encode(values)
+    x.tx.put(key, row.buffer, 0, row.length)
+  }
+
+  #encode(values: readonly Value[]): ByteWriter {
     const { access } = this.options
     const row = this.#row
     row.reset()
@@ -195,7 +230,7 @@ export class RowWriter {
     packed.length = columns.length
     for (let i = 0; i < columns.length; i++) packed[i] = values[columns[i] - 1]
     access.current.write(packed, row)
-    x.tx.put(key, row.buffer, 0, row.length)
+    return row
   }
 
   #entry(x: Execution, index: CompiledIndex, values: readonly Value[], key: Uint8Array): { key: Uint8Array; unique: boolean } | undefined {

@@ -33,6 +33,7 @@ const reclaimMs = 5_000
 const oidCounter = 1
 
 export const superuser = 10
+const secondSuperuser = 16383
 
 export async function openDatabase(options: DatabaseOptions): Promise<SqlDatabase> {
   await loadParser()
@@ -94,7 +95,9 @@ export class Database implements SqlDatabase {
       kind: 'role', oid: superuser, name: 'lattice', owner: superuser, superuser: true, inherit: true, createRole: true, createDatabase: true,
       login: true, replication: true, bypassRls: true, connectionLimit: -1, password: undefined, validUntil: undefined, memberOf: [],
     }
-    const out: StoredChange[] = [{ database: 0, kind: 'role', oid: role.oid, sub: 0, descriptor: role }]
+    // Scripts and tools of PostgreSQL expect its superuser by name.
+    const alias: RoleDescriptor = { ...role, oid: secondSuperuser, name: 'postgres', owner: secondSuperuser }
+    const out: StoredChange[] = [role, alias].map((r) => ({ database: 0, kind: 'role', oid: r.oid, sub: 0, descriptor: r }))
     const databases: [number, string, boolean][] = [[1, 'template1', true], [4, 'template0', true], [5, 'postgres', false], [6, 'lattice', false]]
     for (const [oid, name, isTemplate] of databases) out.push(...newDatabase(oid, name, superuser, isTemplate))
     await this.#writeNow(out)

@@ -38,6 +38,8 @@ function load(): void {
   }
   const own = (name: string, type: SettingFacts['type'], boot: string, description: string, min: string | null = null, max: string | null = null, unit: string | null = null) =>
     facts.set(name, { name, unit, category: 'LatticeDB', context: 'user', type, min, max, values: [], boot, description })
+  // Old dumps still set it; only off is possible, as in PostgreSQL since 12.
+  facts.set('default_with_oids', { name: 'default_with_oids', unit: null, category: 'Version and Platform Compatibility', context: 'user', type: 'enum', min: null, max: null, values: ['off', 'false'], boot: 'off', description: '' })
   own('lattice.statement_memory', 'integer', '1048576', 'Most memory one statement may hold.', '1024', '2147483647', 'kB')
   own('lattice.plan_cache', 'bool', 'on', 'Whether plans are kept and shared between statements that differ in literals only.')
 }

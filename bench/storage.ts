@@ -1,35 +1,26 @@
 /**
  * `npm run bench:storage`: the storage engine and its commit log beside lmdb, classic-level and RocksDB, in one run.
  *
- *   node bench/storage.ts [--json] [--quick] [--rows N] [--seconds S] [--only puts-512,gets,…] [--stores latticedb,lmdb,…]
+ *   node bench/run.ts storage [--json] [--quick] [--rows N] [--seconds S] [--only puts-512,gets,…] [--stores latticedb,…]
  *
- * The process restarts itself pinned to two cores and with 64 libuv threads, which the peers' asynchronous writes need.
+ * The process starts itself again pinned to two cores and with 64 libuv threads, which the peers' asynchronous writes
+ * need.
  *
  * Not here: the stores (storage-stores.ts).
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { join } from 'node:path'
+import type { Options, Report } from './report.ts'
 import { type BenchStore, type OpenStore, openClassicLevel, openLmdb, openOurs, openRocks } from './storage-stores.ts'
 
-const { values: options } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    quick: { type: 'boolean', default: false },
-    rows: { type: 'string' },
-    seconds: { type: 'string' },
-    only: { type: 'string' },
-    stores: { type: 'string' },
-  },
-})
-const rowCount = Number(options.rows ?? (options.quick ? 100_000 : 1_000_000))
-const seconds = Number(options.seconds ?? (options.quick ? 1 : 5))
-
-const here = fileURLToPath(new URL('.', import.meta.url))
-const data = `${here}/.tmp/storage`
+const here = import.meta.dirname
+const data = join(here, '.tmp', 'storage')
 const value = Buffer.alloc(100, 'v')
+/** Set from the options when the benchmark starts. */
+let rowCount = 1_000_000
+let seconds = 5
 
 interface Row {
   readonly name: string
@@ -162,85 +153,93 @@ const stores: [string, OpenStore][] = [
   ['rocksdb', openRocks],
 ]
 
-async function main(): Promise<void> {
-  const wanted = rows.filter(({ name }) => options.only === undefined || options.only.split(',').includes(name))
-  const results = new Map<string, Map<string, number>>(wanted.map(({ name }) => [name, new Map()]))
-  const say = (text: string) => {
-    if (!options.json) process.stdout.write(`${text}\n`)
+export async function run(report: Report, options: Options): Promise<void> {
+  if (process.env.UV_THREADPOOL_SIZE !== '64') {
+    process.exitCode = restart()
+    return
   }
-  say(`${rowCount} rows of 16-byte keys and 100-byte values; ${seconds} s a row; node ${process.versions.node}`)
-  const chosen = stores.filter(([name]) => options.stores === undefined || options.stores.split(',').includes(name))
+  mkdirSync(data, { recursive: true })
+  const quick = options.has('quick')
+  rowCount = options.number('rows', quick ? 100_000 : 1_000_000)
+  seconds = options.number('seconds', quick ? 1 : 5)
+  const only = options.text('only')?.split(',')
+  const some = options.text('stores')?.split(',')
+  const wanted = rows.filter(({ name }) => only === undefined || only.includes(name))
+  const chosen = stores.filter(([name]) => some === undefined || some.includes(name))
+  report.note(`${rowCount} rows of 16-byte keys and 100-byte values; ${seconds} s a row; node ${process.versions.node}`)
+  const rates = new Map<string, Map<string, number>>(wanted.map(({ name }) => [name, new Map()]))
   for (const [name, open] of chosen) {
-    for (const filled of [false, true]) {
-      for (const row of wanted.filter((candidate) => candidate.filled === filled)) {
-        if (filled && row !== wanted.find((candidate) => candidate.filled)) continue
-        const store = await open(`${data}/${name}`)
-        if (filled) {
-          // The second pass gives every fourth key a second version.
-          const keys = Array.from({ length: rowCount }, (_, n) => keyOf(n))
-          await store.load(keys, value)
-          await store.load(
-            keys.filter((_, n) => n % 4 === 0),
-            value,
-          )
-        }
-        for (const part of filled ? wanted.filter((candidate) => candidate.filled) : [row]) {
-          const rate = await part.measure(store)
-          results.get(part.name)!.set(name, rate)
-          say(
-            `${part.name.padEnd(12)} ${name.padEnd(14)} ${Math.round(rate).toString().padStart(9)} ${part.unit}   ${store.version}; ${store.durability}; ${store.background()}`,
-          )
-        }
-        await store.close()
-        rmSync(`${data}/${name}`, { recursive: true, force: true })
-      }
+    const measure = async (row: Row, store: BenchStore) => {
+      const rate = await row.measure(store)
+      rates.get(row.name)!.set(name, rate)
+      const about = `${store.version}; ${store.durability}; ${store.background()}`
+      const figure = Math.round(rate).toString().padStart(9)
+      report.note(`${row.name.padEnd(12)} ${name.padEnd(14)} ${figure} ${row.unit.padEnd(8)} ${about}`)
     }
+    for (const row of wanted.filter(({ filled }) => !filled))
+      await withStore(name, open, (store) => measure(row, store))
+    const reads = wanted.filter(({ filled }) => filled)
+    if (reads.length === 0) continue
+    await withStore(name, open, async (store) => {
+      await fill(store)
+      for (const row of reads) await measure(row, store)
+    })
   }
-  if (chosen.length < stores.length) return // nothing to compare with
-  for (const row of wanted) report(row, results.get(row.name)!, say)
+  // A part of the stores is for working on one of them: there is nothing to compare.
+  if (chosen.length < stores.length) return
+  for (const row of wanted) conclude(report, row, rates.get(row.name)!)
 }
 
-function report(row: Row, rates: ReadonlyMap<string, number>, say: (text: string) => void): void {
+async function withStore(name: string, open: OpenStore, use: (store: BenchStore) => Promise<void>): Promise<void> {
+  const store = await open(join(data, name))
+  await use(store)
+  await store.close()
+  rmSync(join(data, name), { recursive: true, force: true })
+}
+
+/** Every row once, then every fourth a second time: versions to look past. */
+async function fill(store: BenchStore): Promise<void> {
+  const keys = Array.from({ length: rowCount }, (_, n) => keyOf(n))
+  await store.load(keys, value)
+  await store.load(
+    keys.filter((_, n) => n % 4 === 0),
+    value,
+  )
+}
+
+function conclude(report: Report, row: Row, rates: ReadonlyMap<string, number>): void {
   const ours = rates.get('latticedb')!
   const [peerName, peer] = [...rates].filter(([name]) => name !== 'latticedb').sort(([, a], [, b]) => b - a)[0]
-  const ratio = ours / peer
   if (peer < row.known * 0.8) {
-    const text = `WARNING: ${row.name}: the best peer, ${peerName}, reached ${Math.round(peer)} ${row.unit}, below 80 % of its known ${row.known}\n`
-    process.stderr.write(text)
+    report.warn(
+      `${row.name}: the best peer, ${peerName}, reached ${Math.round(peer)} ${row.unit}, known are ${row.known}`,
+    )
   }
-  if (options.json) {
-    const round = (rate: number) => Math.round(rate)
-    const line = {
-      bench: 'storage',
-      row: row.name,
-      ours: round(ours),
-      peer: round(peer),
-      peerName,
-      ratio,
-      unit: row.unit,
-    }
-    process.stdout.write(`${JSON.stringify({ ...line, ratio: Number(ratio.toFixed(3)) })}\n`)
-  } else {
-    const verdict = ratio >= row.target ? 'ok' : 'BELOW TARGET'
-    say(`${row.name.padEnd(12)} ${ratio.toFixed(2)}x of ${peerName} (at least ${row.target}x): ${verdict}`)
-  }
+  const round = Math.round
+  report.row({
+    bench: 'storage',
+    row: row.name,
+    ours: round(ours),
+    peer: round(peer),
+    peerName,
+    unit: row.unit,
+    higherIsBetter: true,
+  })
+  if (ours / peer < row.target) report.note(`${row.name}: below its target of ${row.target}x`)
 }
 
-/** Runs this program again with the threads and the cores that the peers are measured with. */
+/** Runs the benchmark in a process with the threads and the cores that the peers are measured with. */
 function restart(): number {
-  if (!existsSync(`${here}/node_modules`)) {
-    const installed = spawnSync('npm', ['install', '--no-audit', '--no-fund'], { cwd: here, stdio: ['ignore', 2, 2] })
+  if (!existsSync(join(here, 'node_modules'))) {
+    const installed = spawnSync('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock'], {
+      cwd: here,
+      stdio: ['ignore', 2, 2],
+    })
     if (installed.status !== 0) return installed.status ?? 1
   }
   const env = { ...process.env, UV_THREADPOOL_SIZE: '64' }
-  const command = [process.execPath, ...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)]
+  const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
   const pin = process.platform === 'linux' && availableParallelism() > 2 ? ['taskset', '-c', '0,1'] : []
   const [program, ...args] = [...pin, ...command]
   return spawnSync(program, args, { env, stdio: 'inherit' }).status ?? 1
-}
-
-if (process.env.UV_THREADPOOL_SIZE !== '64') process.exitCode = restart()
-else {
-  mkdirSync(data, { recursive: true })
-  await main()
 }

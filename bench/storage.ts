@@ -12,7 +12,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import type { Options, Report } from './report.ts'
+import { Options, Report } from './report.ts'
 import { type BenchStore, type OpenStore, openClassicLevel, openLmdb, openOurs, openRocks } from './storage-stores.ts'
 
 const here = import.meta.dirname
@@ -153,7 +153,7 @@ const stores: [string, OpenStore][] = [
   ['rocksdb', openRocks],
 ]
 
-export async function run(report: Report, options: Options): Promise<void> {
+async function run(report: Report, options: Options): Promise<void> {
   if (process.env.UV_THREADPOOL_SIZE !== '64') {
     process.exitCode = restart()
     return
@@ -243,3 +243,6 @@ function restart(): number {
   const [program, ...args] = [...pin, ...command]
   return spawnSync(program, args, { env, stdio: 'inherit' }).status ?? 1
 }
+
+const options = new Options(process.argv.slice(2))
+await run(new Report(options.has('json')), options)

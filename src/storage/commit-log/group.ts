@@ -21,6 +21,7 @@ import {
   hardStateKind,
   sealRecord,
   viewOf,
+  wordsOf,
 } from './layout.ts'
 import type { StreamState } from './stream-state.ts'
 
@@ -31,6 +32,7 @@ const keptBytes = 4 * 1024 * 1024
 export class Group {
   bytes: Buffer = Buffer.allocUnsafeSlow(initialBytes)
   view: DataView = viewOf(this.bytes)
+  words: Uint32Array = wordsOf(this.bytes)
   segment = 0
   offset = 0
   length = groupHeaderBytes
@@ -42,6 +44,7 @@ export class Group {
     if (this.bytes.length > keptBytes) {
       this.bytes = Buffer.allocUnsafeSlow(initialBytes)
       this.view = viewOf(this.bytes)
+      this.words = wordsOf(this.bytes)
     }
     this.segment = segment
     this.offset = offset
@@ -55,21 +58,21 @@ export class Group {
     const length = entryHeaderBytes + payload.length
     const at = this.#open(length, entryKind, stream, index, term, transactionId)
     this.bytes.set(payload, at + entryHeaderBytes)
-    sealRecord(this.bytes, this.view, at, length)
+    sealRecord(this.view, this.words, at, length)
     return this.offset + at
   }
 
   hardState(stream: number, state: StreamState): void {
     const at = this.#open(hardStateBytes, hardStateKind, stream, 0, state.term, state.vote)
     putSafe(this.view, at + 40, state.commit)
-    sealRecord(this.bytes, this.view, at, hardStateBytes)
+    sealRecord(this.view, this.words, at, hardStateBytes)
   }
 
   checkpoint(stream: number, state: StreamState): void {
     const at = this.#open(checkpointBytes, checkpointKind, stream, state.last, state.term, state.vote)
     putSafe(this.view, at + 40, state.commit)
     putSafe(this.view, at + 48, state.first)
-    sealRecord(this.bytes, this.view, at, checkpointBytes)
+    sealRecord(this.view, this.words, at, checkpointBytes)
   }
 
   /** Completes the header; the group can be written then. */
@@ -108,5 +111,6 @@ export class Group {
     this.bytes.copy(grown, 0, 0, this.length)
     this.bytes = grown
     this.view = viewOf(grown)
+    this.words = wordsOf(grown)
   }
 }

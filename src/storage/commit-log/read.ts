@@ -8,7 +8,7 @@ import { DbError } from '../../base/index.ts'
 import { getSafe } from '../../encoding/index.ts'
 import type { LogRecord } from './commit-log.ts'
 import type { Group } from './group.ts'
-import { entryHeaderBytes, entryKind, recordIsSound, viewOf } from './layout.ts'
+import { alignRecord, entryHeaderBytes, entryKind, recordIsSound, viewOf, wordsOf } from './layout.ts'
 import { corruptLog } from './recovery.ts'
 import type { Segment, Segments } from './segments.ts'
 import type { StreamState } from './stream-state.ts'
@@ -26,6 +26,7 @@ export async function readEntries(
 ): Promise<void> {
   let chunk: Buffer | undefined
   let view: DataView | undefined
+  let words: Uint32Array | undefined
   let chunkSegment = 0
   let chunkStart = 0
   let chunkEnd = 0
@@ -37,30 +38,51 @@ export async function readEntries(
     const offset = state.offsetOf(index)
     const group = unwritten(number, offset)
     if (group !== undefined) {
-      visitRecord(group.bytes, group.view, offset - group.offset, group.length, stream, index, visit, () => 'memory')
+      visitRecord(
+        group.bytes,
+        group.view,
+        group.words,
+        offset - group.offset,
+        group.length,
+        stream,
+        index,
+        visit,
+        () => 'memory',
+      )
       continue
     }
     const segment = segments.at(number)
     let available = number === chunkSegment && offset >= chunkStart ? chunkEnd - offset : 0
-    const whole = available >= 8 ? view!.getUint32(offset - chunkStart + 4, true) : entryHeaderBytes
+    const whole = available >= 8 ? alignRecord(view!.getUint32(offset - chunkStart + 4, true)) : entryHeaderBytes
     if (available < whole) {
       // The length in the record is not trusted before its checksum is: the file bounds it.
       const want = Math.min(Math.max(chunkBytes, available >= 8 ? whole : 0), segment.bytes - offset)
       if (chunk === undefined || chunk.length < want) {
         chunk = Buffer.allocUnsafeSlow(Math.max(chunkBytes, want))
         view = viewOf(chunk)
+        words = wordsOf(chunk)
       }
       const count = await readAt(segment, chunk, want, offset)
       chunkSegment = number
       chunkStart = offset
       chunkEnd = offset + count
       available = count
-      if (available >= 8 && view!.getUint32(4, true) > available && available < segment.bytes - offset) {
+      if (available >= 8 && alignRecord(view!.getUint32(4, true)) > available && available < segment.bytes - offset) {
         index-- // a record larger than a chunk: now its length is known
         continue
       }
     }
-    visitRecord(chunk!, view!, offset - chunkStart, chunkEnd - chunkStart, stream, index, visit, () => segment.path)
+    visitRecord(
+      chunk!,
+      view!,
+      words!,
+      offset - chunkStart,
+      chunkEnd - chunkStart,
+      stream,
+      index,
+      visit,
+      () => segment.path,
+    )
   }
 }
 
@@ -76,6 +98,7 @@ async function readAt(segment: Segment, into: Buffer, length: number, position: 
 function visitRecord(
   bytes: Buffer,
   view: DataView,
+  words: Uint32Array,
   at: number,
   end: number,
   stream: number,
@@ -83,7 +106,7 @@ function visitRecord(
   visit: (record: LogRecord) => void,
   path: () => string,
 ): void {
-  const sound = recordIsSound(bytes, view, at, end - at)
+  const sound = recordIsSound(view, words, at, end - at)
   const ours =
     sound &&
     view.getUint8(at + 8) === entryKind &&

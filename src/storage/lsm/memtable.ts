@@ -58,6 +58,8 @@ export class Memtable implements Slab {
   readonly #pathSlot = new Int32Array(32)
   /** Key word that the last search in a node looked for; -1 when the key does not share the node's prefix. */
   #word = -1
+  /** The node of that search, while its prefix is what it was. */
+  #wordNode = 0
 
   constructor(capacity: number) {
     this.buffer = new SharedArrayBuffer((capacity + 7) & ~7)
@@ -200,6 +202,7 @@ export class Memtable implements Slab {
     if (count === 0) return 0
     const prefix = words[node + 1]
     this.#word = -1
+    this.#wordNode = node
     if (prefix > 0) {
       const side = this.#comparePrefix(node, prefix, key, keyStart, keyLength)
       if (side !== 0) return side > 0 ? 0 : count
@@ -288,7 +291,10 @@ export class Memtable implements Slab {
       assert(!same, 'the timestamps of one key never go back')
     }
     this.entries++
-    if (slot === 0) this.#lowerSeparators(header)
+    if (slot === 0) {
+      this.#lowerSeparators(header)
+      this.#wordNode = 0 // its searches were in other nodes
+    }
     this.#insertAt(leaf, slot, header, 0, 0)
     if (timestamp > this.doubles[(leaf + 4) >>> 1]) this.doubles[(leaf + 4) >>> 1] = timestamp
   }
@@ -332,6 +338,10 @@ export class Memtable implements Slab {
     }
     words[node + slotsAt + slot] = header
     words[node] = count + 1
+    if (node === this.#wordNode && this.#word >= 0 && count > 0) {
+      words[node + wordsAt + slot] = this.#word
+      return
+    }
     const at32 = header >>> 2
     const keyStart = words[at32 + 2]
     const keyLength = words[at32 + 3] & lengthMask
@@ -350,6 +360,7 @@ export class Memtable implements Slab {
   /** Recomputes the shared prefix, which first and last key decide, and all key words. */
   #setPrefix(node: number): void {
     const { words, view } = this
+    this.#wordNode = 0
     const count = words[node]
     const first = words[node + slotsAt] >>> 2
     const last = words[node + slotsAt + count - 1] >>> 2

@@ -49,8 +49,24 @@ export function parseFile(text: string): Record[] {
       while (i < lines.length && lines[i] !== '') expected.push(lines[i++])
     }
     if (skip) continue
-    if (head[0] === 'statement') out.push({ line: start + 1, kind: head[1] as 'ok' | 'error', sql: sql.join('\n'), types: '', sort: '', expected: [] })
-    else if (head[0] === 'query') out.push({ line: start + 1, kind: 'query', sql: sql.join('\n'), types: head[1], sort: head[2] ?? 'nosort', expected })
+    if (head[0] === 'statement')
+      out.push({
+        line: start + 1,
+        kind: head[1] as 'ok' | 'error',
+        sql: sql.join('\n'),
+        types: '',
+        sort: '',
+        expected: [],
+      })
+    else if (head[0] === 'query')
+      out.push({
+        line: start + 1,
+        kind: 'query',
+        sql: sql.join('\n'),
+        types: head[1],
+        sort: head[2] ?? 'nosort',
+        expected,
+      })
   }
   return out
 }
@@ -59,7 +75,6 @@ function cell(value: string | null, type: string): string {
   if (value === null) return 'NULL'
   if (type === 'I') return String(Math.trunc(Number(value)))
   if (type === 'R') return Number(value).toFixed(3)
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the format replaces control characters
   return value === '' ? '(empty)' : value.replace(/[\x00-\x1f\x7f-\uffff]/g, '@')
 }
 
@@ -109,7 +124,8 @@ export async function runFile(path: string, options: RunOptions): Promise<Outcom
     await client.query(`SET search_path = ${schema}`)
     if (options.cache === false) await client.query('SET lattice.plan_cache = off')
     for (const r of parseFile(readFileSync(path, 'utf8'))) {
-      if (r.kind === 'query' && options.share !== undefined && queries++ % options.share.of !== options.share.part) continue
+      if (r.kind === 'query' && options.share !== undefined && queries++ % options.share.of !== options.share.part)
+        continue
       const fail = (why: string) => failures.push({ file: name, line: r.line, sql: r.sql, why })
       try {
         const result = await client.query({ text: r.sql, rowMode: 'array', types: types as never })
@@ -117,7 +133,10 @@ export async function runFile(path: string, options: RunOptions): Promise<Outcom
         else if (r.kind === 'query') {
           const actual = flatten(result.rows as never, r)
           if (matches(actual, r.expected)) passed++
-          else fail(`got ${actual.slice(0, 12).join(' ')}${actual.length > 12 ? ' …' : ''} (${actual.length} values), expected ${r.expected.slice(0, 12).join(' ')}`)
+          else
+            fail(
+              `got ${actual.slice(0, 12).join(' ')}${actual.length > 12 ? ' …' : ''} (${actual.length} values), expected ${r.expected.slice(0, 12).join(' ')}`,
+            )
         } else passed++
       } catch (error) {
         if (r.kind === 'error') passed++
@@ -145,11 +164,18 @@ if (process.argv[1] === import.meta.filename) {
   let passed = 0
   for (const file of args) {
     const started = performance.now()
-    const outcome = await runFile(file, { url, cache: plain < 0 && !url.includes('postgres@'), share: share && { part: share[0], of: share[1] } })
+    const outcome = await runFile(file, {
+      url,
+      cache: plain < 0 && !url.includes('postgres@'),
+      share: share && { part: share[0], of: share[1] },
+    })
     passed += outcome.passed
     failed += outcome.failures.length
-    for (const f of outcome.failures.slice(0, 15)) console.log(`${f.file}:${f.line}  ${f.why}\n    ${f.sql.slice(0, 300).replaceAll('\n', ' ')}`)
-    console.log(`${basename(file)}: ${outcome.passed} passed, ${outcome.failures.length} failed, ${((performance.now() - started) / 1000).toFixed(1)} s`)
+    for (const f of outcome.failures.slice(0, 15))
+      console.log(`${f.file}:${f.line}  ${f.why}\n    ${f.sql.slice(0, 300).replaceAll('\n', ' ')}`)
+    console.log(
+      `${basename(file)}: ${outcome.passed} passed, ${outcome.failures.length} failed, ${((performance.now() - started) / 1000).toFixed(1)} s`,
+    )
   }
   console.log(`${passed} passed, ${failed} failed`)
   process.exit(failed === 0 ? 0 : 1)

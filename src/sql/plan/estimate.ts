@@ -2,9 +2,10 @@
  * How many rows: table sizes, and the share of rows that a condition keeps, from ANALYZE's statistics where there are
  * some and from customary guesses (PostgreSQL's) where there are none.
  */
-import { operatorByOid } from '../functions/registry.ts'
+
 import type { ColumnStatistics } from '../catalog/descriptors.ts'
 import { systemRelation } from '../catalog/system-schema.ts'
+import { operatorByOid } from '../functions/registry.ts'
 import type { Expr } from '../query.ts'
 import type { Value } from '../types/type.ts'
 import { constantValue, typeOf } from './compile.ts'
@@ -43,7 +44,12 @@ export function columnOf(scope: PlanScope, expr: Expr): ColumnRef | undefined {
   const entry = owner.entry(e.entry)
   if (entry.kind !== 'relation') return undefined
   const stats = scope.builder.context.names.catalog.statistics(entry.relation)
-  return { relation: entry.relation, column: e.column, statistics: stats?.columns[e.column], rows: relationRows(scope, entry.relation) }
+  return {
+    relation: entry.relation,
+    column: e.column,
+    statistics: stats?.columns[e.column],
+    rows: relationRows(scope, entry.relation),
+  }
 }
 
 /** How many different values a column has. */
@@ -59,14 +65,24 @@ export function distinctCount(scope: PlanScope, expr: Expr): number {
 function isUnique(scope: PlanScope, relation: number, column: number): boolean {
   const { catalog } = scope.builder.context.names
   const table = catalog.relation(relation)
-  return table?.indexes.some((i) => {
-    const index = catalog.relation(i)?.index
-    return index?.unique === true && index.columns.length === 1 && index.columns[0].column === column
-  }) ?? false
+  return (
+    table?.indexes.some((i) => {
+      const index = catalog.relation(i)?.index
+      return index?.unique === true && index.columns.length === 1 && index.columns[0].column === column
+    }) ?? false
+  )
 }
 
+const selectivities = new WeakMap<Condition, number>()
+
+/** The share of rows that a condition keeps; asked again and again while joins are ordered. */
 export function selectivity(c: Condition): number {
-  return Math.min(1, Math.max(1e-9, of(c.scope, c.expr)))
+  let share = selectivities.get(c)
+  if (share === undefined) {
+    share = Math.min(1, Math.max(1e-9, of(c.scope, c.expr)))
+    selectivities.set(c, share)
+  }
+  return share
 }
 
 function of(scope: PlanScope, e: Expr): number {
@@ -107,7 +123,9 @@ function ofCall(scope: PlanScope, e: Expr & { kind: 'func' }): number {
   const [left, right] = e.args
   switch (operator.restrict) {
     case 'eqsel':
-      return columnOf(scope, left) === undefined && columnOf(scope, right) !== undefined ? equality(scope, right, left) : equality(scope, left, right)
+      return columnOf(scope, left) === undefined && columnOf(scope, right) !== undefined
+        ? equality(scope, right, left)
+        : equality(scope, left, right)
     case 'neqsel':
       return 1 - equality(scope, left, right)
     case 'scalarltsel':
@@ -130,7 +148,8 @@ function ofCall(scope: PlanScope, e: Expr & { kind: 'func' }): number {
 function equality(scope: PlanScope, left: Expr, right: Expr | undefined): number {
   const column = columnOf(scope, left)
   const other = right === undefined ? undefined : columnOf(scope, right)
-  if (column !== undefined && other !== undefined) return 1 / Math.max(distinctCount(scope, left), distinctCount(scope, right!))
+  if (column !== undefined && other !== undefined)
+    return 1 / Math.max(distinctCount(scope, left), distinctCount(scope, right!))
   if (column === undefined) return equalGuess
   const s = column.statistics
   const distinct = distinctCount(scope, left)
@@ -169,7 +188,8 @@ function range(scope: PlanScope, left: Expr, right: Expr, less: boolean): number
   const bounds = s.histogram
   let below = 0
   try {
-    while (below < bounds.length && type.compare(type.parse(bounds[below], -1, scope.builder.context.types), value) < 0) below++
+    while (below < bounds.length && type.compare(type.parse(bounds[below], -1, scope.builder.context.types), value) < 0)
+      below++
   } catch {
     return rangeGuess
   }

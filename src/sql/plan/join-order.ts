@@ -3,8 +3,9 @@
  * the cheapest next join when they are many. Each join is a hash join on equalities or a nested loop, whose inner side
  * may look its rows up by index.
  */
-import type { Operator } from '../execute/execution.ts'
+
 import { Materialize } from '../execute/basic.ts'
+import type { Operator } from '../execute/execution.ts'
 import { HashJoin, type JoinType, NestedLoop } from '../execute/join.ts'
 import { compileAll, type Path, rowCost } from './access-path.ts'
 import { compile, typeOf } from './compile.ts'
@@ -31,16 +32,91 @@ interface Joined extends Path {
 
 /** The best plan that joins all items under all conditions that need no more than their relations. */
 export function joinAll(items: readonly Item[], conditions: readonly Condition[], outer: ReadonlySet<Rel>): Joined {
-  if (items.length === 1) {
-    const all = new Set([...items[0].rels, ...outer])
-    return single(items[0], conditions.filter((c) => subset(c.rels, all)), outer)
+  const all = new Set(outer)
+  for (const item of items) for (const r of item.rels) all.add(r)
+  const usable = conditions.filter((c) => subset(c.rels, all))
+  if (items.length === 1) return single(items[0], usable, outer)
+  // Relations without a condition between them are only multiplied: each connected group is ordered by itself.
+  const groups = connected(items, usable).map((members) => joinGroup(members, usable, outer))
+  groups.sort((a, b) => a.rows - b.rows)
+  return groups.reduce((left, right) => joinPair(left, undefined, right, left.rels, right.rels, [], usable, outer)!)
+}
+
+function joinGroup(items: readonly Item[], conditions: readonly Condition[], outer: ReadonlySet<Rel>): Joined {
+  if (items.length === 1) return single(items[0], conditions, outer)
+  const edges = edgesBetween(items, conditions)
+  return (
+    (items.length <= exhaustiveUpTo ? exhaustive(items, edges, conditions, outer) : undefined) ??
+    greedy(items, edges, conditions, outer)
+  )
+}
+
+/** The items in groups that conditions and lateral references hold together. */
+function connected(items: readonly Item[], conditions: readonly Condition[]): Item[][] {
+  const parent = items.map((_, i) => i)
+  const root = (i: number): number => (parent[i] === i ? i : (parent[i] = root(parent[i])))
+  const owner = new Map<Rel, number>()
+  items.forEach((item, i) => {
+    for (const r of item.rels) owner.set(r, i)
+  })
+  const unite = (rels: Iterable<Rel>, start: number) => {
+    let first = start
+    for (const r of rels) {
+      const i = owner.get(r)
+      if (i === undefined) continue
+      if (first < 0) first = i
+      else parent[root(i)] = root(first)
+    }
   }
-  return items.length <= exhaustiveUpTo ? exhaustive(items, conditions, outer) : greedy(items, conditions, outer)
+  for (const c of conditions) unite(c.rels, -1)
+  items.forEach((item, i) => {
+    unite(item.needs, i)
+  })
+  const groups = new Map<number, Item[]>()
+  items.forEach((item, i) => {
+    const group = groups.get(root(i))
+    if (group === undefined) groups.set(root(i), [item])
+    else group.push(item)
+  })
+  return [...groups.values()]
+}
+
+/** A condition between several of the items, which are given by their numbers. */
+interface Edge {
+  readonly condition: Condition
+  readonly items: readonly number[]
+  /** The same as bits, for the first 32 items. */
+  readonly mask: number
+}
+
+function edgesBetween(items: readonly Item[], conditions: readonly Condition[]): Edge[] {
+  const owner = new Map<Rel, number>()
+  items.forEach((item, i) => {
+    for (const r of item.rels) owner.set(r, i)
+  })
+  const out: Edge[] = []
+  for (const c of conditions) {
+    const touched = new Set<number>()
+    for (const r of c.rels) {
+      const i = owner.get(r)
+      if (i !== undefined) touched.add(i)
+    }
+    if (touched.size > 1)
+      out.push({ condition: c, items: [...touched], mask: [...touched].reduce((m, i) => m | (1 << i), 0) })
+  }
+  return out
 }
 
 function single(item: Item, conditions: readonly Condition[], outer: ReadonlySet<Rel>): Joined {
-  const own = conditions.filter((c) => subset(c.rels, new Set([...item.rels, ...outer])))
-  return { ...cheapest(item.paths(outer, own)), rels: item.rels }
+  return { ...cheapest(item.paths(outer, ownConditions(item.rels, conditions, outer))), rels: item.rels }
+}
+
+/** Conditions on these relations alone, and on what is known from outside. */
+function ownConditions(rels: ReadonlySet<Rel>, conditions: readonly Condition[], outer: ReadonlySet<Rel>): Condition[] {
+  return conditions.filter((c) => {
+    for (const r of c.rels) if (!rels.has(r) && !outer.has(r)) return false
+    return true
+  })
 }
 
 export function cheapest(paths: readonly Path[]): Path {
@@ -49,40 +125,43 @@ export function cheapest(paths: readonly Path[]): Path {
   return best
 }
 
-function exhaustive(items: readonly Item[], conditions: readonly Condition[], outer: ReadonlySet<Rel>): Joined {
+/** Every set of items from its best splits in two, small sets first; a cross product only where nothing connects. */
+function exhaustive(
+  items: readonly Item[],
+  edges: readonly Edge[],
+  conditions: readonly Condition[],
+  outer: ReadonlySet<Rel>,
+): Joined | undefined {
   const n = items.length
-  const best = new Map<number, Joined>()
+  const full = (1 << n) - 1
+  const best: (Joined | undefined)[] = new Array(full + 1).fill(undefined)
   items.forEach((item, i) => {
-    if ([...item.needs].every((r) => outer.has(r))) best.set(1 << i, single(item, conditions, outer))
+    if (subset(item.needs, outer)) best[1 << i] = single(item, conditions, outer)
   })
-  const relsOfMask = (mask: number): Set<Rel> => new Set(items.flatMap((item, i) => (mask & (1 << i) ? [...item.rels] : [])))
-  const masks = Array.from({ length: (1 << n) - 1 }, (_, i) => i + 1).sort((a, b) => bits(a) - bits(b))
+  const rels: ReadonlySet<Rel>[] = Array.from({ length: full + 1 }, () => new Set<Rel>())
+  for (let mask = 1; mask <= full; mask++)
+    rels[mask] = new Set(items.flatMap((item, i) => (mask & (1 << i) ? [...item.rels] : [])))
+  const masks = Array.from({ length: full }, (_, i) => i + 1).sort((a, b) => bits(a) - bits(b))
   for (const mask of masks) {
     if (bits(mask) < 2) continue
-    const relaxed = [false, true]
-    for (const crossProducts of relaxed) {
-      if (best.has(mask)) break
+    const inside = edges.filter((e) => (e.mask & ~mask) === 0)
+    for (const crossProducts of [false, true]) {
+      if (best[mask] !== undefined) break
       for (let right = (mask - 1) & mask; right > 0; right = (right - 1) & mask) {
         const left = mask ^ right
-        const l = best.get(left)
-        if (l === undefined) continue
-        const index = bits(right) === 1 ? Math.log2(right) : -1
-        const r = index >= 0 ? undefined : best.get(right)
-        if (index < 0 && r === undefined) continue
-        const leftRels = relsOfMask(left)
-        const rightRels = relsOfMask(right)
-        const between = joining(conditions, leftRels, rightRels, outer)
-        if (between.length === 0 && !crossProducts && !(index >= 0 && items[index].needs.size > 0)) continue
-        const joined = joinPair(l, index >= 0 ? items[index] : undefined, r ?? best.get(right), leftRels, rightRels, between, conditions, outer)
+        const l = best[left]
+        const item = (right & (right - 1)) === 0 ? items[31 - Math.clz32(right)] : undefined
+        if (l === undefined || (item === undefined && best[right] === undefined)) continue
+        const between = inside.filter((e) => (e.mask & left) !== 0 && (e.mask & right) !== 0).map((e) => e.condition)
+        if (between.length === 0 && !crossProducts && !(item !== undefined && item.needs.size > 0)) continue
+        const joined = joinPair(l, item, best[right], rels[left], rels[right], between, conditions, outer)
         if (joined === undefined) continue
-        const known = best.get(mask)
-        if (known === undefined || joined.cost < known.cost) best.set(mask, joined)
+        const known: Joined | undefined = best[mask]
+        if (known === undefined || joined.cost < known.cost) best[mask] = joined
       }
     }
   }
-  const result = best.get((1 << n) - 1)
-  if (result === undefined) return greedy(items, conditions, outer)
-  return result
+  return best[full]
 }
 
 function bits(mask: number): number {
@@ -92,65 +171,100 @@ function bits(mask: number): number {
 }
 
 /** Starts with the smallest relation and adds whichever costs least; joins without a condition come last. */
-function greedy(items: readonly Item[], conditions: readonly Condition[], outer: ReadonlySet<Rel>): Joined {
-  const free = items.filter((i) => [...i.needs].every((r) => outer.has(r)))
+function greedy(
+  items: readonly Item[],
+  edges: readonly Edge[],
+  conditions: readonly Condition[],
+  outer: ReadonlySet<Rel>,
+): Joined {
+  const alone = items.map((item) => (subset(item.needs, outer) ? single(item, conditions, outer) : undefined))
+  const left = new Set(items.keys())
   let current: Joined | undefined
-  let first: Item | undefined
-  for (const item of free) {
-    const path = single(item, conditions, outer)
-    if (current === undefined || path.rows < current.rows) {
-      current = path
-      first = item
-    }
-  }
+  let first = -1
+  alone.forEach((path, i) => {
+    if (path === undefined || (current !== undefined && path.rows >= current.rows)) return
+    current = path
+    first = i
+  })
   if (current === undefined) throw new Error('no relation can be read first')
-  const left = new Set(items.filter((i) => i !== first))
+  left.delete(first)
   while (left.size > 0) {
-    let best: Joined | undefined
-    let chosen: Item | undefined
-    for (const connected of [true, false]) {
-      for (const item of left) {
-        if (![...item.needs].every((r) => current!.rels.has(r) || outer.has(r))) continue
-        const between = joining(conditions, current.rels, item.rels, outer)
-        if (connected && between.length === 0) continue
-        const alone = item.needs.size > 0 ? undefined : single(item, conditions, outer)
-        const joined = joinPair(current, item, alone, current.rels, item.rels, between, conditions, outer)
-        if (joined !== undefined && (best === undefined || joined.cost + joined.rows * rowCost < best.cost + best.rows * rowCost)) {
-          best = joined
-          chosen = item
-        }
+    const reachable = neighbours(edges, left)
+    let next: { joined: Joined; item: number } | undefined
+    for (const connectedOnly of [true, false]) {
+      for (const i of connectedOnly ? reachable.keys() : left) {
+        const item = items[i]
+        if (!readable(item, current, outer)) continue
+        const between = reachable.get(i) ?? []
+        const joined = joinPair(current, item, alone[i], current.rels, item.rels, between, conditions, outer)
+        if (joined === undefined) continue
+        if (next === undefined || joined.cost + joined.rows * rowCost < next.joined.cost + next.joined.rows * rowCost)
+          next = { joined, item: i }
       }
-      if (best !== undefined) break
+      if (next !== undefined) break
     }
-    if (best === undefined) throw new Error('a relation depends on one that cannot be read before it')
-    current = best
-    left.delete(chosen!)
+    if (next === undefined) throw new Error('a relation depends on one that cannot be read before it')
+    current = next.joined
+    left.delete(next.item)
   }
   return current
 }
 
-/** Conditions that the join of the two sides makes testable. */
-function joining(conditions: readonly Condition[], left: ReadonlySet<Rel>, right: ReadonlySet<Rel>, outer: ReadonlySet<Rel>): Condition[] {
-  const all = new Set([...left, ...right, ...outer])
-  const leftAll = new Set([...left, ...outer])
-  const rightAll = new Set([...right, ...outer])
-  return conditions.filter((c) => subset(c.rels, all) && !subset(c.rels, leftAll) && !subset(c.rels, rightAll))
+function readable(item: Item, current: Joined, outer: ReadonlySet<Rel>): boolean {
+  for (const r of item.needs) if (!current.rels.has(r) && !outer.has(r)) return false
+  return true
 }
 
-function joinPair(left: Joined, rightItem: Item | undefined, rightAlone: Joined | undefined, leftRels: ReadonlySet<Rel>, rightRels: ReadonlySet<Rel>, between: readonly Condition[], conditions: readonly Condition[], outer: ReadonlySet<Rel>): Joined | undefined {
+/** Items that a condition connects with what is joined already, with all such conditions. */
+function neighbours(edges: readonly Edge[], left: ReadonlySet<number>): Map<number, Condition[]> {
+  const out = new Map<number, Condition[]>()
+  for (const edge of edges) {
+    let missing = -1
+    let count = 0
+    for (const i of edge.items) {
+      if (!left.has(i)) continue
+      missing = i
+      count++
+    }
+    if (count !== 1) continue
+    const known = out.get(missing)
+    if (known === undefined) out.set(missing, [edge.condition])
+    else known.push(edge.condition)
+  }
+  return out
+}
+
+function joinPair(
+  left: Joined,
+  rightItem: Item | undefined,
+  rightAlone: Joined | undefined,
+  leftRels: ReadonlySet<Rel>,
+  rightRels: ReadonlySet<Rel>,
+  between: readonly Condition[],
+  conditions: readonly Condition[],
+  outer: ReadonlySet<Rel>,
+): Joined | undefined {
   const rels = new Set([...leftRels, ...rightRels])
   const ways: Joined[] = []
   if (rightAlone !== undefined) {
-    const rows = Math.max(1e-6, between.reduce((n, c) => n * selectivity(c), left.rows * rightAlone.rows))
-    for (const way of joinWays('inner', left, rightAlone, leftRels, rightRels, between, rows)) ways.push({ ...way, rels })
+    const rows = Math.max(
+      1e-6,
+      between.reduce((n, c) => n * selectivity(c), left.rows * rightAlone.rows),
+    )
+    for (const way of joinWays('inner', left, rightAlone, leftRels, rightRels, between, rows))
+      ways.push({ ...way, rels })
   }
   if (rightItem !== undefined) {
     const available = new Set([...leftRels, ...outer])
-    const own = conditions.filter((c) => subset(c.rels, new Set([...rightRels, ...outer])))
+    const own = ownConditions(rightRels, conditions, outer)
     const inner = cheapest(rightItem.paths(available, [...own, ...between]))
     const rows = Math.max(1e-6, left.rows * inner.rows)
     ways.push({
-      rows, rels, startup: left.startup, ordered: left.ordered, cost: left.cost + left.rows * inner.cost + rows * rowCost,
+      rows,
+      rels,
+      startup: left.startup,
+      ordered: left.ordered,
+      cost: left.cost + left.rows * inner.cost + rows * rowCost,
       build: () => nestedLoop('inner', left.build(), () => inner.build(), [], rightItem.builder),
     })
   }
@@ -159,26 +273,42 @@ function joinPair(left: Joined, rightItem: Item | undefined, rightAlone: Joined 
 }
 
 /** A join of two finished sides by hash or by comparing all pairs. */
-export function joinWays(type: JoinType, left: Path, right: Path, leftRels: ReadonlySet<Rel>, rightRels: ReadonlySet<Rel>, conditions: readonly Condition[], rows: number): Path[] {
+export function joinWays(
+  type: JoinType,
+  left: Path,
+  right: Path,
+  leftRels: ReadonlySet<Rel>,
+  rightRels: ReadonlySet<Rel>,
+  conditions: readonly Condition[],
+  rows: number,
+): Path[] {
   const out: Path[] = []
   const keys = conditions.map((c) => equiKey(c, leftRels, rightRels)).filter((k): k is EquiKey => k !== undefined)
   const rest = conditions.filter((c) => !keys.some((k) => k.condition === c))
   if (keys.length > 0) {
     out.push({
-      rows, startup: left.startup + right.cost, ordered: false,
+      rows,
+      startup: left.startup + right.cost,
+      ordered: false,
       cost: left.cost + right.cost + right.rows * rowCost * 1.8 + left.rows * rowCost + rows * rowCost,
       build: () => hashJoin(type, left.build(), right.build(), keys, rest),
     })
   }
   if (type === 'inner' || type === 'left' || type === 'semi' || type === 'anti') {
     out.push({
-      rows, startup: left.startup + right.cost, ordered: left.ordered,
-      cost: left.cost + right.cost + left.rows * right.rows * rowCost * (0.3 + 0.25 * conditions.length) + rows * rowCost,
+      rows,
+      startup: left.startup + right.cost,
+      ordered: left.ordered,
+      cost:
+        left.cost + right.cost + left.rows * right.rows * rowCost * (0.3 + 0.25 * conditions.length) + rows * rowCost,
       build: () => nestedLoop(type, left.build(), () => new Materialize(right.build()), conditions, undefined),
     })
   } else if (keys.length === 0) {
     out.push({
-      rows, startup: left.startup + right.cost, ordered: false, cost: left.cost + right.cost + left.rows * right.rows * rowCost,
+      rows,
+      startup: left.startup + right.cost,
+      ordered: false,
+      cost: left.cost + right.cost + left.rows * right.rows * rowCost,
       build: () => hashJoin(type, left.build(), right.build(), [], rest),
     })
   }
@@ -186,7 +316,13 @@ export function joinWays(type: JoinType, left: Path, right: Path, leftRels: Read
 }
 
 /** @param builder set when the right side reads registers of the left one: which ones is found while it is built. */
-export function nestedLoop(type: 'inner' | 'left' | 'semi' | 'anti', left: Operator, right: () => Operator, conditions: readonly Condition[], builder: PlanBuilder | undefined): Operator {
+export function nestedLoop(
+  type: 'inner' | 'left' | 'semi' | 'anti',
+  left: Operator,
+  right: () => Operator,
+  conditions: readonly Condition[],
+  builder: PlanBuilder | undefined,
+): Operator {
   const uses = new Set<number>()
   const inner = builder === undefined ? right() : builder.recording(uses, right)
   const condition = conditions.length === 0 ? undefined : compileAll(conditions)
@@ -194,12 +330,25 @@ export function nestedLoop(type: 'inner' | 'left' | 'semi' | 'anti', left: Opera
   return new NestedLoop(type, left, inner, condition, new Set([...uses].filter((r) => produced.has(r))))
 }
 
-export function hashJoin(type: JoinType, left: Operator, right: Operator, keys: readonly EquiKey[], rest: readonly Condition[]): Operator {
+export function hashJoin(
+  type: JoinType,
+  left: Operator,
+  right: Operator,
+  keys: readonly EquiKey[],
+  rest: readonly Condition[],
+): Operator {
   const joinKeys = keys.map((k) => {
     const { scope } = k.condition
     const l = compile(scope, k.left)
     const r = compile(scope, k.right)
-    return { left: l.eval, right: r.eval, leftType: typeOf(scope, k.left.type), rightType: typeOf(scope, k.right.type), leftUses: l.uses, rightUses: r.uses }
+    return {
+      left: l.eval,
+      right: r.eval,
+      leftType: typeOf(scope, k.left.type),
+      rightType: typeOf(scope, k.right.type),
+      leftUses: l.uses,
+      rightUses: r.uses,
+    }
   })
   const text = keys.map((k) => exprText(k.condition.scope, k.condition.expr)).join(' AND ')
   return new HashJoin(type, left, right, joinKeys, rest.length === 0 ? undefined : compileAll(rest), text)

@@ -109,16 +109,46 @@ export interface EquiKey {
   readonly right: Expr
 }
 
-export function equiKey(c: Condition, left: ReadonlySet<Rel>, right: ReadonlySet<Rel>): EquiKey | undefined {
+/** Relations of the two sides of an equality that can be hashed; found once a condition. */
+interface Sides {
+  readonly a: ReadonlySet<Rel>
+  readonly b: ReadonlySet<Rel>
+}
+
+const sidesOf = new WeakMap<Condition, Sides | null>()
+
+function hashableSides(c: Condition): Sides | null {
+  let sides = sidesOf.get(c)
+  if (sides !== undefined) return sides
+  sides = null
   const e = c.expr
-  if (e.kind !== 'func' || e.operator === undefined || e.args.length !== 2 || c.hasSublink || c.volatile) return undefined
-  const operator = operatorByOid(e.operator)
-  if (operator === undefined || operator.name !== '=' || !operator.canHash) return undefined
-  const a = relsOf(c.scope, e.args[0])
-  const b = relsOf(c.scope, e.args[1])
-  if (a.size === 0 || b.size === 0) return undefined
-  const inside = (s: ReadonlySet<Rel>, side: ReadonlySet<Rel>, other: ReadonlySet<Rel>) => [...s].some((r) => side.has(r)) && ![...s].some((r) => other.has(r))
-  if (inside(a, left, right) && inside(b, right, left)) return { condition: c, left: e.args[0], right: e.args[1] }
-  if (inside(b, left, right) && inside(a, right, left)) return { condition: c, left: e.args[1], right: e.args[0] }
+  if (e.kind === 'func' && e.operator !== undefined && e.args.length === 2 && !c.hasSublink && !c.volatile) {
+    const operator = operatorByOid(e.operator)
+    if (operator?.name === '=' && operator.canHash) {
+      const a = relsOf(c.scope, e.args[0])
+      const b = relsOf(c.scope, e.args[1])
+      if (a.size > 0 && b.size > 0) sides = { a, b }
+    }
+  }
+  sidesOf.set(c, sides)
+  return sides
+}
+
+export function equiKey(c: Condition, left: ReadonlySet<Rel>, right: ReadonlySet<Rel>): EquiKey | undefined {
+  const sides = hashableSides(c)
+  if (sides === null) return undefined
+  const [first, second] = (c.expr as Expr & { kind: 'func' }).args
+  if (inside(sides.a, left, right) && inside(sides.b, right, left)) return { condition: c, left: first, right: second }
+  if (inside(sides.b, left, right) && inside(sides.a, right, left)) return { condition: c, left: second, right: first }
   return undefined
+}
+
+/** Whether a set touches the one side and not the other. */
+function inside(rels: ReadonlySet<Rel>, side: ReadonlySet<Rel>, other: ReadonlySet<Rel>): boolean {
+  let touches = false
+  for (const r of rels) {
+    if (other.has(r)) return false
+    if (side.has(r)) touches = true
+  }
+  return touches
 }

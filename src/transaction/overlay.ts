@@ -50,11 +50,11 @@ export class OverlayVersion {
 class Run {
   count = 0
   readonly slabs: Slab[] = []
-  slab = new Uint16Array(1024)
-  keyStart = new Int32Array(1024)
-  keyEnd = new Int32Array(1024)
-  valueEnd = new Int32Array(1024)
-  statement = new Int32Array(1024)
+  slab = new Uint16Array(8)
+  keyStart = new Int32Array(8)
+  keyEnd = new Int32Array(8)
+  valueEnd = new Int32Array(8)
+  statement = new Int32Array(8)
 
   add(slab: Slab, keyStart: number, keyEnd: number, valueEnd: number, statement: number): void {
     if (this.count === this.keyStart.length) this.#grow()
@@ -107,12 +107,13 @@ class Run {
 class Partition {
   readonly newest = new Map<string, OverlayVersion>()
   /** Appended rows; those before `settled` are in `newest` too. */
-  readonly run = new Run()
+  run: Run | undefined
   settled = 0
 
   /** Makes appended rows visible to look-ups. */
   settle(): void {
     const { run } = this
+    if (run === undefined) return
     for (; this.settled < run.count; this.settled++) {
       const key = run.key(this.settled)
       this.fresh.push(key)
@@ -122,9 +123,10 @@ class Partition {
 
   /** Drops appended rows from `count` on. */
   truncate(count: number): void {
-    for (let i = count; i < this.settled; i++) this.newest.delete(this.run.key(i))
+    const run = this.run!
+    for (let i = count; i < this.settled; i++) this.newest.delete(run.key(i))
     this.settled = Math.min(this.settled, count)
-    this.run.count = count
+    run.count = count
   }
 
   /** Keys in byte order; latin1 strings compare as their bytes do. `fresh` ones are not merged in yet. */
@@ -222,6 +224,7 @@ export class Overlay {
    */
   append(key: Uint8Array, keyLength: number, value: Uint8Array, valueLength: number, statement: number): boolean {
     const partition = this.#partition(storageId(key))
+    partition.run ??= new Run()
     const { run } = partition
     if (partition.newest.size > partition.settled || !run.follows(key, keyLength)) return false
     const slab = this.#room(keyLength + valueLength)
@@ -267,7 +270,7 @@ export class Overlay {
 
   writeTo(set: WriteSetBuilder): void {
     for (const { newest, run, settled } of this.#partitions.values()) {
-      for (let i = settled; i < run.count; i++) {
+      for (let i = settled; run !== undefined && i < run.count; i++) {
         const { bytes } = run.slabs[run.slab[i]]
         set.putRange(bytes, run.keyStart[i], run.keyEnd[i], run.keyEnd[i], run.valueEnd[i])
       }

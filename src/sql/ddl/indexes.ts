@@ -5,7 +5,7 @@ import { nameParts } from '../bind/type-name.ts'
 import type { IndexColumn, IndexInfo, RelationDescriptor } from '../catalog/descriptors.ts'
 import { Execution } from '../execute/execution.ts'
 import type { RowWriter } from '../execute/row-writer.ts'
-import { storageSpan, type TableAccess } from '../execute/tables.ts'
+import { type IndexAccess, storageSpan, type TableAccess } from '../execute/tables.ts'
 import { defaultOperatorClass, operatorClassNamed } from '../functions/registry.ts'
 import { standaloneWriter } from '../plan/plan-modify.ts'
 import type { Expr } from '../query.ts'
@@ -127,21 +127,33 @@ function* fillIndex(session: Session, before: RelationDescriptor, table: Relatio
   const access = session.tables.access(session.catalog, before)
   const compiled = writer.options.indexes.find((i) => i.access.descriptor.oid === oid)!
   const tx = session.transaction()
-  const seen = new Set<string>()
+  const entries: { readonly key: Uint8Array; readonly row: Uint8Array; readonly unique: boolean }[] = []
   yield* forEachRow(session, access, (key, values) => {
     const entry = writer.indexEntry(x, compiled, values, key)
-    if (entry === undefined) return undefined
-    if (entry.unique) {
-      const text = Buffer.from(entry.key).toString('latin1')
-      if (seen.has(text)) {
-        throw new DbError('unique_violation', `could not create unique index "${compiled.access.descriptor.name}"`, {
-          detail: `Key ${writer.describeKey(x, compiled.access, values)} is duplicated.`, table: table.name, constraint: compiled.access.descriptor.name,
-        })
-      }
-      seen.add(text)
-    }
-    tx.put(entry.key, key, 4, key.length)
+    if (entry !== undefined) entries.push({ key: entry.key, row: key, unique: entry.unique })
     return undefined
+  })
+  // Sorted, the entries go in without look-ups, and equal keys stand side by side.
+  entries.sort((a, b) => Buffer.compare(a.key, b.key))
+  for (let i = 0; i < entries.length; i++) {
+    const { key, row, unique } = entries[i]
+    if (unique && i > 0 && Buffer.compare(key, entries[i - 1].key) === 0) yield* duplicated(session, writer, x, compiled.access, row)
+    const tail = row.subarray(4)
+    if (!tx.append(key, key.length, tail, tail.length)) tx.put(key, row, 4, row.length)
+  }
+}
+
+/** Raises unique_violation for the row with a key. */
+function* duplicated(session: Session, writer: RowWriter, x: Execution, index: IndexAccess, row: Uint8Array): Generator<Step, void, void> {
+  const { access } = writer.options
+  while (x.tx.getLatest(row) === WAIT) {
+    session.blocker = x.tx.blocker
+    yield WAIT
+  }
+  const { found } = x.tx
+  const values = access.descriptor.columns.map((c) => (c.dropped ? null : access.read(c.number, found.slab.bytes, found.slab.view, found.valueStart)))
+  throw new DbError('unique_violation', `could not create unique index "${index.descriptor.name}"`, {
+    detail: `Key ${writer.describeKey(x, index, values)} is duplicated.`, table: access.descriptor.name, constraint: index.descriptor.name,
   })
 }
 
@@ -160,6 +172,8 @@ export function* rewriteTable(session: Session, before: RelationDescriptor, afte
       }
     }
     const key = writer.keyOf(x, values)
+    // The new storage is ours alone: rows in key order need no look-ups.
+    if (writer.appendable && writer.append(x, values, key)) return undefined
     return insertRow(writer, x, values, key, primary?.descriptor.name)
   })
 }

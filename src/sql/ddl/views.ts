@@ -139,7 +139,8 @@ function* fill(session: Session, table: RelationDescriptor, query: Query, text: 
       continue
     }
     const values: Value[] = plan.outputs.map((o) => x.r[o])
-    writer.put(writing, values, writer.keyOf(writing, values))
+    const key = writer.keyOf(writing, values)
+    if (!writer.append(writing, values, key)) writer.put(writing, values, key)
     rows++
   }
   plan.operator.close(x)

@@ -39,6 +39,49 @@ export interface GroupKey {
   readonly text: string
 }
 
+/** Groups by their keys: a map of maps, one level a key, so that nothing is put together for a look-up. */
+class GroupTable {
+  readonly groups: Group[] = []
+  readonly #types: readonly Type[]
+  readonly #root = new Map<any, any>()
+
+  constructor(types: readonly Type[]) {
+    this.#types = types
+  }
+
+  find(values: readonly Value[]): Group | undefined {
+    const types = this.#types
+    const n = types.length
+    if (n === 0) return this.groups[0]
+    let level: any = this.#root
+    for (let i = 0; i < n; i++) {
+      const v = values[i]
+      level = level.get(v === null ? null : types[i].key(v))
+      if (level === undefined) return undefined
+    }
+    return level
+  }
+
+  add(values: readonly Value[], group: Group): void {
+    this.groups.push(group)
+    const types = this.#types
+    let level = this.#root
+    for (let i = 0; i < types.length; i++) {
+      const v = values[i]
+      const key = v === null ? null : types[i].key(v)
+      if (i === types.length - 1) level.set(key, group)
+      else {
+        let next = level.get(key)
+        if (next === undefined) {
+          next = new Map()
+          level.set(key, next)
+        }
+        level = next
+      }
+    }
+  }
+}
+
 /** The state of one group. */
 class Group {
   readonly keys: Value[]
@@ -81,8 +124,8 @@ export interface AggregateOptions {
 export class Aggregation extends Operator {
   readonly input: Operator
   readonly options: AggregateOptions
-  #tables: Map<any, Group>[] = []
-  #iterator: Iterator<Group> | undefined
+  #tables: GroupTable[] = []
+  #at = 0
   #set = 0
   #filled = false
   #current: Group | undefined
@@ -110,8 +153,8 @@ export class Aggregation extends Operator {
     this.input.require(all)
   }
   open(x: Execution): void {
-    this.#tables = this.options.sets.map(() => new Map())
-    this.#iterator = undefined
+    this.#tables = this.options.sets.map((s) => new GroupTable(s.keys.map((k) => this.options.keys[k].type)))
+    this.#at = 0
     this.#set = 0
     this.#filled = false
     this.#current = undefined
@@ -128,51 +171,46 @@ export class Aggregation extends Operator {
       this.#addEmptyGroups(x)
     }
     for (;;) {
-      this.#iterator ??= this.#tables[this.#set]?.values()
-      if (this.#iterator === undefined) return END
-      const result = this.#iterator.next()
-      if (!result.done) {
-        this.#emit(x, result.value, this.#set)
+      const groups = this.#tables[this.#set]?.groups
+      if (groups === undefined) return END
+      if (this.#at < groups.length) {
+        this.#emit(x, groups[this.#at++], this.#set)
         return ROW
       }
       this.#set++
-      this.#iterator = undefined
-      if (this.#set >= this.#tables.length) return END
+      this.#at = 0
     }
   }
   #fill(x: Execution): Step {
     const { keys, sets } = this.options
-    const single = sets.length === 1 && keys.length <= 1 && sets[0].keys.length === keys.length
+    const plain = sets.length === 1 && sets[0].keys.length === keys.length
+    const table = this.#tables[0]
+    const values: Value[] = new Array(keys.length)
     for (;;) {
       const step = this.input.next(x)
       if (step !== ROW) return step
-      if (single) {
-        if (keys.length === 0) this.#step(x, this.#only(x))
-        else {
-          const value = keys[0].input(x)
-          const key = value === null ? null : keys[0].type.key(value)
-          const group = this.#tables[0].get(key) ?? this.#add(x, 0, key, [value])
-          this.#step(x, group)
-        }
+      for (let i = 0; i < keys.length; i++) values[i] = keys[i].input(x)
+      if (plain) {
+        const group = table.find(values) ?? this.#add(x, 0, values)
+        this.#step(x, group)
         continue
       }
-      const values = keys.map((k) => k.input(x))
       for (let s = 0; s < sets.length; s++) {
-        const chosen = sets[s].keys
-        let key = ''
-        for (const k of chosen) key += keyPart(values[k], keys[k].type)
-        const group = this.#tables[s].get(key) ?? this.#add(x, s, key, values.map((v, i) => (chosen.includes(i) ? v : null)))
+        const own = sets[s].keys.map((k) => values[k])
+        const group = this.#tables[s].find(own) ?? this.#add(x, s, own)
         this.#step(x, group)
       }
     }
   }
-  #only(x: Execution): Group {
-    this.#current ??= this.#add(x, 0, '', [])
-    return this.#current
-  }
-  #add(x: Execution, set: number, key: any, values: Value[]): Group {
+  /** @param own the values of the set's own keys, in their order. */
+  #add(x: Execution, set: number, own: readonly Value[]): Group {
+    const chosen = this.options.sets[set].keys
+    const values: Value[] = this.options.keys.map(() => null)
+    chosen.forEach((k, i) => {
+      values[k] = own[i]
+    })
     const group = this.#newGroup(x, values)
-    this.#tables[set].set(key, group)
+    this.#tables[set].add(own, group)
     const bytes = 120 + 32 * this.options.calls.length
     this.#bytes += bytes
     x.grow(bytes)
@@ -267,9 +305,9 @@ export class Aggregation extends Operator {
   }
   /** A set without keys has one row even when nothing came in. */
   #addEmptyGroups(x: Execution): void {
-    const { sets, keys } = this.options
+    const { sets } = this.options
     for (let s = 0; s < sets.length; s++) {
-      if (sets[s].keys.length === 0 && this.#tables[s].size === 0) this.#add(x, s, '', keys.map(() => null))
+      if (sets[s].keys.length === 0 && this.#tables[s].groups.length === 0) this.#add(x, s, [])
     }
   }
   #nextSorted(x: Execution): Step {
@@ -302,7 +340,6 @@ export class Aggregation extends Operator {
   close(x: Execution): void {
     if (!this.#filled) this.input.close(x)
     this.#tables = []
-    this.#iterator = undefined
     this.#current = undefined
     x.shrink(this.#bytes)
     this.#bytes = 0

@@ -137,6 +137,8 @@ export class RowWriter {
 
   /** Inserts a complete row. Raises unique_violation. */
   *insert(x: Execution, values: readonly Value[], key: Uint8Array): Writing {
+    // A row id is new: nobody else can have it.
+    if (this.options.access.keyColumns.length === 0 && this.appendable && this.append(x, values, key)) return
     const conflict = yield* this.findConflict(x, values, key, undefined)
     if (conflict !== undefined) throw this.duplicate(x, values, conflict.index)
     this.put(x, values, key)

@@ -210,8 +210,9 @@ export function constantValue(scope: PlanScope, expr: Const): Value {
     if (error instanceof DbError) throw errorAt(scope.builder.context, expr.at, error)
     throw error
   }
-  if (type.category !== 'D' && type.category !== 'T' && !type.name.startsWith('reg')) parsed.set(expr, { value, type })
-  else scope.builder.usesVolatile = true
+  // Names of objects and words like 'today' mean another value another time; other dates depend on settings at most.
+  if (type.name.startsWith('reg') || (type.category === 'D' && /now|today|tomorrow|yesterday/i.test(expr.text))) scope.builder.usesVolatile = true
+  else if (type.category !== 'D' && type.category !== 'T') parsed.set(expr, { value, type })
   return value
 }
 

@@ -44,6 +44,8 @@ export interface Savepoint {
   readonly deferred: number
 }
 
+/** How long an estimate of a table's size is used again. */
+const sizeMicros = 1_000_000
 const microsTo2000 = 946_684_800_000_000
 
 export class Session implements SqlSession, ExecutionSession {
@@ -196,8 +198,14 @@ export class Session implements SqlSession, ExecutionSession {
   readonly tableRows = (oid: number): number | undefined => {
     const relation = this.catalog.relation(oid)
     if (relation === undefined || relation.storage === 0) return undefined
-    return this.database.store.engine.estimate(storageSpan(relation.storage)).entries
+    const now = this.clock.monotonicMicros()
+    const known = this.#sizes.get(relation.storage)
+    if (known !== undefined && now - known.at < sizeMicros) return known.entries
+    const { entries } = this.database.store.engine.estimate(storageSpan(relation.storage))
+    this.#sizes.set(relation.storage, { entries, at: now })
+    return entries
   }
+  readonly #sizes = new Map<number, { readonly entries: number; readonly at: number }>()
 
   planBuilder(context: BindContext, instrument = false): PlanBuilder {
     return new PlanBuilder(context, this.tables, this.tableRows, instrument)

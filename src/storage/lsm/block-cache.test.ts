@@ -15,7 +15,7 @@ function blockOf(entries: number): Run {
 }
 
 test('the cache stays within its budget, keeps what is used, and forgets dropped tables', () => {
-  const size = blockOf(50).bytes.buffer.byteLength + 600
+  const size = blockOf(50).bytes.buffer.byteLength + 4 * 50 + 600
   const cache = new BlockCache(size * 10)
   const slots: (CachedBlock | undefined)[] = new Array(100).fill(undefined)
   cache.add(blockOf(50), slots, 0)

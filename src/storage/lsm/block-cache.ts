@@ -41,7 +41,8 @@ export class BlockCache {
   }
 
   add(run: Run, slots: (CachedBlock | undefined)[], slot: number): CachedBlock {
-    const block = new CachedBlock(run, run.bytes.buffer.byteLength + overheadBytes, slots, slot)
+    const bytes = run.bytes.buffer.byteLength + (run.words?.byteLength ?? 0) + overheadBytes
+    const block = new CachedBlock(run, bytes, slots, slot)
     slots[slot] = block
     this.bytes += block.bytes
     this.#ring.push(block)

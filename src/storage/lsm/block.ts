@@ -121,6 +121,6 @@ export function openBlock(raw: Uint8Array): Run {
   const valueEnd = new Int32Array(raw.buffer, starts + 4, count)
   const info = new Uint16Array(raw.buffer, starts + 4 * (count + 1), count)
   const run = new Run(raw, view, count, start, valueEnd, info, timestamp)
-  run.setPrefix()
+  run.setWords()
   return run
 }

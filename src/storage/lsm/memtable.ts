@@ -20,7 +20,7 @@ import { assert, type Timestamp } from '../../base/index.ts'
 import type { WriteSetReader } from '../../encoding/index.ts'
 import type { Slab } from '../engine.ts'
 import { checkKeyLength } from '../key-order.ts'
-import { type BoundView, commonPrefix, compareAt, type SearchKey } from './order.ts'
+import { type BoundView, commonPrefix, compareAt, keyWord, type SearchKey } from './order.ts'
 
 export const fanout = 64
 const prefixAt = 6
@@ -439,12 +439,4 @@ export class Memtable implements Slab {
     assert(this.used <= this.capacity, 'the room of an arena is checked before it is written')
     return at >>> 2
   }
-}
-
-function keyWord(view: DataView, start: number, length: number, prefix: number): number {
-  const left = length - prefix
-  if (left >= 4) return view.getUint32(start + prefix)
-  let word = 0
-  for (let i = 0; i < 4; i++) word = (word << 8) | (i < left ? view.getUint8(start + prefix + i) : 0)
-  return word >>> 0
 }

@@ -46,6 +46,15 @@ export function commonPrefix(
   return i
 }
 
+/** The four bytes of a key behind a prefix as a number, padded with zeros: keys with different words sort as these do. */
+export function keyWord(view: DataView, start: number, length: number, prefix: number): number {
+  const left = length - prefix
+  if (left >= 4) return view.getUint32(start + prefix)
+  let word = 0
+  for (let i = 0; i < 4; i++) word = (word << 8) | (i < left ? view.getUint8(start + prefix + i) : 0)
+  return word >>> 0
+}
+
 /** A key to look for, copied once to where it can be compared quickly; one instance serves many searches. */
 export class SearchKey {
   readonly bytes: Uint8Array

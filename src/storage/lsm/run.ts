@@ -9,7 +9,7 @@
  * Not here: where runs come from (block.ts, memtable-feed.ts).
  */
 import type { Slab } from '../engine.ts'
-import { commonPrefix, compareAt } from './order.ts'
+import { commonPrefix, compareAt, keyWord } from './order.ts'
 
 export const keyLengthMask = 0x3fff
 export const sameKeyBit = 0x4000
@@ -25,6 +25,8 @@ export class Run implements Slab {
   timestamp: Float64Array
   /** Leading bytes that all keys share. */
   prefix = 0
+  /** Key words behind the prefix, in blocks: a search touches these few lines instead of keys all over the block. */
+  words: Uint32Array | undefined
 
   constructor(
     bytes: Uint8Array,
@@ -48,7 +50,7 @@ export class Run implements Slab {
     return this.info[i] & keyLengthMask
   }
 
-  setPrefix(): void {
+  setWords(): void {
     const last = this.count - 1
     this.prefix = commonPrefix(
       this.view,
@@ -58,6 +60,11 @@ export class Run implements Slab {
       this.start[last],
       this.keyLength(last),
     )
+    const words = new Uint32Array(this.count)
+    for (let i = 0; i < this.count; i++) {
+      words[i] = keyWord(this.view, this.start[i], this.info[i] & keyLengthMask, this.prefix)
+    }
+    this.words = words
   }
 
   /** The sign of (entry i's user key) − key. */
@@ -76,6 +83,18 @@ export class Run implements Slab {
     }
     let low = 0
     let high = this.count
+    const { words } = this
+    if (words !== undefined) {
+      const wanted = keyWord(key, keyStart, keyLength, this.prefix)
+      // First by words alone: to the entries whose word is the wanted one.
+      while (low < high) {
+        const middle = (low + high) >>> 1
+        if (words[middle] < wanted) low = middle + 1
+        else high = middle
+      }
+      high = low
+      while (high < this.count && words[high] === wanted) high++
+    }
     while (low < high) {
       const middle = (low + high) >>> 1
       const order = compareAt(view, start[middle], info[middle] & keyLengthMask, key, keyStart, keyLength, from)

@@ -13,7 +13,7 @@ import { formatVersion } from '../data-directory.ts'
 import { openBlock } from './block.ts'
 import type { BlockCache, CachedBlock } from './block-cache.ts'
 import { decodeSection, tableCorrupted } from './codec.ts'
-import { compareAt } from './order.ts'
+import { commonPrefix, compareAt, keyWord } from './order.ts'
 import type { Run } from './run.ts'
 import { footerBytes, tableMagic } from './table-builder.ts'
 import { tableName } from './table-meta.ts'
@@ -29,6 +29,9 @@ export interface TableIndex {
   readonly stored: Uint32Array
   readonly entries: Uint32Array
   readonly keyStart: Uint32Array
+  /** Bytes that all keys share, and the words behind them, as in a run. */
+  readonly prefix: number
+  readonly words: Uint32Array
 }
 
 export class TableFile {
@@ -63,14 +66,24 @@ export class TableFile {
 
   /** The last block whose first version is at or before (key, at); 0 when all are behind it. */
   blockOf(key: DataView, keyStart: number, keyLength: number, at: number): number {
-    const { view, keyStart: starts, first, count } = this.index
+    const { view, keyStart: starts, first, count, prefix, words } = this.index
+    if (prefix > 0) {
+      const side = compareAt(view, starts[0], prefix, key, keyStart, keyLength < prefix ? keyLength : prefix)
+      if (side !== 0) return side > 0 ? 0 : count - 1
+    }
+    const wanted = keyWord(key, keyStart, keyLength, prefix)
     let low = 0
     let high = count - 1
     while (low < high) {
       const middle = (low + high + 1) >>> 1
-      const start = starts[middle]
-      const order = compareAt(view, start, starts[middle + 1] - start, key, keyStart, keyLength)
-      if (order < 0 || (order === 0 && first[middle] >= at)) low = middle
+      let atOrBefore: boolean
+      if (words[middle] !== wanted) atOrBefore = words[middle] < wanted
+      else {
+        const start = starts[middle]
+        const order = compareAt(view, start, starts[middle + 1] - start, key, keyStart, keyLength)
+        atOrBefore = order < 0 || (order === 0 && first[middle] >= at)
+      }
+      if (atOrBefore) low = middle
       else high = middle - 1
     }
     return low
@@ -236,6 +249,12 @@ function openIndex(raw: Uint8Array): TableIndex {
   const count = view.getUint32(0, true)
   assert(count > 0, 'a table has a block')
   const words = 8 + 24 * count
+  const keyStart = new Uint32Array(bytes.buffer, words + 8 * count, count + 1)
+  const lengthOf = (block: number) => keyStart[block + 1] - keyStart[block]
+  const last = count - 1
+  const prefix = commonPrefix(view, keyStart[0], lengthOf(0), view, keyStart[last], lengthOf(last))
+  const keyWords = new Uint32Array(count)
+  for (let i = 0; i < count; i++) keyWords[i] = keyWord(view, keyStart[i], lengthOf(i), prefix)
   return {
     count,
     bytes,
@@ -245,6 +264,8 @@ function openIndex(raw: Uint8Array): TableIndex {
     offset: new Float64Array(bytes.buffer, 8 + 16 * count, count),
     stored: new Uint32Array(bytes.buffer, words, count),
     entries: new Uint32Array(bytes.buffer, words + 4 * count, count),
-    keyStart: new Uint32Array(bytes.buffer, words + 8 * count, count + 1),
+    keyStart,
+    prefix,
+    words: keyWords,
   }
 }

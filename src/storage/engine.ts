@@ -35,7 +35,7 @@ export interface Found {
   ready(): Promise<void>
 }
 
-/** Up to `capacity` visible entries in key order (or reverse). Ranges stay valid until the cursor's next call. */
+/** Up to `capacity` visible entries in key order (or reverse). Ranges stay valid until the cursor's next call or its close. */
 export interface EntryBatch {
   count: number
   /** Slabs that the entries of this batch lie in; few, in runs. */
@@ -55,7 +55,7 @@ export interface EngineCursor {
   /** Continues at the first entry ≥ key (reverse: < key), inside the span. */
   seek(key: Uint8Array): void
   ready(): Promise<void>
-  /** Releases what the cursor pins. Calling it again does nothing. */
+  /** Releases what the cursor pins: memory that it reads is used again only then. Calling it again does nothing. */
   close(): void
 }
 

@@ -25,6 +25,7 @@ import type {
 } from '../engine.ts'
 import { compareKeys } from '../key-order.ts'
 import { Retention } from '../retention.ts'
+import { Arenas } from './arenas.ts'
 import { Background } from './background.ts'
 import { BlockCache } from './block-cache.ts'
 import { flushMemtable } from './compaction/flush.ts'
@@ -70,6 +71,7 @@ export class LsmEngine implements Engine {
   readonly #compacting: Background
   readonly #applied: Map<number, number>
   readonly #built = new Map<number, TableMeta>()
+  readonly #arenas: Arenas
   /** The one that is written first, then those waiting to be flushed, newest first. */
   #memtables: Memtable[]
   #stallWaiters: (() => void)[] = []
@@ -88,7 +90,8 @@ export class LsmEngine implements Engine {
     this.#retention = new Retention(set.collected)
     set.currentCollected = () => this.#retention.collected
     this.#applied = new Map(set.positions)
-    this.#memtables = [new Memtable(settings.memtableBytes)]
+    this.#arenas = new Arenas(settings.memtableBytes)
+    this.#memtables = [new Memtable(this.#arenas.take(0))]
     this.#compactor = new Compactor(io, set, settings, () => this.#retention.collected)
     this.#flushing = new Background(
       io,
@@ -156,8 +159,11 @@ export class LsmEngine implements Engine {
     const own = { start: start.bytes, end: end?.bytes }
     const { version } = this.#set
     const sources: Source[] = []
+    const memtables: Memtable[] = []
     for (const memtable of this.#memtables) {
       if (memtable.entries === 0 || memtable.oldest > at) continue
+      memtable.retain()
+      memtables.push(memtable)
       sources.push(new Source(new MemtableFeed(memtable), sources.length, at, deletions))
     }
     for (const table of version.levels[0]) {
@@ -169,7 +175,7 @@ export class LsmEngine implements Engine {
       if (tables.length === 0) continue
       sources.push(new Source(new TableFeed(tables, end), sources.length, at, deletions))
     }
-    return new MergeCursor(version, sources, own, reverse, start, end)
+    return new MergeCursor(version, memtables, sources, own, reverse, start, end)
   }
 
   get stalled(): boolean {
@@ -307,8 +313,7 @@ export class LsmEngine implements Engine {
 
   /** Begins a new memtable with room for a write set of `need` arena bytes. */
   #freeze(need: number): void {
-    const capacity = Math.max(this.#settings.memtableBytes, need + 4096)
-    const memtable = new Memtable(capacity)
+    const memtable = new Memtable(this.#arenas.take(need + 4096))
     // A memtable that nothing was written to is just too small: there is nothing in it to flush.
     if (this.#memtables[0].applied.size === 0) this.#memtables[0] = memtable
     else this.#memtables = [memtable, ...this.#memtables]
@@ -330,6 +335,7 @@ export class LsmEngine implements Engine {
         () => ({ added, positions: memtable.applied }),
         () => {
           assert(this.#memtables.pop() === memtable, 'memtables are flushed in their order')
+          memtable.retire((arena) => this.#arenas.giveBack(arena))
         },
       )
     } catch (error) {

@@ -26,9 +26,10 @@ function contents(memtable: Memtable): string[] {
 }
 
 test('versions stay in order, are found, and older ones are marked, whatever the order of insertion', () => {
+  const arena = new SharedArrayBuffer(16 << 20) // used again and again, as it is
   for (let seed = 0; seed < 30; seed++) {
     const random = new SimRandom(`memtable ${seed}`)
-    const memtable = new Memtable(16 << 20)
+    const memtable = new Memtable(arena)
     const expected = new Map<string, number[]>()
     const style = seed % 4
     for (let n = 1; n <= 400; n++) {
@@ -78,7 +79,7 @@ test('versions stay in order, are found, and older ones are marked, whatever the
 })
 
 test('an equal timestamp replaces, an older one is refused', () => {
-  const memtable = new Memtable(1 << 20)
+  const memtable = new Memtable(new SharedArrayBuffer(1 << 20))
   const put = (timestamp: number, value: string) => {
     const builder = new WriteSetBuilder()
     builder.put(Buffer.from('k'), Buffer.from(value))

@@ -61,8 +61,12 @@ export class Memtable implements Slab {
   /** The node of that search, while its prefix is what it was. */
   #wordNode = 0
 
-  constructor(capacity: number) {
-    this.buffer = new SharedArrayBuffer((capacity + 7) & ~7)
+  #references = 0
+  #recycle: ((arena: SharedArrayBuffer) => void) | undefined
+
+  /** @param arena its memory, of any former contents. */
+  constructor(arena: SharedArrayBuffer) {
+    this.buffer = arena
     this.bytes = new Uint8Array(this.buffer)
     this.view = new DataView(this.buffer)
     this.words = new Uint32Array(this.buffer)
@@ -73,6 +77,22 @@ export class Memtable implements Slab {
 
   get capacity(): number {
     return this.buffer.byteLength
+  }
+
+  /** Keeps the arena from being used again until released. */
+  retain(): void {
+    this.#references++
+  }
+
+  release(): void {
+    this.#references--
+    if (this.#references === 0) this.#recycle?.(this.buffer)
+  }
+
+  /** What is in here is in a table now: once nobody reads it any more the arena goes back. */
+  retire(recycle: (arena: SharedArrayBuffer) => void): void {
+    if (this.#references === 0) recycle(this.buffer)
+    else this.#recycle = recycle
   }
 
   /** Whether a write set fits, splits at their worst included. */
@@ -437,6 +457,8 @@ export class Memtable implements Slab {
     const at = (this.used + 7) & ~7
     this.used = at + size * 4
     assert(this.used <= this.capacity, 'the room of an arena is checked before it is written')
-    return at >>> 2
+    const node = at >>> 2
+    this.words.fill(0, node, node + wordsAt) // an arena may have had a life before
+    return node
   }
 }

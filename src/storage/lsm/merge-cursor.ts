@@ -12,6 +12,7 @@ import { assert, END, ROW, type Step, WAIT } from '../../base/index.ts'
 import type { EngineCursor, EntryBatch, Span } from '../engine.ts'
 import { batchCapacity, returnBatch, type SlabBatch, takeBatch } from '../entry-batch.ts'
 import { compareKeys } from '../key-order.ts'
+import type { Memtable } from './memtable.ts'
 import { type BoundView, boundView } from './order.ts'
 import type { Source } from './source.ts'
 import type { Version } from './version.ts'
@@ -19,6 +20,7 @@ import type { Version } from './version.ts'
 export class MergeCursor implements EngineCursor {
   #batch: SlabBatch | undefined = takeBatch()
   readonly #version: Version
+  readonly #memtables: readonly Memtable[]
   readonly #span: Span
   readonly #reverse: boolean
   readonly #all: Source[]
@@ -35,6 +37,7 @@ export class MergeCursor implements EngineCursor {
 
   constructor(
     version: Version,
+    memtables: readonly Memtable[],
     sources: Source[],
     span: Span,
     reverse: boolean,
@@ -43,6 +46,7 @@ export class MergeCursor implements EngineCursor {
   ) {
     this.#version = version
     version.retain()
+    this.#memtables = memtables
     this.#all = sources
     this.#span = span
     this.#reverse = reverse
@@ -90,6 +94,7 @@ export class MergeCursor implements EngineCursor {
     returnBatch(this.#batch)
     this.#batch = undefined
     this.#version.release()
+    for (const memtable of this.#memtables) memtable.release()
   }
 
   #open(): void {

@@ -9,9 +9,38 @@
  */
 
 export type Expr =
-  | Const | Param | Var | Func | BoolExpr | Not | NullTest | BooleanTest | Distinct | Case | Coalesce | NullIf | MinMax
-  | ArrayExpr | RowExpr | RowCompare | Subscript | FieldSelect | Relabel | ViaText | ArrayCoerce | DomainCoerce
-  | AnyAll | SubLink | Aggregate | WindowCall | Grouping | SqlValue | CaseValue | SetReturning | NextValue | Collate
+  | Const
+  | Param
+  | Var
+  | Func
+  | BoolExpr
+  | Not
+  | NullTest
+  | BooleanTest
+  | Distinct
+  | Case
+  | Coalesce
+  | NullIf
+  | MinMax
+  | ArrayExpr
+  | RowExpr
+  | RowCompare
+  | Subscript
+  | FieldSelect
+  | Relabel
+  | ViaText
+  | ArrayCoerce
+  | DomainCoerce
+  | AnyAll
+  | SubLink
+  | Aggregate
+  | WindowCall
+  | Grouping
+  | SqlValue
+  | CaseValue
+  | SetReturning
+  | NextValue
+  | Collate
 
 interface Typed {
   /** Result type oid, and modifier (-1 none). */
@@ -27,9 +56,17 @@ export interface Const extends Typed {
   readonly at?: number
 }
 /** $n, from 1. */
-export interface Param extends Typed { readonly kind: 'param'; readonly number: number }
+export interface Param extends Typed {
+  readonly kind: 'param'
+  readonly number: number
+}
 /** Column `column` (from 1; 0 = whole row; negative = system column) of range table entry `entry` of the query `up` levels out. */
-export interface Var extends Typed { readonly kind: 'var'; readonly up: number; readonly entry: number; readonly column: number }
+export interface Var extends Typed {
+  readonly kind: 'var'
+  readonly up: number
+  readonly entry: number
+  readonly column: number
+}
 /** A function or operator call; `operator` is the pg_operator oid when it was written as one. */
 export interface Func extends Typed {
   readonly kind: 'func'
@@ -38,16 +75,41 @@ export interface Func extends Typed {
   readonly args: readonly Expr[]
   /** The last argument collects VARIADIC arguments written separately. */
   readonly variadic?: boolean
+  /** The columns that FROM declares for a function that returns a record. */
+  readonly columns?: readonly EntryColumn[]
   /** 'cast' when a cast made it: displayed as x::type; 'implicit' is not displayed. */
   readonly form?: 'cast' | 'implicit' | 'sql'
   readonly at?: number
 }
-export interface BoolExpr extends Typed { readonly kind: 'and' | 'or'; readonly args: readonly Expr[] }
-export interface Not extends Typed { readonly kind: 'not'; readonly arg: Expr }
-export interface NullTest extends Typed { readonly kind: 'isnull'; readonly arg: Expr; readonly negated: boolean; readonly row: boolean }
-export interface BooleanTest extends Typed { readonly kind: 'booltest'; readonly arg: Expr; readonly test: 'true' | 'false' | 'unknown'; readonly negated: boolean }
+export interface BoolExpr extends Typed {
+  readonly kind: 'and' | 'or'
+  readonly args: readonly Expr[]
+}
+export interface Not extends Typed {
+  readonly kind: 'not'
+  readonly arg: Expr
+}
+export interface NullTest extends Typed {
+  readonly kind: 'isnull'
+  readonly arg: Expr
+  readonly negated: boolean
+  readonly row: boolean
+}
+export interface BooleanTest extends Typed {
+  readonly kind: 'booltest'
+  readonly arg: Expr
+  readonly test: 'true' | 'false' | 'unknown'
+  readonly negated: boolean
+}
 /** IS [NOT] DISTINCT FROM, with the equality function. */
-export interface Distinct extends Typed { readonly kind: 'distinct'; readonly func: number; readonly operator: number; readonly left: Expr; readonly right: Expr; readonly negated: boolean }
+export interface Distinct extends Typed {
+  readonly kind: 'distinct'
+  readonly func: number
+  readonly operator: number
+  readonly left: Expr
+  readonly right: Expr
+  readonly negated: boolean
+}
 export interface Case extends Typed {
   readonly kind: 'case'
   /** CASE arg WHEN …: conditions then hold 'casevalue' for it. */
@@ -55,12 +117,36 @@ export interface Case extends Typed {
   readonly whens: readonly { readonly when: Expr; readonly then: Expr }[]
   readonly otherwise: Expr | undefined
 }
-export interface CaseValue extends Typed { readonly kind: 'casevalue' }
-export interface Coalesce extends Typed { readonly kind: 'coalesce'; readonly args: readonly Expr[] }
-export interface NullIf extends Typed { readonly kind: 'nullif'; readonly func: number; readonly operator: number; readonly left: Expr; readonly right: Expr }
-export interface MinMax extends Typed { readonly kind: 'minmax'; readonly greatest: boolean; readonly args: readonly Expr[] }
-export interface ArrayExpr extends Typed { readonly kind: 'array'; readonly element: number; readonly items: readonly Expr[]; readonly nested: boolean }
-export interface RowExpr extends Typed { readonly kind: 'row'; readonly items: readonly Expr[]; readonly names?: readonly string[] }
+export interface CaseValue extends Typed {
+  readonly kind: 'casevalue'
+}
+export interface Coalesce extends Typed {
+  readonly kind: 'coalesce'
+  readonly args: readonly Expr[]
+}
+export interface NullIf extends Typed {
+  readonly kind: 'nullif'
+  readonly func: number
+  readonly operator: number
+  readonly left: Expr
+  readonly right: Expr
+}
+export interface MinMax extends Typed {
+  readonly kind: 'minmax'
+  readonly greatest: boolean
+  readonly args: readonly Expr[]
+}
+export interface ArrayExpr extends Typed {
+  readonly kind: 'array'
+  readonly element: number
+  readonly items: readonly Expr[]
+  readonly nested: boolean
+}
+export interface RowExpr extends Typed {
+  readonly kind: 'row'
+  readonly items: readonly Expr[]
+  readonly names?: readonly string[]
+}
 /** (a, b) < (c, d): one comparison operator per column pair, all of one kind. */
 export interface RowCompare extends Typed {
   readonly kind: 'rowcompare'
@@ -80,16 +166,47 @@ export interface Subscript extends Typed {
   /** Set in assignments: the new element or slice. */
   readonly assign?: Expr
 }
-export interface FieldSelect extends Typed { readonly kind: 'field'; readonly arg: Expr; readonly field: number; readonly name: string }
+export interface FieldSelect extends Typed {
+  readonly kind: 'field'
+  readonly arg: Expr
+  readonly field: number
+  readonly name: string
+}
 /** A cast that changes no bits (varchar to text), or applies a modifier when `typmod` ≥ 0 and `coerce` is set. */
-export interface Relabel extends Typed { readonly kind: 'relabel'; readonly arg: Expr; readonly form: 'cast' | 'implicit'; readonly coerce?: 'explicit' | 'assignment' }
+export interface Relabel extends Typed {
+  readonly kind: 'relabel'
+  readonly arg: Expr
+  readonly form: 'cast' | 'implicit'
+  readonly coerce?: 'explicit' | 'assignment'
+}
 /** A cast through the output and input functions. */
-export interface ViaText extends Typed { readonly kind: 'viatext'; readonly arg: Expr; readonly form: 'cast' | 'implicit' }
+export interface ViaText extends Typed {
+  readonly kind: 'viatext'
+  readonly arg: Expr
+  readonly form: 'cast' | 'implicit'
+}
 /** A cast of each element; `each` reads 'casevalue'. */
-export interface ArrayCoerce extends Typed { readonly kind: 'arraycoerce'; readonly arg: Expr; readonly each: Expr; readonly form: 'cast' | 'implicit' }
-export interface DomainCoerce extends Typed { readonly kind: 'domain'; readonly arg: Expr; readonly form: 'cast' | 'implicit' }
+export interface ArrayCoerce extends Typed {
+  readonly kind: 'arraycoerce'
+  readonly arg: Expr
+  readonly each: Expr
+  readonly form: 'cast' | 'implicit'
+}
+export interface DomainCoerce extends Typed {
+  readonly kind: 'domain'
+  readonly arg: Expr
+  readonly form: 'cast' | 'implicit'
+}
 /** x op ANY (array), x op ALL (array). */
-export interface AnyAll extends Typed { readonly kind: 'anyall'; readonly any: boolean; readonly func: number; readonly operator: number; readonly left: Expr; readonly right: Expr; readonly inList?: boolean }
+export interface AnyAll extends Typed {
+  readonly kind: 'anyall'
+  readonly any: boolean
+  readonly func: number
+  readonly operator: number
+  readonly left: Expr
+  readonly right: Expr
+  readonly inList?: boolean
+}
 export interface SubLink extends Typed {
   readonly kind: 'sublink'
   readonly link: 'exists' | 'scalar' | 'array' | 'any' | 'all'
@@ -125,14 +242,34 @@ export interface WindowCall extends Typed {
   readonly window: number
 }
 /** GROUPING(a, b): positions in the query's groupBy. */
-export interface Grouping extends Typed { readonly kind: 'grouping'; readonly groups: readonly number[]; readonly up: number }
+export interface Grouping extends Typed {
+  readonly kind: 'grouping'
+  readonly groups: readonly number[]
+  readonly up: number
+}
 /** current_date and other parameterless SQL values. */
-export interface SqlValue extends Typed { readonly kind: 'sqlvalue'; readonly name: string }
+export interface SqlValue extends Typed {
+  readonly kind: 'sqlvalue'
+  readonly name: string
+}
 /** A set-returning function in a target list. */
-export interface SetReturning extends Typed { readonly kind: 'srf'; readonly func: number; readonly args: readonly Expr[]; readonly operator?: number; readonly variadic?: boolean }
+export interface SetReturning extends Typed {
+  readonly kind: 'srf'
+  readonly func: number
+  readonly args: readonly Expr[]
+  readonly operator?: number
+  readonly variadic?: boolean
+}
 /** nextval of an identity column's sequence. */
-export interface NextValue extends Typed { readonly kind: 'nextval'; readonly sequence: number }
-export interface Collate extends Typed { readonly kind: 'collate'; readonly arg: Expr; readonly collation: number }
+export interface NextValue extends Typed {
+  readonly kind: 'nextval'
+  readonly sequence: number
+}
+export interface Collate extends Typed {
+  readonly kind: 'collate'
+  readonly arg: Expr
+  readonly collation: number
+}
 
 export interface SortItem {
   readonly expr: Expr
@@ -172,15 +309,27 @@ export interface FrameBound {
 }
 
 /** One entry of the range table. `columns` are its output columns, in order. */
-export type Entry = EntryCommon & (
-  | { readonly kind: 'relation'; readonly relation: number; readonly lock?: boolean }
-  | { readonly kind: 'subquery'; readonly query: Query; readonly lateral: boolean; readonly view?: number }
-  | { readonly kind: 'function'; readonly functions: readonly FromFunction[]; readonly ordinality: boolean; readonly lateral: boolean }
-  | { readonly kind: 'values'; readonly rows: readonly (readonly Expr[])[]; readonly lateral: boolean }
-  | { readonly kind: 'cte'; readonly name: string; readonly up: number; readonly self: boolean }
-  | { readonly kind: 'join'; readonly join: JoinKind; readonly vars: readonly Expr[]; /** Columns merged by USING, the first so many of `columns`. */ readonly merged: number }
-  | { readonly kind: 'excluded' } | { readonly kind: 'result' }
-)
+export type Entry = EntryCommon &
+  (
+    | { readonly kind: 'relation'; readonly relation: number; readonly lock?: boolean }
+    | { readonly kind: 'subquery'; readonly query: Query; readonly lateral: boolean; readonly view?: number }
+    | {
+        readonly kind: 'function'
+        readonly functions: readonly FromFunction[]
+        readonly ordinality: boolean
+        readonly lateral: boolean
+      }
+    | { readonly kind: 'values'; readonly rows: readonly (readonly Expr[])[]; readonly lateral: boolean }
+    | { readonly kind: 'cte'; readonly name: string; readonly up: number; readonly self: boolean }
+    | {
+        readonly kind: 'join'
+        readonly join: JoinKind
+        readonly vars: readonly Expr[] /** Columns merged by USING, the first so many of `columns`. */
+        readonly merged: number
+      }
+    | { readonly kind: 'excluded' }
+    | { readonly kind: 'result' }
+  )
 interface EntryCommon {
   readonly alias: string
   /** Whether the user wrote an alias, and column aliases. */
@@ -206,7 +355,17 @@ export type JoinKind = 'inner' | 'left' | 'right' | 'full'
 
 export type FromNode =
   | { readonly kind: 'entry'; readonly entry: number }
-  | { readonly kind: 'join'; readonly join: JoinKind; readonly left: FromNode; readonly right: FromNode; readonly on: Expr | undefined; readonly entry: number; readonly using?: readonly string[]; readonly natural?: boolean; readonly lateral?: boolean }
+  | {
+      readonly kind: 'join'
+      readonly join: JoinKind
+      readonly left: FromNode
+      readonly right: FromNode
+      readonly on: Expr | undefined
+      readonly entry: number
+      readonly using?: readonly string[]
+      readonly natural?: boolean
+      readonly lateral?: boolean
+    }
 
 export interface CommonTable {
   readonly name: string

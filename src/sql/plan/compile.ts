@@ -8,13 +8,13 @@
  */
 import { DbError } from '../../base/index.ts'
 import { functionRow } from '../bind/calls.ts'
+import { errorAt } from '../bind/context.ts'
 import { exprKey } from '../bind/scope.ts'
 import type { Eval, Execution } from '../execute/execution.ts'
-import type { FunctionCode, FunctionRow } from '../functions/function.ts'
+import type { CallSite, FunctionCode, FunctionRow } from '../functions/function.ts'
 import { castBetween, codeOf } from '../functions/registry.ts'
 import type { Case, Const, Expr, Func } from '../query.ts'
 import type { Type, Value } from '../types/type.ts'
-import { errorAt } from '../bind/context.ts'
 import { compileArray, compileField, compileRow, compileSubscript } from './compile-composite.ts'
 import { compileRoutine } from './routine.ts'
 import type { PlanScope } from './scope.ts'
@@ -44,7 +44,14 @@ export function compile(scope: PlanScope, expr: Expr): Compiled {
   const c = new Collector()
   const node = build(scope, expr, c)
   scope.builder.noteUses(c.uses)
-  return { eval: node.eval, uses: c.uses, constant: node.constant, register: node.register, suspends: c.suspends, volatile: c.volatile }
+  return {
+    eval: node.eval,
+    uses: c.uses,
+    constant: node.constant,
+    register: node.register,
+    suspends: c.suspends,
+    volatile: c.volatile,
+  }
 }
 
 export interface Node {
@@ -90,7 +97,12 @@ function build(scope: PlanScope, expr: Expr, c: Collector): Node {
       return buildBoolean(expr.kind, expr.args.map(sub))
     case 'not': {
       const a = sub(expr.arg).eval
-      return { eval: (x) => { const v = a(x); return v === null ? null : !v } }
+      return {
+        eval: (x) => {
+          const v = a(x)
+          return v === null ? null : !v
+        },
+      }
     }
     case 'isnull':
       return buildNullTest(expr, sub(expr.arg).eval)
@@ -129,7 +141,15 @@ function build(scope: PlanScope, expr: Expr, c: Collector): Node {
       return buildCase(scope, expr, sub)
     case 'coalesce': {
       const args = expr.args.map((a) => sub(a).eval)
-      return { eval: (x) => { for (const a of args) { const v = a(x); if (v !== null) return v } return null } }
+      return {
+        eval: (x) => {
+          for (const a of args) {
+            const v = a(x)
+            if (v !== null) return v
+          }
+          return null
+        },
+      }
     }
     case 'minmax': {
       const args = expr.args.map((a) => sub(a).eval)
@@ -151,10 +171,23 @@ function build(scope: PlanScope, expr: Expr, c: Collector): Node {
     case 'row':
       return compileRow(scope, expr, sub)
     case 'rowcompare': {
-      const test = rowComparison(scope, expr.test, expr.funcs, expr.left.map((e) => e.type), expr.right.map((e) => e.type))
+      const test = rowComparison(
+        scope,
+        expr.test,
+        expr.funcs,
+        expr.left.map((e) => e.type),
+        expr.right.map((e) => e.type),
+      )
       const l = expr.left.map((e) => sub(e).eval)
       const r = expr.right.map((e) => sub(e).eval)
-      return { eval: (x) => test(l.map((f) => f(x)), r.map((f) => f(x)), x) }
+      return {
+        eval: (x) =>
+          test(
+            l.map((f) => f(x)),
+            r.map((f) => f(x)),
+            x,
+          ),
+      }
     }
     case 'subscript':
       return compileSubscript(scope, expr, sub)
@@ -211,7 +244,8 @@ export function constantValue(scope: PlanScope, expr: Const): Value {
     throw error
   }
   // Names of objects and words like 'today' mean another value another time; other dates depend on settings at most.
-  if (type.name.startsWith('reg') || (type.category === 'D' && /now|today|tomorrow|yesterday/i.test(expr.text))) scope.builder.usesVolatile = true
+  if (type.name.startsWith('reg') || (type.category === 'D' && /now|today|tomorrow|yesterday/i.test(expr.text)))
+    scope.builder.usesVolatile = true
   else if (type.category !== 'D' && type.category !== 'T') parsed.set(expr, { value, type })
   return value
 }
@@ -223,7 +257,9 @@ function buildVar(scope: PlanScope, expr: Expr & { kind: 'var' }, c: Collector):
     if (expr.column === 0) {
       const items = source.exprs
       const names = owner.entry(expr.entry).columns.map((x) => x.name)
-      return compileRow(source.scope, { kind: 'row', items, names, type: 2249, typmod: -1 }, (e) => build(source.scope, e, c))
+      return compileRow(source.scope, { kind: 'row', items, names, type: 2249, typmod: -1 }, (e) =>
+        build(source.scope, e, c),
+      )
     }
     return build(source.scope, source.exprs[expr.column - 1], c)
   }
@@ -231,8 +267,21 @@ function buildVar(scope: PlanScope, expr: Expr & { kind: 'var' }, c: Collector):
   if (expr.column === 0) {
     const entry = owner.entry(expr.entry)
     const live = entry.columns.map((col, i) => ({ col, number: i + 1 })).filter((e) => !e.col.dropped)
-    const items = live.map(({ col, number }): Expr => ({ kind: 'var', up: 0, entry: expr.entry, column: number, type: col.type, typmod: col.typmod }))
-    const row = compileRow(owner, { kind: 'row', items, names: live.map((e) => e.col.name), type: expr.type, typmod: -1 }, (e) => build(owner, e, c))
+    const items = live.map(
+      ({ col, number }): Expr => ({
+        kind: 'var',
+        up: 0,
+        entry: expr.entry,
+        column: number,
+        type: col.type,
+        typmod: col.typmod,
+      }),
+    )
+    const row = compileRow(
+      owner,
+      { kind: 'row', items, names: live.map((e) => e.col.name), type: expr.type, typmod: -1 },
+      (e) => build(owner, e, c),
+    )
     const presence = owner.register(expr.entry, rowPresence)
     c.uses.add(presence)
     return { eval: (x) => (x.r[presence] === null ? null : row.eval(x)) }
@@ -313,13 +362,20 @@ function buildCase(scope: PlanScope, expr: Case, sub: Build): Node {
 }
 
 /** The code of a function for these argument types. Raises feature_not_supported when there is none. */
-export function callable(scope: PlanScope, func: number, argTypes: readonly number[], resultType: number, typmod = -1): FunctionCode {
+export function callable(
+  scope: PlanScope,
+  func: number,
+  argTypes: readonly number[],
+  resultType: number,
+  typmod = -1,
+  more?: Pick<CallSite, 'variadicArray' | 'columns'>,
+): FunctionCode {
   const { context } = scope.builder
   const row = functionRow(context, func)
   if (row === undefined) throw new DbError('undefined_function', `function with OID ${func} does not exist`)
   const user = context.names.catalog.function(func)
   if (user !== undefined) return compileRoutine(scope, user, argTypes, resultType)
-  const code = codeOf(row, { argTypes, resultType, typmod }, context.types)
+  const code = codeOf(row, { argTypes, resultType, typmod, ...more }, context.types)
   if (code === undefined) throw new DbError('feature_not_supported', `function ${row.name} is not supported`)
   return code
 }
@@ -329,13 +385,30 @@ function buildCall(scope: PlanScope, expr: Func, sub: Build, c: Collector): Node
   const row = functionRow(context, expr.func)
   if (row === undefined) throw new DbError('undefined_function', `function with OID ${expr.func} does not exist`)
   const args = expr.args.map(sub)
-  const code = callable(scope, expr.func, expr.args.map((a) => a.type), expr.type, expr.typmod)
+  // VARIADIC array given to a function of VARIADIC "any": the binder says so by `variadic: false`.
+  const site = { variadicArray: expr.variadic === false ? true : undefined, columns: expr.columns }
+  const code = callable(
+    scope,
+    expr.func,
+    expr.args.map((a) => a.type),
+    expr.type,
+    expr.typmod,
+    site,
+  )
   if (row.volatility === 'v') c.volatile = true
   // Waits for the lock inside the expression.
   if (row.source.startsWith('pg_advisory')) c.suspends = true
   if (row.volatility !== 'i') scope.builder.usesVolatile = true
-  const node = context.names.catalog.function(expr.func) === undefined ? callNode(row, code, args) : routineCall(row, code, args, c)
-  if (row.volatility !== 'i' || context.names.catalog.function(expr.func) !== undefined || args.some((a) => a.constant === undefined)) return node
+  const node =
+    context.names.catalog.function(expr.func) === undefined
+      ? callNode(row, code, args)
+      : routineCall(row, code, args, c)
+  if (
+    row.volatility !== 'i' ||
+    context.names.catalog.function(expr.func) !== undefined ||
+    args.some((a) => a.constant === undefined)
+  )
+    return node
   // All arguments are known: so is the result, unless it raises, which is left to the time it runs.
   try {
     return literal(node.eval({ types: context.types } as Execution))
@@ -353,8 +426,19 @@ function callNode(row: FunctionRow, code: FunctionCode, args: readonly Node[]): 
       return { eval: (x) => code(x.types) }
     case 1: {
       const r = args[0].register
-      if (r !== undefined) return { eval: (x) => { const v = x.r[r]; return v === null ? null : code(v, x.types) } }
-      return { eval: (x) => { const v = a(x); return v === null ? null : code(v, x.types) } }
+      if (r !== undefined)
+        return {
+          eval: (x) => {
+            const v = x.r[r]
+            return v === null ? null : code(v, x.types)
+          },
+        }
+      return {
+        eval: (x) => {
+          const v = a(x)
+          return v === null ? null : code(v, x.types)
+        },
+      }
     }
     case 2:
       return binaryCall(code, args[0], args[1])
@@ -401,12 +485,29 @@ function binaryCall(code: FunctionCode, left: Node, right: Node): Node {
   if (right.constant !== undefined) {
     const v = right.constant.value
     if (v === null) return literal(null)
-    if (l !== undefined) return { eval: (x) => { const u = x.r[l]; return u === null ? null : code(u, v, x.types) } }
+    if (l !== undefined)
+      return {
+        eval: (x) => {
+          const u = x.r[l]
+          return u === null ? null : code(u, v, x.types)
+        },
+      }
     const a = left.eval
-    return { eval: (x) => { const u = a(x); return u === null ? null : code(u, v, x.types) } }
+    return {
+      eval: (x) => {
+        const u = a(x)
+        return u === null ? null : code(u, v, x.types)
+      },
+    }
   }
   if (l !== undefined && r !== undefined) {
-    return { eval: (x) => { const u = x.r[l]; const v = x.r[r]; return u === null || v === null ? null : code(u, v, x.types) } }
+    return {
+      eval: (x) => {
+        const u = x.r[l]
+        const v = x.r[r]
+        return u === null || v === null ? null : code(u, v, x.types)
+      },
+    }
   }
   const a = left.eval
   const b = right.eval
@@ -450,7 +551,12 @@ function mapped(arg: Node, map: (v: Value, x: Execution) => Value): Node {
     return literal(arg.constant.value === null ? null : map(arg.constant.value, undefined as never))
   }
   const a = arg.eval
-  return { eval: (x) => { const v = a(x); return v === null ? null : map(v, x) } }
+  return {
+    eval: (x) => {
+      const v = a(x)
+      return v === null ? null : map(v, x)
+    },
+  }
 }
 
 function buildViaText(scope: PlanScope, expr: Expr & { kind: 'viatext' }, sub: Build): Node {
@@ -492,7 +598,8 @@ function buildDomain(scope: PlanScope, expr: Expr & { kind: 'domain' }, c: Colle
   for (let d = catalog.type(expr.type); d !== undefined && d.form === 'domain'; d = catalog.type(d.base!)) {
     if (d.notNull) notNull = d.name
     scope.caseRegisters.push(register)
-    for (const check of d.checks ?? []) checks.push({ name: check.name, test: build(scope, check.check, c).eval, domain: d.name })
+    for (const check of d.checks ?? [])
+      checks.push({ name: check.name, test: build(scope, check.check, c).eval, domain: d.name })
     scope.caseRegisters.pop()
   }
   return {
@@ -504,7 +611,11 @@ function buildDomain(scope: PlanScope, expr: Expr & { kind: 'domain' }, c: Colle
       x.r[register] = v
       for (const check of checks) {
         if (check.test(x) === false) {
-          throw new DbError('check_violation', `value for domain ${check.domain} violates check constraint "${check.name}"`, { dataType: check.domain, constraint: check.name })
+          throw new DbError(
+            'check_violation',
+            `value for domain ${check.domain} violates check constraint "${check.name}"`,
+            { dataType: check.domain, constraint: check.name },
+          )
         }
       }
       return v
@@ -523,7 +634,12 @@ function buildAnyAll(scope: PlanScope, expr: Expr & { kind: 'anyall' }, sub: Bui
   if (set !== undefined) {
     const type = typeOf(scope, expr.left.type)
     const otherwise = set.hasNull ? null : false
-    return { eval: (x) => { const v = l(x); return v === null ? null : set.keys.has(type.key(v)) ? true : otherwise } }
+    return {
+      eval: (x) => {
+        const v = l(x)
+        return v === null ? null : set.keys.has(type.key(v)) ? true : otherwise
+      },
+    }
   }
   const r = right.eval
   return {
@@ -549,7 +665,11 @@ function buildAnyAll(scope: PlanScope, expr: Expr & { kind: 'anyall' }, sub: Bui
 }
 
 /** A long list of constants compared for equality within one type is a set. */
-function constantSet(scope: PlanScope, expr: Expr & { kind: 'anyall' }, right: Node): { keys: Set<any>; hasNull: boolean } | undefined {
+function constantSet(
+  scope: PlanScope,
+  expr: Expr & { kind: 'anyall' },
+  right: Node,
+): { keys: Set<any>; hasNull: boolean } | undefined {
   const array = right.constant?.value
   if (array === undefined || array === null || array.items.length < 8) return undefined
   const type = typeOf(scope, expr.left.type)
@@ -560,7 +680,13 @@ function constantSet(scope: PlanScope, expr: Expr & { kind: 'anyall' }, right: N
   return { keys: new Set(present.map((v: Value) => type.key(v))), hasNull: present.length < array.items.length }
 }
 
-export function rowComparison(scope: PlanScope, test: string, funcs: readonly number[], left: readonly number[], right: readonly number[]): (l: readonly Value[], r: readonly Value[], x: Execution) => boolean | null {
+export function rowComparison(
+  scope: PlanScope,
+  test: string,
+  funcs: readonly number[],
+  left: readonly number[],
+  right: readonly number[],
+): (l: readonly Value[], r: readonly Value[], x: Execution) => boolean | null {
   const codes = funcs.map((f, i) => callable(scope, f, [left[i], right[i]], 16))
   if (test === '=' || test === '<>') {
     const decisive = test === '<>'
@@ -613,7 +739,12 @@ function buildSqlValue(scope: PlanScope, expr: Expr & { kind: 'sqlvalue' }): Nod
     case 'localtime':
     case 'localtimestamp': {
       const convert = cast(expr.type)
-      return { eval: (x) => { const v = convert(now(x), x); return precision >= 0 ? type.coerce(v, precision, true) : v } }
+      return {
+        eval: (x) => {
+          const v = convert(now(x), x)
+          return precision >= 0 ? type.coerce(v, precision, true) : v
+        },
+      }
     }
     case 'current_schema':
       return { eval: (x) => x.session.currentSchema() ?? null }

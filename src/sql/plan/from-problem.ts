@@ -3,14 +3,14 @@
  * where that cannot change the result.
  */
 import { DbError } from '../../base/index.ts'
-import type { Operator } from '../execute/execution.ts'
-import { type TableFunction, FunctionScan, SystemScan } from '../execute/sources.ts'
-import { Filter, ValuesScan } from '../execute/basic.ts'
-import { LateRegisters, Rename } from '../execute/rename.ts'
-import { systemRelation } from '../catalog/system-schema.ts'
 import { functionRow } from '../bind/calls.ts'
+import { systemRelation } from '../catalog/system-schema.ts'
+import { Filter, ValuesScan } from '../execute/basic.ts'
+import type { Operator } from '../execute/execution.ts'
+import { LateRegisters, Rename } from '../execute/rename.ts'
+import { FunctionScan, SystemScan, type TableFunction } from '../execute/sources.ts'
 import { operatorByOid, setCodeOf } from '../functions/registry.ts'
-import type { Entry, Expr, FromNode, Query } from '../query.ts'
+import type { Entry, EntryColumn, Expr, FromNode, Query } from '../query.ts'
 import type { Value } from '../types/type.ts'
 import { compileAll, isColumn, type Path, relationPaths, rowCost, type WantedOrder } from './access-path.ts'
 import { compile, typeOf } from './compile.ts'
@@ -34,7 +34,13 @@ export function emptyProblem(): Problem {
 }
 
 /** Adds a FROM tree to the problem. `nullable`: under the null-extended side of an outer join. */
-export function addFrom(problem: Problem, scope: PlanScope, node: FromNode, nullable: boolean, order?: readonly WantedOrder[]): void {
+export function addFrom(
+  problem: Problem,
+  scope: PlanScope,
+  node: FromNode,
+  nullable: boolean,
+  order?: readonly WantedOrder[],
+): void {
   if (node.kind === 'entry') {
     addEntry(problem, scope, node.entry, nullable, order)
     return
@@ -48,7 +54,13 @@ export function addFrom(problem: Problem, scope: PlanScope, node: FromNode, null
   problem.items.push(outerJoin(scope, node, nullable))
 }
 
-function addEntry(problem: Problem, scope: PlanScope, index: number, nullable: boolean, order?: readonly WantedOrder[]): void {
+function addEntry(
+  problem: Problem,
+  scope: PlanScope,
+  index: number,
+  nullable: boolean,
+  order?: readonly WantedOrder[],
+): void {
   const entry = scope.entry(index)
   if (entry.kind === 'subquery' && openable(scope, entry.query, nullable)) {
     openUp(problem, scope, index, entry.query, nullable)
@@ -65,7 +77,9 @@ function addEntry(problem: Problem, scope: PlanScope, index: number, nullable: b
       problem.items.push(leaf(scope, index, systemPaths))
       return
     }
-    problem.items.push(leaf(scope, index, (rel) => (available, conditions) => relationPaths(rel, conditions, available, order)))
+    problem.items.push(
+      leaf(scope, index, (rel) => (available, conditions) => relationPaths(rel, conditions, available, order)),
+    )
     return
   }
   const common = entry.kind === 'cte' ? commonTable(scope, entry.name, entry.up) : undefined
@@ -100,18 +114,38 @@ function entryRels(scope: PlanScope, entry: Entry): Set<Rel> {
 
 /** A query that selects, joins and renames only: its relations may be joined with the outer ones directly. */
 function openable(scope: PlanScope, query: Query, nullable: boolean): boolean {
-  if (query.command !== 'select' || query.setOperation !== undefined || query.hasAggregates || query.hasSrf) return false
-  if (query.groupBy.length > 0 || query.groupingSets || query.having || query.windows.length > 0 || query.distinct !== undefined) return false
-  if (query.limit || query.offset || query.ctes.length > 0 || query.marks.length > 0 || query.from.length === 0) return false
+  if (query.command !== 'select' || query.setOperation !== undefined || query.hasAggregates || query.hasSrf)
+    return false
+  if (
+    query.groupBy.length > 0 ||
+    query.groupingSets ||
+    query.having ||
+    query.windows.length > 0 ||
+    query.distinct !== undefined
+  )
+    return false
+  if (query.limit || query.offset || query.ctes.length > 0 || query.marks.length > 0 || query.from.length === 0)
+    return false
   // Under an outer join a computed column must become NULL with the row: only plain columns may be opened there.
   if (nullable && query.targets.some((t) => !t.junk && t.expr.kind !== 'var')) return false
   if (nullable && query.targets.some((t) => t.expr.kind === 'var' && t.expr.up > 0)) return false
   return !query.targets.some((t) => scope.isVolatile(t.expr))
 }
 
-function openUp(problem: Problem, scope: PlanScope, index: number, query: Query, nullable: boolean, parent: PlanScope = scope): void {
+function openUp(
+  problem: Problem,
+  scope: PlanScope,
+  index: number,
+  query: Query,
+  nullable: boolean,
+  parent: PlanScope = scope,
+): void {
   const inner = new PlanScope(scope.builder, query, parent, scope.problem)
-  scope.sources[index] = { kind: 'inlined', scope: inner, exprs: query.targets.filter((t) => !t.junk).map((t) => t.expr) }
+  scope.sources[index] = {
+    kind: 'inlined',
+    scope: inner,
+    exprs: query.targets.filter((t) => !t.junk).map((t) => t.expr),
+  }
   for (const node of query.from) addFrom(problem, inner, node, nullable)
   for (const c of conjuncts(query.where)) problem.conditions.push(condition(inner, c))
 }
@@ -145,10 +179,23 @@ function entryPaths(rel: Rel, entry: Entry): Item['paths'] {
 }
 
 /** Adds the conditions as a filter above; `make` builds what is below it. */
-function filtered(rel: Rel, conditions: readonly Condition[], available: ReadonlySet<Rel>, rows: number, cost: number, make: () => Operator): Path {
+function filtered(
+  rel: Rel,
+  conditions: readonly Condition[],
+  available: ReadonlySet<Rel>,
+  rows: number,
+  cost: number,
+  make: () => Operator,
+): Path {
   const usable = conditions.filter((c) => subset(c.rels, new Set([...available, rel])))
   return {
-    rows: Math.max(1e-6, usable.reduce((n, c) => n * selectivity(c), rows)), cost: cost + rows * rowCost * usable.length * 0.25, startup: 0, ordered: false,
+    rows: Math.max(
+      1e-6,
+      usable.reduce((n, c) => n * selectivity(c), rows),
+    ),
+    cost: cost + rows * rowCost * usable.length * 0.25,
+    startup: 0,
+    ordered: false,
     build: () => {
       const input = make()
       input.rows = rows
@@ -202,7 +249,15 @@ function valuesPaths(rel: Rel, entry: Entry & { kind: 'values' }): Item['paths']
           return c.eval
         }),
       )
-      return new LateRegisters((registers) => new ValuesScan(rows, entry.columns.map((_, i) => registers.get(i + 1) ?? -1), uses), byColumn)
+      return new LateRegisters(
+        (registers) =>
+          new ValuesScan(
+            rows,
+            entry.columns.map((_, i) => registers.get(i + 1) ?? -1),
+            uses,
+          ),
+        byColumn,
+      )
     }),
   ]
 }
@@ -212,12 +267,20 @@ function functionPaths(rel: Rel, entry: Entry & { kind: 'function' }): Item['pat
     filtered(rel, conditions, available, 100, 100 * rowCost, () => {
       const source = rel.scope.source(rel.entry)
       const byColumn = source.kind === 'registers' ? source.byColumn : new Map<number, number>()
-      const compiled = entry.functions.map((f) => ({ f, ...iterator(rel.scope, f.call, f.composite ? f.columns.map((c) => c.type) : undefined) }))
+      const compiled = entry.functions.map((f) => ({
+        f,
+        ...iterator(rel.scope, f.call, f.composite ? f.columns : undefined),
+      }))
       return new LateRegisters((registers) => {
         let column = 1
-        const functions = compiled.map(({ f, iterate, uses }): TableFunction => ({
-          iterate, uses, composite: f.composite, registers: f.columns.map(() => registers.get(column++) ?? -1),
-        }))
+        const functions = compiled.map(
+          ({ f, iterate, uses }): TableFunction => ({
+            iterate,
+            uses,
+            composite: f.composite,
+            registers: f.columns.map(() => registers.get(column++) ?? -1),
+          }),
+        )
         const ordinality = entry.ordinality ? (registers.get(column) ?? -1) : -1
         return new FunctionScan(functions, ordinality, entry.alias)
       }, byColumn)
@@ -226,9 +289,13 @@ function functionPaths(rel: Rel, entry: Entry & { kind: 'function' }): Item['pat
 }
 
 /** All rows of a set-returning call; any other expression is one row. `record` gives the columns of a record result. */
-export function iterator(scope: PlanScope, call: Expr, record: readonly number[] | undefined): { iterate: (x: import('../execute/execution.ts').Execution) => Iterable<Value>; uses: Set<number> } {
+export function iterator(
+  scope: PlanScope,
+  call: Expr,
+  record: readonly EntryColumn[] | undefined,
+): { iterate: (x: import('../execute/execution.ts').Execution) => Iterable<Value>; uses: Set<number> } {
   if (call.kind !== 'srf') {
-    const c = compile(scope, call)
+    const c = compile(scope, record !== undefined && call.kind === 'func' ? { ...call, columns: record } : call)
     // A row that is NULL as a whole is a row of NULLs.
     return { iterate: (x) => [c.eval(x)], uses: c.uses }
   }
@@ -237,9 +304,16 @@ export function iterator(scope: PlanScope, call: Expr, record: readonly number[]
   const user = context.names.catalog.function(call.func)
   const args = call.args.map((a) => compile(scope, a))
   const uses = new Set(args.flatMap((a) => [...a.uses]))
-  const types = record?.map((t) => typeOf(scope, t))
-  const site = { argTypes: call.args.map((a) => a.type), resultType: call.type, typmod: call.typmod, columns: record }
-  const code = user === undefined ? setCodeOf(row, site as never, context.types) : setRoutine(scope, user, types)
+  const types = record?.map((column) => typeOf(scope, column.type))
+  const variadicArray = call.variadic === false ? true : undefined
+  const site = {
+    argTypes: call.args.map((a) => a.type),
+    resultType: call.type,
+    typmod: call.typmod,
+    columns: record,
+    variadicArray,
+  }
+  const code = user === undefined ? setCodeOf(row, site, context.types) : setRoutine(scope, user, types)
   if (code === undefined) throw notSupported(row.name)
   const evals = args.map((a) => a.eval)
   return {
@@ -261,15 +335,29 @@ function systemPaths(rel: Rel): Item['paths'] {
     const lookup = systemLookup(rel, usable)
     return [
       {
-        rows: lookup === undefined ? Math.max(1e-6, usable.reduce((n, c) => n * selectivity(c), rows)) : 2,
-        cost: lookup === undefined ? rows * rowCost : 2 * rowCost, startup: 0, ordered: false,
+        rows:
+          lookup === undefined
+            ? Math.max(
+                1e-6,
+                usable.reduce((n, c) => n * selectivity(c), rows),
+              )
+            : 2,
+        cost: lookup === undefined ? rows * rowCost : 2 * rowCost,
+        startup: 0,
+        ordered: false,
         build: () => {
           const source = scope.source(rel.entry)
           const byColumn = source.kind === 'registers' ? source.byColumn : new Map<number, number>()
           const filter = usable.length === 0 ? undefined : compileAll(usable)
           const value = lookup === undefined ? undefined : compile(lookup.scope, lookup.value)
-          const by = lookup === undefined ? undefined : { column: lookup.column, value: value!.eval, type: typeOf(scope, lookup.type) }
-          return new LateRegisters((registers) => new SystemScan(entry.relation, entry.alias, registers, filter, by), byColumn)
+          const by =
+            lookup === undefined
+              ? undefined
+              : { column: lookup.column, value: value!.eval, type: typeOf(scope, lookup.type) }
+          return new LateRegisters(
+            (registers) => new SystemScan(entry.relation, entry.alias, registers, filter, by),
+            byColumn,
+          )
         },
       },
     ]
@@ -277,7 +365,10 @@ function systemPaths(rel: Rel): Item['paths'] {
 }
 
 /** An equality on a column of the same type: found by an index over the virtual rows. */
-function systemLookup(rel: Rel, conditions: readonly Condition[]): { column: number; value: Expr; scope: PlanScope; type: number } | undefined {
+function systemLookup(
+  rel: Rel,
+  conditions: readonly Condition[],
+): { column: number; value: Expr; scope: PlanScope; type: number } | undefined {
   const columns = rel.scope.entry(rel.entry).columns
   for (const c of conditions) {
     const e = c.expr
@@ -288,7 +379,8 @@ function systemLookup(rel: Rel, conditions: readonly Condition[]): { column: num
       if (relsOf(c.scope, value).has(rel)) continue
       for (let column = 1; column <= columns.length; column++) {
         const { type } = columns[column - 1]
-        if (type === value.type && isColumn(rel, c.scope, e.args[side], column) && typeOf(rel.scope, type).hashable) return { column, value, scope: c.scope, type }
+        if (type === value.type && isColumn(rel, c.scope, e.args[side], column) && typeOf(rel.scope, type).hashable)
+          return { column, value, scope: c.scope, type }
       }
     }
   }
@@ -308,10 +400,17 @@ function outerJoin(scope: PlanScope, node: FromNode & { kind: 'join' }, nullable
   const rightRels = new Set(rightProblem.items.flatMap((i) => [...i.rels]))
   const rels = new Set([...leftRels, ...rightRels])
   const on = conjuncts(node.on).map((c) => condition(scope, c))
-  const needs = new Set([...leftProblem.items, ...rightProblem.items].flatMap((i) => [...i.needs]).filter((r) => !rels.has(r)))
+  const needs = new Set(
+    [...leftProblem.items, ...rightProblem.items].flatMap((i) => [...i.needs]).filter((r) => !rels.has(r)),
+  )
   const paths: Item['paths'] = (available, conditions) => {
     // Conditions on the preserved side alone may be applied before the join; the others only above it.
-    const early = type === 'left' ? conditions.filter((c) => subset(c.rels, new Set([...leftRels, ...available])) && [...c.rels].some((r) => leftRels.has(r))) : []
+    const early =
+      type === 'left'
+        ? conditions.filter(
+            (c) => subset(c.rels, new Set([...leftRels, ...available])) && [...c.rels].some((r) => leftRels.has(r)),
+          )
+        : []
     const late = conditions.filter((c) => !early.includes(c) && subset(c.rels, new Set([...rels, ...available])))
     const left = joinAll(leftProblem.items, [...leftProblem.conditions, ...early], available)
     const outer = new Set([...available, ...leftRels])
@@ -330,7 +429,10 @@ function outerJoin(scope: PlanScope, node: FromNode & { kind: 'join' }, nullable
       const inner = joinAll(rightProblem.items, [...rightConditions, ...joining], outer)
       const rows = left.rows * Math.max(1, inner.rows)
       ways.push({
-        rows, startup: left.startup, ordered: left.ordered, cost: left.cost + left.rows * inner.cost + rows * rowCost,
+        rows,
+        startup: left.startup,
+        ordered: left.ordered,
+        cost: left.cost + left.rows * inner.cost + rows * rowCost,
         build: () => nestedLoop('left', left.build(), () => inner.build(), [], scope.builder),
       })
     }
@@ -338,7 +440,11 @@ function outerJoin(scope: PlanScope, node: FromNode & { kind: 'join' }, nullable
     if (late.length === 0) return [best]
     return [
       {
-        ...best, rows: Math.max(1e-6, late.reduce((n, c) => n * selectivity(c), best.rows)),
+        ...best,
+        rows: Math.max(
+          1e-6,
+          late.reduce((n, c) => n * selectivity(c), best.rows),
+        ),
         build: () => new Filter(best.build(), compileAll(late)),
       },
     ]

@@ -26,8 +26,12 @@ function* runSet(session: Session, node: any): Command {
   const value = node.kind === 'VAR_SET_VALUE' ? valueOf(node.args) : undefined
   const tag = node.kind === 'VAR_RESET' ? 'RESET' : 'SET'
   if (name === 'role' || name === 'session_authorization') setRole(session, name, value)
-  else if (name === 'transaction_isolation' && value !== undefined) applyModes(session, [{ DefElem: { defname: name, arg: { String: { sval: value.toLowerCase() } } } }])
-  else if (name === 'transaction_read_only' && value !== undefined) applyModes(session, [{ DefElem: { defname: name, arg: { String: { sval: /^(on|true|1|yes)$/i.test(value) ? 'true' : 'false' } } } }])
+  else if (name === 'transaction_isolation' && value !== undefined)
+    applyModes(session, [{ DefElem: { defname: name, arg: { String: { sval: value.toLowerCase() } } } }])
+  else if (name === 'transaction_read_only' && value !== undefined)
+    applyModes(session, [
+      { DefElem: { defname: name, arg: { String: { sval: /^(on|true|1|yes)$/i.test(value) ? 'true' : 'false' } } } },
+    ])
   else {
     // Outside of a transaction the change takes effect at once.
     session.settings.set(name, value, local && session.block === 'explicit')
@@ -76,7 +80,15 @@ function valueOf(args: any): string {
     .map((a) => {
       const c = a.A_Const ?? a.TypeCast?.arg?.A_Const
       if (c === undefined) return ''
-      if (c.sval !== undefined) return args.length > 1 && /[^a-z0-9_$]/.test(c.sval.sval ?? '') ? `"${c.sval.sval}"` : (c.sval.sval ?? '')
+      // SET TIME ZONE INTERVAL '…'
+      if (
+        a.TypeCast !== undefined &&
+        c.sval !== undefined &&
+        a.TypeCast.typeName?.names?.at(-1)?.String?.sval === 'interval'
+      )
+        return `INTERVAL ${c.sval.sval ?? ''}`
+      if (c.sval !== undefined)
+        return args.length > 1 && /[^a-z0-9_$]/.test(c.sval.sval ?? '') ? `"${c.sval.sval}"` : (c.sval.sval ?? '')
       if (c.ival !== undefined) return String(c.ival.ival ?? 0)
       if (c.boolval !== undefined) return c.boolval.boolval ? 'on' : 'off'
       return c.fval?.fval ?? ''

@@ -9,6 +9,7 @@
 import { DbError } from '../../base/index.ts'
 import pgSettings from '../catalog/data/pg_settings.json' with { type: 'json' }
 import { catalogCells, columnPositions } from '../types/catalog-table.ts'
+import { findZone } from '../types/time-zone.ts'
 
 export interface SettingFacts {
   readonly name: string
@@ -26,38 +27,130 @@ export interface SettingFacts {
 const facts = new Map<string, SettingFacts>()
 
 function load(): void {
-  const at = columnPositions(pgSettings, ['name', 'unit', 'category', 'context', 'vartype', 'min_val', 'max_val', 'enumvals', 'boot_val'])
+  const at = columnPositions(pgSettings, [
+    'name',
+    'unit',
+    'category',
+    'context',
+    'vartype',
+    'min_val',
+    'max_val',
+    'enumvals',
+    'boot_val',
+  ])
   for (const line of pgSettings.rows) {
     const c = catalogCells(line)
     const cell = (i: number) => c[at[i]]
     const name = cell(0)!
     facts.set(name.toLowerCase(), {
-      name, unit: cell(1), category: cell(2)!, context: cell(3)!, type: cell(4) as SettingFacts['type'],
-      min: cell(5), max: cell(6), values: cell(7)?.split(' ') ?? [], boot: cell(8) ?? '', description: '',
+      name,
+      unit: cell(1),
+      category: cell(2)!,
+      context: cell(3)!,
+      type: cell(4) as SettingFacts['type'],
+      min: cell(5),
+      max: cell(6),
+      values: cell(7)?.split(' ') ?? [],
+      boot: cell(8) ?? '',
+      description: '',
     })
   }
-  const own = (name: string, type: SettingFacts['type'], boot: string, description: string, min: string | null = null, max: string | null = null, unit: string | null = null) =>
-    facts.set(name, { name, unit, category: 'LatticeDB', context: 'user', type, min, max, values: [], boot, description })
+  const own = (
+    name: string,
+    type: SettingFacts['type'],
+    boot: string,
+    description: string,
+    min: string | null = null,
+    max: string | null = null,
+    unit: string | null = null,
+  ) =>
+    facts.set(name, {
+      name,
+      unit,
+      category: 'LatticeDB',
+      context: 'user',
+      type,
+      min,
+      max,
+      values: [],
+      boot,
+      description,
+    })
   // Old dumps still set it; only off is possible, as in PostgreSQL since 12.
-  facts.set('default_with_oids', { name: 'default_with_oids', unit: null, category: 'Version and Platform Compatibility', context: 'user', type: 'enum', min: null, max: null, values: ['off', 'false'], boot: 'off', description: '' })
-  own('lattice.statement_memory', 'integer', '1048576', 'Most memory one statement may hold.', '1024', '2147483647', 'kB')
-  own('lattice.plan_cache', 'bool', 'on', 'Whether plans are kept and shared between statements that differ in literals only.')
+  facts.set('default_with_oids', {
+    name: 'default_with_oids',
+    unit: null,
+    category: 'Version and Platform Compatibility',
+    context: 'user',
+    type: 'enum',
+    min: null,
+    max: null,
+    values: ['off', 'false'],
+    boot: 'off',
+    description: '',
+  })
+  own(
+    'lattice.statement_memory',
+    'integer',
+    '1048576',
+    'Most memory one statement may hold.',
+    '1024',
+    '2147483647',
+    'kB',
+  )
+  own(
+    'lattice.plan_cache',
+    'bool',
+    'on',
+    'Whether plans are kept and shared between statements that differ in literals only.',
+  )
 }
 load()
 
 /** Values that differ from PostgreSQL's own defaults. */
 const overrides: Record<string, string> = {
-  server_version: '15.18', server_version_num: '150018', server_encoding: 'UTF8', client_encoding: 'UTF8',
-  timezone: 'UTC', datestyle: 'ISO, MDY', lc_collate: 'C', lc_ctype: 'C', lc_messages: 'C', lc_monetary: 'C', lc_numeric: 'C', lc_time: 'C',
-  search_path: '"$user", public', max_connections: '1000', integer_datetimes: 'on', in_hot_standby: 'off', is_superuser: 'on',
-  work_mem: '65536', log_timezone: 'UTC', default_text_search_config: 'pg_catalog.english', max_identifier_length: '63', block_size: '16384',
-  application_name: '', wal_level: 'replica', fsync: 'on',
+  server_version: '15.18',
+  server_version_num: '150018',
+  server_encoding: 'UTF8',
+  client_encoding: 'UTF8',
+  timezone: 'UTC',
+  datestyle: 'ISO, MDY',
+  lc_collate: 'C',
+  lc_ctype: 'C',
+  lc_messages: 'C',
+  lc_monetary: 'C',
+  lc_numeric: 'C',
+  lc_time: 'C',
+  search_path: '"$user", public',
+  max_connections: '1000',
+  integer_datetimes: 'on',
+  in_hot_standby: 'off',
+  is_superuser: 'on',
+  work_mem: '65536',
+  log_timezone: 'UTC',
+  default_text_search_config: 'pg_catalog.english',
+  max_identifier_length: '63',
+  block_size: '16384',
+  application_name: '',
+  wal_level: 'replica',
+  fsync: 'on',
 }
 
 /** What PostgreSQL reports to clients as ParameterStatus. */
 export const reportedSettings = [
-  'application_name', 'client_encoding', 'DateStyle', 'default_transaction_read_only', 'in_hot_standby', 'integer_datetimes', 'IntervalStyle',
-  'is_superuser', 'server_encoding', 'server_version', 'session_authorization', 'standard_conforming_strings', 'TimeZone',
+  'application_name',
+  'client_encoding',
+  'DateStyle',
+  'default_transaction_read_only',
+  'in_hot_standby',
+  'integer_datetimes',
+  'IntervalStyle',
+  'is_superuser',
+  'server_encoding',
+  'server_version',
+  'session_authorization',
+  'standard_conforming_strings',
+  'TimeZone',
 ]
 
 interface Undo {
@@ -113,9 +206,15 @@ export class Settings {
   set(name: string, value: string | undefined, local: boolean): void {
     const key = name.toLowerCase()
     const f = facts.get(key)
-    if (f === undefined && !name.includes('.')) throw new DbError('undefined_object', `unrecognized configuration parameter "${name}"`)
+    if (f === undefined && !name.includes('.'))
+      throw new DbError('undefined_object', `unrecognized configuration parameter "${name}"`)
     if (f !== undefined && (f.context === 'internal' || f.context === 'postmaster' || f.context === 'sighup')) {
-      throw new DbError('cant_change_runtime_param', f.context === 'internal' ? `parameter "${f.name}" cannot be changed` : `parameter "${f.name}" cannot be changed now`)
+      throw new DbError(
+        'cant_change_runtime_param',
+        f.context === 'internal'
+          ? `parameter "${f.name}" cannot be changed`
+          : `parameter "${f.name}" cannot be changed now`,
+      )
     }
     const checked = value === undefined ? undefined : validate(name, value)
     this.#undo.push({ key, before: this.#values.get(key), local })
@@ -173,7 +272,16 @@ export class Settings {
 }
 
 const customFacts: SettingFacts = {
-  name: '', unit: null, category: 'Customized Options', context: 'user', type: 'string', min: null, max: null, values: [], boot: '', description: '',
+  name: '',
+  unit: null,
+  category: 'Customized Options',
+  context: 'user',
+  type: 'string',
+  min: null,
+  max: null,
+  values: [],
+  boot: '',
+  description: '',
 }
 
 const memoryUnits: Record<string, number> = { B: 1, kB: 1024, MB: 1024 ** 2, GB: 1024 ** 3, TB: 1024 ** 4 }
@@ -186,9 +294,13 @@ function validate(name: string, value: string): string {
     case 'bool':
       return boolean(f, value)
     case 'enum': {
-      const found = f.values.find((v) => v.toLowerCase() === value.toLowerCase()) ?? (/^(on|true|yes|1|off|false|no|0)$/i.test(value) ? f.values.find((v) => v === boolean(f, value)) : undefined)
+      const found =
+        f.values.find((v) => v.toLowerCase() === value.toLowerCase()) ??
+        (/^(on|true|yes|1|off|false|no|0)$/i.test(value) ? f.values.find((v) => v === boolean(f, value)) : undefined)
       if (found === undefined) {
-        throw new DbError('invalid_parameter_value', `invalid value for parameter "${f.name}": "${value}"`, { hint: `Available values: ${f.values.join(', ')}.` })
+        throw new DbError('invalid_parameter_value', `invalid value for parameter "${f.name}": "${value}"`, {
+          hint: `Available values: ${f.values.join(', ')}.`,
+        })
       }
       return found
     }
@@ -220,7 +332,10 @@ function number(f: SettingFacts, value: string): string {
   }
   if (f.type === 'integer') n = Math.round(n)
   if ((f.min !== null && n < Number(f.min)) || (f.max !== null && n > Number(f.max))) {
-    throw new DbError('invalid_parameter_value', `${n}${f.unit ? ` ${f.unit}` : ''} is outside the valid range for parameter "${f.name}" (${f.min} .. ${f.max})`)
+    throw new DbError(
+      'invalid_parameter_value',
+      `${n}${f.unit ? ` ${f.unit}` : ''} is outside the valid range for parameter "${f.name}" (${f.min} .. ${f.max})`,
+    )
   }
   return String(n)
 }
@@ -231,14 +346,15 @@ function special(name: string, value: string): string {
       const plain = value.toUpperCase().replaceAll(/[-_"' ]/g, '')
       if (plain === 'UTF8' || plain === 'UNICODE') return 'UTF8'
       if (plain === 'SQLASCII') return 'SQL_ASCII'
-      throw new DbError('invalid_parameter_value', `invalid value for parameter "client_encoding": "${value}"`, { detail: 'The server speaks UTF8 only.' })
+      throw new DbError('invalid_parameter_value', `invalid value for parameter "client_encoding": "${value}"`, {
+        detail: 'The server speaks UTF8 only.',
+      })
     }
     case 'DateStyle':
       return dateStyle(value)
     case 'TimeZone': {
-      const zone = value.replace(/^INTERVAL\s*/i, '')
-      if (/^(default|local)$/i.test(zone)) return 'UTC'
-      return checkZone(zone)
+      if (/^(default|local)$/i.test(value)) return 'UTC'
+      return /^INTERVAL /.test(value) ? intervalZone(value.slice(9)) : checkZone(value)
     }
     default:
       return value
@@ -254,27 +370,43 @@ function dateStyle(value: string): string {
     else if (part === 'YMD') order = 'YMD'
     else if (part === 'SQL' || part === 'POSTGRES' || part === 'GERMAN') {
       throw new DbError('feature_not_supported', `date style ${part} is not supported`, { hint: 'Use ISO.' })
-    } else throw new DbError('invalid_parameter_value', `invalid value for parameter "DateStyle": "${value}"`, { detail: `Unrecognized key word: "${part.toLowerCase()}".` })
+    } else
+      throw new DbError('invalid_parameter_value', `invalid value for parameter "DateStyle": "${value}"`, {
+        detail: `Unrecognized key word: "${part.toLowerCase()}".`,
+      })
   }
   return `ISO, ${order}`
 }
 
 function checkZone(zone: string): string {
-  if (/^[+-]?\d+(\.\d+)?$/.test(zone)) {
-    // A number is hours east of Greenwich; shown as PostgreSQL does, with a POSIX sign.
-    const hours = Number(zone)
-    const sign = hours < 0 ? '-' : '+'
-    const minutes = Math.round(Math.abs(hours) * 60)
-    const text = `${sign}${String(Math.floor(minutes / 60)).padStart(2, '0')}:${String(minutes % 60).padStart(2, '0')}`
-    return hours === 0 ? 'UTC' : text
-  }
-  if (/^[+-]\d{2}(:?\d{2})?$/.test(zone)) return zone
+  // A number is hours east of Greenwich.
+  if (/^[+-]?\d+(\.\d+)?$/.test(zone)) return posixZone(Number(zone) * 3600)
   try {
-    new Intl.DateTimeFormat('en', { timeZone: zone })
+    new Intl.DateTimeFormat('en', { timeZone: /^[+-]/.test(zone) ? 'not a name' : zone })
     return canonicalCase(zone)
   } catch {
+    if (findZone(zone) !== undefined) return zone
     throw new DbError('invalid_parameter_value', `invalid value for parameter "TimeZone": "${zone}"`)
   }
+}
+
+/** SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE. */
+function intervalZone(text: string): string {
+  const parts = /^([+-]?)(\d+)(?::(\d+))?(?::(\d+))?/.exec(text.trim())
+  if (parts === null)
+    throw new DbError('invalid_parameter_value', `invalid value for parameter "TimeZone": "INTERVAL '${text}'"`)
+  const seconds = Number(parts[2]) * 3600 + Number(parts[3] ?? 0) * 60 + Number(parts[4] ?? 0)
+  return posixZone(parts[1] === '-' ? -seconds : seconds)
+}
+
+/** A fixed offset in seconds east as PostgreSQL keeps it: its label, then the same with POSIX's sign. */
+function posixZone(seconds: number): string {
+  const size = Math.abs(Math.round(seconds))
+  const two = (n: number) => String(n).padStart(2, '0')
+  const minutes = size % 3600 === 0 ? '' : `:${two(Math.floor(size / 60) % 60)}`
+  const text = `${two(Math.floor(size / 3600))}${minutes}${size % 60 === 0 ? '' : `:${two(size % 60)}`}`
+  const [label, posix] = seconds < 0 ? ['-', '+'] : ['+', '-']
+  return `<${label}${text}>${posix}${text}`
 }
 
 function canonicalCase(zone: string): string {

@@ -6,7 +6,7 @@
  *   node test/run.ts unit       one group
  */
 import { spawnSync } from 'node:child_process'
-import { globSync } from 'node:fs'
+import { globSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
 const root = resolve(import.meta.dirname, '..')
@@ -14,9 +14,10 @@ const root = resolve(import.meta.dirname, '..')
 const groups: Record<string, readonly string[]> = {
   tidy: ['test/tidy/*.test.ts'],
   unit: ['src/**/*.test.ts'],
-  suites: ['test/{torture,golden,conformance,sql,wire,clients}/**/*.test.ts'],
+  suites: ['test/{torture,sim,golden,conformance,sql,wire,clients,cluster}/**/*.test.ts'],
 }
 
+mkdirSync(join(root, '.tmp'), { recursive: true })
 const asked = process.argv.slice(2)
 let failed = false
 for (const [name, patterns] of Object.entries(groups)) {

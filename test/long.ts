@@ -1,0 +1,41 @@
+/**
+ * A share of the long suites, bounded in time: each suite's long form gets the seed and its part of the seconds.
+ *
+ *   node test/long.ts --seed 20260101 --seconds 120
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+
+const root = resolve(import.meta.dirname, '..')
+const argument = (name: string, fallback: number): number => {
+  const at = process.argv.indexOf(`--${name}`)
+  return at < 0 ? fallback : Number(process.argv[at + 1])
+}
+const seed = argument('seed', 1)
+const seconds = argument('seconds', 120)
+
+interface Suite {
+  readonly file: string
+  /** What makes it long, and other than yesterday. */
+  readonly env: Record<string, string>
+}
+
+const suites: Suite[] = [
+  { file: 'test/torture/storage.test.ts', env: { TORTURE_SEED: `storage ${seed}` } },
+  { file: 'src/wire/pg/fuzz.test.ts', env: { SEED: String(seed), STREAMS: '60000' } },
+  { file: 'src/storage/lsm/differential.test.ts', env: { STORAGE_SEED: String(seed), STORAGE_RUNS: '600' } },
+  { file: 'test/sql/differential/differential.test.ts', env: { SEED: String(seed), LONG_SECONDS: String(Math.floor(seconds / 4)) } },
+].filter((s) => existsSync(`${root}/${s.file}`))
+
+let failed = 0
+for (const suite of suites) {
+  const words = Object.entries(suite.env).map(([k, v]) => `${k}='${v}'`)
+  console.log(`${words.join(' ')} node --test ${suite.file}`)
+  const run = spawnSync(process.execPath, ['--test', '--test-reporter=dot', `${root}/${suite.file}`], {
+    cwd: root, stdio: 'inherit', timeout: (seconds + 180) * 1000, env: { ...process.env, ...suite.env, NODE_NO_WARNINGS: '1' },
+  })
+  if (run.status !== 0) failed++
+}
+console.log(`${suites.length - failed} passed, ${failed} failed`)
+process.exit(failed === 0 ? 0 : 1)

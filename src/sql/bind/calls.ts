@@ -6,7 +6,7 @@
  * Not here: what functions do (functions/), aggregates' and windows' clauses (bind/aggregate-call.ts).
  */
 import { DbError } from '../../base/index.ts'
-import { effectivePath, pgCatalog, requireSchema } from '../catalog/names.ts'
+import { effectivePath, informationSchema, pgCatalog, requireSchema } from '../catalog/names.ts'
 import type { FunctionRow } from '../functions/function.ts'
 import { functionByOid, functionsByName, type OperatorRow, operatorByOid, operatorsByName } from '../functions/registry.ts'
 import type { Expr } from '../query.ts'
@@ -64,7 +64,7 @@ export function candidatesNamed(context: BindContext, parts: readonly string[]):
   }
   if (parts.length > 1) {
     const schema = requireSchema(context.names, parts[parts.length - 2])
-    add(schema === 13000 ? pgCatalog : schema)
+    add(schema === informationSchema ? pgCatalog : schema)
   } else for (const schema of effectivePath(context.names)) add(schema)
   return out
 }

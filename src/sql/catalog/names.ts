@@ -14,8 +14,8 @@ import { systemRelationNamed, systemSchemaNamed } from './system-schema.ts'
 export const pgCatalog = 11
 export const pgToast = 99
 export const publicSchema = 2200
-/** The oid that information_schema has here; it is not fixed in PostgreSQL. */
-export const informationSchema = 13000
+/** The oid that information_schema has in the facts of catalog/data; it is not fixed in PostgreSQL. */
+export const informationSchema = 13207
 
 export interface NameScope {
   readonly catalog: Catalog

@@ -59,6 +59,6 @@ export function systemRelations(): Iterable<SystemRelation> {
 
 export function systemSchemaNamed(name: string): number | undefined {
   if (name === 'pg_catalog') return 11
-  if (name === 'information_schema') return 13000
+  if (name === 'information_schema') return 13207
   return name === 'pg_toast' ? 99 : undefined
 }

@@ -1,16 +1,20 @@
 /**
  * Bound expressions back to SQL text, in the form PostgreSQL's pg_get_expr and pg_get_viewdef give: every operator in
- * parentheses, casts as ::type, literals of other types than integer, boolean and plain numeric with their type.
+ * parentheses (or only where needed, in the pretty form), casts as ::type, literals with their type where it is not plain.
  *
- * Not here: whole queries (query.ts), DDL (definitions.ts).
+ * Implicit casts are shown where an operator or function takes its argument, not at the top: that is what makes the text
+ * resolve to the same operators when it is read again.
+ *
+ * Not here: whole queries (query.ts), DDL (definitions.ts), when parentheses can go (parentheses.ts).
  */
+import type { BindContext } from '../bind/context.ts'
 import { functionRow } from '../bind/calls.ts'
 import { formatType, quoteIdentifier } from '../bind/type-name.ts'
-import type { BindContext } from '../bind/context.ts'
 import { effectivePath, pgCatalog, schemaName } from '../catalog/names.ts'
 import { operatorByOid } from '../functions/registry.ts'
 import type { Const, Expr, Frame, Query, SortItem, Window } from '../query.ts'
 import * as oid from '../types/oids.ts'
+import { isSimple } from './parentheses.ts'
 
 export interface Deparser {
   readonly context: Pick<BindContext, 'names' | 'types'>
@@ -24,9 +28,12 @@ export interface Deparser {
   /** Fewer parentheses, as pg_get_viewdef(…, true). */
   readonly pretty: boolean
   readonly caseValue?: string
+  /** Columns that a line inside a CASE or a sub-query is moved right by; undefined: all on one line. */
+  readonly layout?: { indent: number }
 }
 
-export function deparse(d: Deparser, e: Expr): string {
+/** @param implicit whether a cast that nobody wrote is shown, where it is the outermost. */
+export function deparse(d: Deparser, e: Expr, implicit = false): string {
   switch (e.kind) {
     case 'const':
       return constant(d, e)
@@ -35,20 +42,20 @@ export function deparse(d: Deparser, e: Expr): string {
     case 'var':
       return d.column(e)
     case 'func':
-      return call(d, e)
+      return call(d, e, implicit)
     case 'and':
     case 'or':
-      return paren(d, e.args.map((a) => operand(d, a)).join(e.kind === 'and' ? ' AND ' : ' OR '))
+      return around(d, e.args.map((a) => nested(d, a, e, false)).join(e.kind === 'and' ? ' AND ' : ' OR '))
     case 'not':
-      return paren(d, `NOT ${operand(d, e.arg)}`)
+      return around(d, `NOT ${nested(d, e.arg, e, false)}`)
     case 'isnull':
-      return paren(d, `${operand(d, e.arg)} IS ${e.negated ? 'NOT ' : ''}NULL`)
+      return around(d, `${nested(d, e.arg, e, true)} IS ${e.negated ? 'NOT ' : ''}NULL`)
     case 'booltest':
-      return paren(d, `${operand(d, e.arg)} IS ${e.negated ? 'NOT ' : ''}${e.test.toUpperCase()}`)
-    case 'distinct':
-      return e.negated
-        ? paren(d, `NOT ${paren(d, `${operand(d, e.left)} IS DISTINCT FROM ${operand(d, e.right)}`)}`)
-        : paren(d, `${operand(d, e.left)} IS DISTINCT FROM ${operand(d, e.right)}`)
+      return around(d, `${nested(d, e.arg, e, false)} IS ${e.negated ? 'NOT ' : ''}${e.test.toUpperCase()}`)
+    case 'distinct': {
+      const test = around(d, `${nested(d, e.left, e, true)} IS DISTINCT FROM ${nested(d, e.right, e, true)}`)
+      return e.negated ? around(d, `NOT ${d.pretty ? `(${test})` : test}`) : test
+    }
     case 'case':
       return caseText(d, e)
     case 'casevalue':
@@ -56,7 +63,7 @@ export function deparse(d: Deparser, e: Expr): string {
     case 'coalesce':
       return `COALESCE(${list(d, e.args)})`
     case 'nullif':
-      return `NULLIF(${deparse(d, e.left)}, ${deparse(d, e.right)})`
+      return `NULLIF(${deparse(d, e.left, true)}, ${deparse(d, e.right, true)})`
     case 'minmax':
       return `${e.greatest ? 'GREATEST' : 'LEAST'}(${list(d, e.args)})`
     case 'array':
@@ -73,9 +80,9 @@ export function deparse(d: Deparser, e: Expr): string {
     case 'viatext':
     case 'arraycoerce':
     case 'domain':
-      return e.form === 'implicit' ? deparse(d, e.arg) : cast(d, e.arg, e.type, e.typmod)
+      return e.form === 'implicit' && !implicit ? nested(d, e.arg, e, false) : cast(d, e.arg, e.type, e.typmod, e)
     case 'anyall':
-      return paren(d, `${operand(d, e.left)} ${operatorName(e.operator)} ${e.any ? 'ANY' : 'ALL'} (${deparse(d, e.right)})`)
+      return around(d, `${nested(d, e.left, e, true)} ${operatorName(e.operator)} ${e.any ? 'ANY' : 'ALL'} (${nested(d, e.right, e, true)})`)
     case 'sublink':
       return sublink(d, e)
     case 'agg':
@@ -83,7 +90,7 @@ export function deparse(d: Deparser, e: Expr): string {
     case 'window':
       return `${functionName(d, e.func)}(${e.star ? '*' : list(d, e.args)})${filter(d, e.filter)} OVER ${over(d, e.window)}`
     case 'grouping':
-      return `GROUPING(${e.groups.map((g) => deparse(d, d.groups[g])).join(', ')})`
+      return `GROUPING(${e.groups.map((g) => deparse(d, d.groups[g], true)).join(', ')})`
     case 'sqlvalue':
       return `${e.name.toUpperCase()}${e.typmod >= 0 ? `(${e.typmod})` : ''}`
     case 'srf':
@@ -91,16 +98,19 @@ export function deparse(d: Deparser, e: Expr): string {
     case 'nextval':
       return `nextval('${relationName(d, e.sequence).replaceAll("'", "''")}'::regclass)`
     case 'collate':
-      return paren(d, `${operand(d, e.arg)} COLLATE "${e.collation === 950 ? 'C' : e.collation === 951 ? 'POSIX' : 'default'}"`)
+      return around(d, `${nested(d, e.arg, e, true)} COLLATE "${e.collation === 950 ? 'C' : e.collation === 951 ? 'POSIX' : 'default'}"`)
   }
 }
 
-function paren(_d: Deparser, text: string): string {
-  return `(${text})`
+/** Parentheses that the pretty form leaves to whoever takes the expression as an argument. */
+function around(d: Deparser, text: string): string {
+  return d.pretty ? text : `(${text})`
 }
 
-function operand(d: Deparser, e: Expr): string {
-  return deparse(d, e)
+/** An expression as an argument of another. */
+function nested(d: Deparser, e: Expr, parent: Expr, implicit: boolean): string {
+  const text = deparse(d, e, implicit)
+  return d.pretty && !isSimple(e, parent, implicit) ? `(${text})` : text
 }
 
 function maybe(d: Deparser, e: Expr | undefined): string {
@@ -112,7 +122,7 @@ function bracketed(d: Deparser, e: Expr): string {
 }
 
 export function list(d: Deparser, items: readonly Expr[]): string {
-  return items.map((e) => deparse(d, e)).join(', ')
+  return items.map((e) => deparse(d, e, true)).join(', ')
 }
 
 export function typeName(d: Deparser, type: number, typmod: number): string {
@@ -126,17 +136,23 @@ export function quoteLiteral(text: string): string {
 
 function constant(d: Deparser, e: Const): string {
   if (e.text === undefined) return `NULL::${typeName(d, e.type, e.typmod)}`
+  const text = display(d, e)
   switch (e.type) {
     case oid.int4Oid:
-      return e.text.startsWith('-') ? `'${e.text}'::integer` : e.text
+      return text.startsWith('-') ? `'${text}'::integer` : text
     case oid.boolOid:
-      return /^(t|true|y|yes|on|1)$/i.test(e.text.trim()) ? 'true' : 'false'
-    case oid.numericOid:
-      return /^\d+\.\d+$/.test(e.text) || /^\d{10,}$/.test(e.text) ? e.text : `'${e.text}'::numeric`
+      return text === 't' || /^(true|yes|on|1)$/i.test(text) ? 'true' : 'false'
+    case oid.numericOid: {
+      const plain = /^\d/.test(text) && /[eE.]/.test(text)
+      return plain && e.typmod < 0 ? text : `${plain ? text : `'${text}'`}::${typeName(d, e.type, e.typmod)}`
+    }
     case oid.unknownOid:
-      return quoteLiteral(e.text)
+      return quoteLiteral(text)
+    case 1560:
+    case 1562:
+      return `B'${text}'::${typeName(d, e.type, e.typmod)}`
     default:
-      return `${quoteLiteral(display(d, e))}::${typeName(d, e.type, e.typmod)}`
+      return `${quoteLiteral(text)}::${typeName(d, e.type, e.typmod)}`
   }
 }
 
@@ -150,48 +166,64 @@ function display(d: Deparser, e: Const): string {
   }
 }
 
-function cast(d: Deparser, arg: Expr, type: number, typmod: number): string {
-  if (arg.kind === 'const' && arg.text !== undefined && arg.type === type) return `${quoteLiteral(display(d, arg))}::${typeName(d, type, typmod)}`
-  const inner = deparse(d, arg)
-  const bare = arg.kind === 'func' && (arg.operator !== undefined || arg.form !== undefined) && inner.startsWith('(')
-  return `${bare ? inner : `(${inner})`}::${typeName(d, type, typmod)}`
+function cast(d: Deparser, arg: Expr, type: number, typmod: number, parent: Expr): string {
+  const name = typeName(d, type, typmod)
+  if (arg.kind === 'const' && arg.text !== undefined && arg.type === type && arg.typmod === -1) {
+    const bare = constant(d, arg).replace(/::[^']*$/, '')
+    return `${bare}::${name}`
+  }
+  return d.pretty ? `${nested(d, arg, parent, false)}::${name}` : `(${deparse(d, arg)})::${name}`
 }
 
 export function operatorName(operator: number): string {
   return operatorByOid(operator)?.name ?? '?'
 }
 
-function call(d: Deparser, e: Expr & { kind: 'func' }): string {
+function call(d: Deparser, e: Expr & { kind: 'func' }, implicit: boolean): string {
   if (e.operator !== undefined) {
     const name = operatorName(e.operator)
-    if (e.args.length === 1) return paren(d, `${name} ${operand(d, e.args[0])}`)
-    return paren(d, `${operand(d, e.args[0])} ${name} ${operand(d, e.args[1])}`)
+    if (e.args.length === 1) return around(d, `${name} ${nested(d, e.args[0], e, true)}`)
+    return around(d, `${nested(d, e.args[0], e, true)} ${name} ${nested(d, e.args[1], e, true)}`)
   }
-  if (e.form === 'implicit') return deparse(d, e.args[0])
-  if (e.form === 'cast') return cast(d, e.args[0], e.type, e.typmod)
+  if (e.form === 'implicit' && !implicit) return nested(d, e.args[0], e, false)
+  if (e.form === 'cast' || e.form === 'implicit') return cast(d, e.args[0], e.type, e.typmod, e)
   if (e.form === 'sql') return sqlForm(d, e) ?? plain(d, e)
   return plain(d, e)
 }
 
 function plain(d: Deparser, e: Expr & { kind: 'func' }): string {
-  return `${functionName(d, e.func)}(${list(d, e.args)})`
+  const args = e.args.map((a) => deparse(d, a, true))
+  if (e.variadic === true && args.length > 0) args[args.length - 1] = variadicArguments(d, e.args[e.args.length - 1])
+  return `${functionName(d, e.func)}(${args.join(', ')})`
+}
+
+/** Arguments collected into an array are written apart again; one given as an array says VARIADIC. */
+function variadicArguments(d: Deparser, e: Expr): string {
+  return e.kind === 'array' ? list(d, e.items) : `VARIADIC ${deparse(d, e, true)}`
 }
 
 /** Functions that SQL gives a syntax of their own. */
 function sqlForm(d: Deparser, e: Expr & { kind: 'func' }): string | undefined {
   const name = functionRow(d.context as BindContext, e.func)?.name
+  const wrapped = (x: Expr) => (d.pretty ? nested(d, x, e, false) : `(${deparse(d, x)})`)
   const a = e.args.map((x) => deparse(d, x))
   switch (name) {
     case 'timezone':
-      return a.length === 2 ? `(${a[1]} AT TIME ZONE ${a[0]})` : undefined
+      return a.length === 2 ? around(d, `${nested(d, e.args[1], e, false)} AT TIME ZONE ${nested(d, e.args[0], e, false)}`) : undefined
     case 'extract':
       return `EXTRACT(${e.args[0].kind === 'const' ? e.args[0].text : a[0]} FROM ${a[1]})`
     case 'position':
       return `POSITION((${a[1]}) IN (${a[0]}))`
+    case 'overlaps':
+      return `((${a[0]}, ${a[1]}) OVERLAPS (${a[2]}, ${a[3]}))`
+    case 'is_normalized':
+      return `((${a[0]}) IS${a.length === 2 ? ` ${constText(e.args[1])}` : ''} NORMALIZED)`
+    case 'normalize':
+      return `NORMALIZE(${a[0]}${a.length === 2 ? `, ${constText(e.args[1])}` : ''})`
     case 'substring':
-      return a.length === 3 ? `SUBSTRING(${a[0]} FROM ${a[1]} FOR ${a[2]})` : `SUBSTRING(${a[0]} FROM ${a[1]})`
+      return a.length === 3 ? `SUBSTRING(${wrapped(e.args[0])} FROM ${wrapped(e.args[1])} FOR ${wrapped(e.args[2])})` : `SUBSTRING(${wrapped(e.args[0])} FROM ${wrapped(e.args[1])})`
     case 'overlay':
-      return a.length === 4 ? `OVERLAY(${a[0]} PLACING ${a[1]} FROM ${a[2]} FOR ${a[3]})` : `OVERLAY(${a[0]} PLACING ${a[1]} FROM ${a[2]})`
+      return a.length === 4 ? `OVERLAY((${a[0]}) PLACING (${a[1]}) FROM (${a[2]}) FOR (${a[3]}))` : `OVERLAY((${a[0]}) PLACING (${a[1]}) FROM (${a[2]}))`
     case 'btrim':
     case 'ltrim':
     case 'rtrim': {
@@ -203,7 +235,11 @@ function sqlForm(d: Deparser, e: Expr & { kind: 'func' }): string | undefined {
   }
 }
 
-export function functionName(d: Deparser, func: number): string {
+function constText(e: Expr): string {
+  return e.kind === 'const' ? (e.text ?? '') : ''
+}
+
+export function functionName(d: { readonly context: Pick<BindContext, 'names' | 'types'> }, func: number): string {
   const row = functionRow(d.context as BindContext, func)
   if (row === undefined) return `function_${func}`
   const user = d.context.names.catalog.function(func)
@@ -227,16 +263,21 @@ export function relationName(d: { readonly context: Pick<BindContext, 'names'> }
   return `${quoteIdentifier(schemaName(names, r.schema))}.${quoteIdentifier(r.name)}`
 }
 
+function line(d: Deparser, extra: number): string {
+  return d.layout === undefined ? ' ' : `\n${' '.repeat(Math.max(0, d.layout.indent + extra))}`
+}
+
 function caseText(d: Deparser, e: Expr & { kind: 'case' }): string {
-  const parts = ['CASE']
-  if (e.arg !== undefined) parts[0] += ` ${deparse(d, e.arg)}`
+  let out = `${d.layout === undefined ? '' : line(d, 0)}CASE`
+  if (e.arg !== undefined) out += ` ${deparse(d, e.arg, true)}`
+  const deeper = d.layout === undefined ? d : { ...d, layout: { indent: d.layout.indent + 4 } }
   for (const w of e.whens) {
     // CASE x WHEN y holds x = y inside.
     const when = e.arg !== undefined && w.when.kind === 'func' && w.when.args.length === 2 ? w.when.args[1] : w.when
-    parts.push(`    WHEN ${deparse(d, when)} THEN ${deparse(d, w.then)}`)
+    out += `${line(d, 4)}WHEN ${deparse(deeper, when)} THEN ${deparse(deeper, w.then, true)}`
   }
-  parts.push(`    ELSE ${e.otherwise === undefined ? `NULL::${typeName(d, e.type, e.typmod)}` : deparse(d, e.otherwise)}`)
-  return `${parts.join('\n')}\nEND`
+  out += `${line(d, 4)}ELSE ${e.otherwise === undefined ? `NULL::${typeName(d, e.type, e.typmod)}` : deparse(deeper, e.otherwise, true)}`
+  return `${out}${line(d, 0)}END`
 }
 
 function sublink(d: Deparser, e: Expr & { kind: 'sublink' }): string {
@@ -249,7 +290,7 @@ function sublink(d: Deparser, e: Expr & { kind: 'sublink' }): string {
     case 'array':
       return `ARRAY(${text})`
     default: {
-      const left = e.left!.length === 1 ? deparse(d, e.left![0]) : `(${list(d, e.left!)})`
+      const left = e.left!.length === 1 ? deparse(d, e.left![0], true) : `(${list(d, e.left!)})`
       if (e.link === 'any' && e.test === '=') return `(${left} IN (${text}))`
       return `(${left} ${e.test} ${e.link === 'any' ? 'ANY' : 'ALL'} (${text}))`
     }
@@ -258,7 +299,16 @@ function sublink(d: Deparser, e: Expr & { kind: 'sublink' }): string {
 
 export function sortText(d: Deparser, o: SortItem): string {
   const nulls = o.descending === o.nullsFirst ? '' : o.nullsFirst ? ' NULLS FIRST' : ' NULLS LAST'
-  return `${deparse(d, o.expr)}${o.descending ? ' DESC' : ''}${nulls}`
+  return `${sortKey(d, o.expr)}${o.descending ? ' DESC' : ''}${nulls}`
+}
+
+/** What is sorted or grouped by. A bare literal would be read as a position, a bare call as something else in places. */
+export function sortKey(d: Deparser, e: Expr): string {
+  const text = deparse(d, e, true)
+  if (e.kind === 'var') return text
+  if (e.kind === 'const') return text.includes('::') ? text : `${text}::${typeName(d, e.type, e.typmod)}`
+  const call = (e.kind === 'func' && e.operator === undefined) || e.kind === 'agg' || e.kind === 'window'
+  return d.pretty || call ? `(${text})` : text
 }
 
 function filter(d: Deparser, e: Expr | undefined): string {
@@ -281,7 +331,7 @@ function over(d: Deparser, index: number): string {
 
 export function windowText(d: Deparser, w: Window): string {
   const parts: string[] = []
-  if (w.partitionBy.length > 0) parts.push(`PARTITION BY ${list(d, w.partitionBy)}`)
+  if (w.partitionBy.length > 0) parts.push(`PARTITION BY ${w.partitionBy.map((e) => sortKey(d, e)).join(', ')}`)
   if (w.orderBy.length > 0) parts.push(`ORDER BY ${w.orderBy.map((o) => sortText(d, o)).join(', ')}`)
   if (w.frame.explicit) parts.push(frameText(d, w.frame))
   return parts.join(' ')

@@ -16,6 +16,9 @@ import { loadParser } from '../parse/parser.ts'
 import type { ConnectOptions, SqlDatabase, SqlSession } from '../session-api.ts'
 import type { Type } from '../types/type.ts'
 import { Session } from './session.ts'
+import { registerCatalogFunctions } from './catalog-functions.ts'
+import { registerPrivilegeFunctions } from './privilege-functions.ts'
+import { registerSystemCatalogs } from '../catalog/system/index.ts'
 import { registerSessionFunctions } from './session-functions.ts'
 
 export interface DatabaseOptions {
@@ -38,6 +41,9 @@ const secondSuperuser = 16383
 export async function openDatabase(options: DatabaseOptions): Promise<SqlDatabase> {
   await loadParser()
   registerSessionFunctions()
+  registerCatalogFunctions()
+  registerPrivilegeFunctions()
+  registerSystemCatalogs()
   const database = new Database(options)
   await database.load()
   return database

@@ -1,0 +1,98 @@
+/**
+ * What databases share and what names belong to: roles, databases, schemas, settings of roles, tablespaces, extensions,
+ * comments.
+ *
+ * Not here: sessions and their activity (activity.ts).
+ */
+import type { RoleDescriptor } from '../descriptors.ts'
+import { builtinType } from '../../types/registry.ts'
+import type { Session } from '../../session/session.ts'
+import { arrayOf } from '../../types/array.ts'
+import { aclArray, type Cells, define, textArray } from './relation.ts'
+
+/** The classes whose comments go to pg_shdescription: databases, tablespaces, roles. */
+const sharedClasses = new Set([1262, 1213, 1260])
+
+function validUntil(s: Session, r: RoleDescriptor): unknown {
+  return r.validUntil === undefined ? null : builtinType(1184).parse(r.validUntil, -1, s.types)
+}
+
+function* authid(s: Session): Iterable<Cells> {
+  for (const r of s.catalog.roles()) {
+    yield {
+      oid: r.oid, rolname: r.name, rolsuper: r.superuser, rolinherit: r.inherit, rolcreaterole: r.createRole, rolcreatedb: r.createDatabase, rolcanlogin: r.login,
+      rolreplication: r.replication, rolbypassrls: r.bypassRls, rolconnlimit: r.connectionLimit, rolpassword: r.password ?? null, rolvaliduntil: validUntil(s, r),
+    }
+  }
+}
+
+function* roles(s: Session): Iterable<Cells> {
+  for (const row of authid(s)) yield { ...row, rolpassword: '********', rolconfig: textArray(s.catalog.setting(row.oid)?.values) }
+}
+
+function* users(s: Session): Iterable<Cells> {
+  for (const r of roles(s)) {
+    if (!r.rolcanlogin) continue
+    yield {
+      usename: r.rolname, usesysid: r.oid, usecreatedb: r.rolcreatedb, usesuper: r.rolsuper, userepl: r.rolreplication, usebypassrls: r.rolbypassrls, passwd: '********',
+      valuntil: r.rolvaliduntil, useconfig: r.rolconfig,
+    }
+  }
+}
+
+function* namespaces(s: Session): Iterable<Cells> {
+  const owner = s.roleOf(10).name
+  const everybody = aclArray([`${owner}=UC/${owner}`, `=U/${owner}`])
+  yield { oid: 99, nspname: 'pg_toast', nspowner: 10 }
+  yield { oid: 11, nspname: 'pg_catalog', nspowner: 10, nspacl: everybody }
+  for (const n of s.catalog.schemas()) {
+    const publicOwner = n.oid === 2200 ? 'pg_database_owner' : ''
+    yield { oid: n.oid, nspname: n.name, nspowner: n.owner, nspacl: aclArray(n.acl ?? (publicOwner === '' ? undefined : [`${owner}=UC/${owner}`, `=U/${owner}`])) }
+  }
+  yield { oid: 13207, nspname: 'information_schema', nspowner: 10, nspacl: everybody }
+}
+
+function* descriptions(s: Session, shared: boolean): Iterable<Cells> {
+  for (const c of s.catalog.comments()) {
+    if (sharedClasses.has(c.classOid) !== shared) continue
+    yield { objoid: c.oid, classoid: c.classOid, objsubid: c.sub, description: c.text }
+  }
+}
+
+export function defineCluster(): void {
+  define('pg_authid', authid)
+  define('pg_roles', roles)
+  define('pg_user', users)
+  define('pg_shadow', function* (s) {
+    for (const u of users(s)) yield { ...u, passwd: s.catalog.role(u.usesysid)?.password ?? null }
+  })
+  define('pg_group', function* (s) {
+    for (const r of s.catalog.roles()) {
+      if (r.login) continue
+      const members = [...s.catalog.roles()].filter((m) => m.memberOf.includes(r.oid)).map((m) => m.oid)
+      yield { groname: r.name, grosysid: r.oid, grolist: arrayOf(26, members) }
+    }
+  })
+  define('pg_auth_members', function* (s) {
+    for (const r of s.catalog.roles()) for (const group of r.memberOf) yield { roleid: group, member: r.oid, grantor: 10 }
+  })
+  define('pg_namespace', namespaces)
+  define('pg_database', function* (s) {
+    for (const d of s.catalog.databases()) {
+      yield {
+        oid: d.oid, datname: d.name, datdba: d.owner, encoding: 6, datlocprovider: 'c', datistemplate: d.isTemplate, datallowconn: d.allowConnections, datconnlimit: -1,
+        datfrozenxid: 3, datminmxid: 1, dattablespace: 1663, datcollate: 'C', datctype: 'C',
+      }
+    }
+  })
+  define('pg_tablespace', () => [{ oid: 1663, spcname: 'pg_default', spcowner: 10 }, { oid: 1664, spcname: 'pg_global', spcowner: 10 }])
+  define('pg_db_role_setting', function* (s) {
+    for (const d of s.catalog.settings()) yield { setdatabase: 0, setrole: d.oid, setconfig: textArray(d.values) }
+  })
+  define('pg_extension', function* (s) {
+    yield { oid: 13500, extname: 'plpgsql', extowner: 10, extnamespace: 11, extversion: '1.0' }
+    for (const e of s.catalog.extensions()) yield { oid: e.oid, extname: e.name, extowner: e.owner, extnamespace: e.schema, extrelocatable: true, extversion: e.version }
+  })
+  define('pg_description', (s) => descriptions(s, false))
+  define('pg_shdescription', (s) => descriptions(s, true))
+}

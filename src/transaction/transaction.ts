@@ -189,7 +189,8 @@ export class Transaction {
   /** Locks a table for the transaction. ROW or WAIT; `wait` false raises lock_not_available. */
   lockTable(table: string, mode: number, wait = true): Step {
     const tables = this.store.tables
-    if (tables.holds(this.owner, table, mode)) return ROW
+    // A wait that was granted is held already, but not yet ours to release.
+    if (this.owner.waiting === undefined && tables.holds(this.owner, table, mode)) return ROW
     if (!wait) {
       if (!tables.tryAcquire(this.owner, table, mode)) throw new DbError('lock_not_available', 'could not obtain lock on relation')
     } else if (!tables.acquire(this.owner, table, mode)) return this.#wait()

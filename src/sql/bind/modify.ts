@@ -68,7 +68,7 @@ export function bindInsert(context: BindContext, parent: QueryScope | undefined,
   const targets: Target[] = []
   values.forEach((value, i) => {
     const column = columns[i]
-    if (value === 'default') return
+    if (value === 'default' || alwaysDefault(source, i)) return
     checkAssignable(column, overriding)
     if (column.identity === 'a' && overriding === 'user') return
     used.push(column.number)
@@ -78,6 +78,12 @@ export function bindInsert(context: BindContext, parent: QueryScope | undefined,
   const conflict = stmt.onConflictClause ? bindConflict(scope, relation, stmt.onConflictClause) : undefined
   const modify: Modify = { target: 0, relation: relation.oid, columns: used, overriding, conflict, returning: bindReturning(scope, (stmt as any).returningClause) }
   return { ...emptyQuery(), command: 'insert', ctes: scope.ctes, entries: scope.entries, from, targets, modify, hasSrf: false }
+}
+
+/** Whether every row of a VALUES list says DEFAULT for a column: then nothing is assigned to it. */
+function alwaysDefault(source: SelectStmt | undefined, column: number): boolean {
+  const rows = source?.valuesLists as any[] | undefined
+  return rows !== undefined && rows.length > 0 && rows.every((row) => row.List.items[column]?.SetToDefault !== undefined)
 }
 
 function plainValues(stmt: SelectStmt): boolean {

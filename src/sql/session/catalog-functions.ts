@@ -137,6 +137,7 @@ function names(): void {
   sessionFunction('pg_client_encoding', (s) => s.settings.get('client_encoding'))
   sessionFunction('getdatabaseencoding', () => 'UTF8')
   sessionFunction('pg_encoding_max_length_sql', (_s, encoding: number) => (encodings[encoding] === 'UTF8' ? 4 : encodings[encoding] === undefined ? null : 1))
+  sessionFunction('text_regclass', (s, text: string) => s.types.names.lookup('regclass', text))
   for (const kind of ['regclass', 'regtype', 'regproc', 'regprocedure', 'regoper', 'regoperator', 'regnamespace', 'regrole', 'regcollation'] as const) {
     sessionFunction(`to_${kind}`, lookup(kind))
   }

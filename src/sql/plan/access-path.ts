@@ -28,7 +28,12 @@ export interface Path {
   build(): Operator
 }
 
-/** An order asked of a single relation. */
+/** An order asked of a single relation, and how many rows of it will be read at most. */
+export interface WantedOrdering {
+  readonly keys: readonly WantedOrder[]
+  readonly limit: number | undefined
+}
+
 export interface WantedOrder {
   readonly column: number
   readonly descending: boolean
@@ -47,7 +52,7 @@ interface Bound {
 }
 
 /** @param available relations whose registers are set when this one is read. */
-export function relationPaths(rel: Rel, conditions: readonly Condition[], available: ReadonlySet<Rel>, order: readonly WantedOrder[] | undefined): Path[] {
+export function relationPaths(rel: Rel, conditions: readonly Condition[], available: ReadonlySet<Rel>, order: WantedOrdering | undefined): Path[] {
   const { scope } = rel
   const entry = scope.entry(rel.entry)
   if (entry.kind !== 'relation') throw new Error('not a relation')
@@ -64,10 +69,16 @@ export function relationPaths(rel: Rel, conditions: readonly Condition[], availa
   for (const way of ways) {
     const index = way ?? access.primary!
     if (index.info.predicate !== undefined && !implied(scope, rel, index.info.predicate, usable)) continue
-    const path = indexPath(rel, access, way, index, usable, total, rows, order)
+    const path = indexPath(rel, access, way, index, usable, total, rows, order?.keys)
     if (path !== undefined) out.push(path)
   }
-  return out
+  return order === undefined ? out : out.map((p) => withOrderCost(p, order))
+}
+
+/** What a path costs for ordered output: the rest is not read behind a limit, or all is sorted. */
+function withOrderCost(path: Path, order: WantedOrdering): Path {
+  if (path.ordered) return order.limit === undefined ? path : { ...path, cost: path.cost * Math.min(1, order.limit / Math.max(1, path.rows)) + lookupCost }
+  return { ...path, cost: path.cost + path.rows * Math.log2(Math.max(2, path.rows)) * rowCost * 0.5 }
 }
 
 function scanOptions(rel: Rel, access: TableAccess, conditions: readonly Condition[]) {

@@ -12,7 +12,7 @@ import { FunctionScan, SystemScan, type TableFunction } from '../execute/sources
 import { operatorByOid, setCodeOf } from '../functions/registry.ts'
 import type { Entry, EntryColumn, Expr, FromNode, Query } from '../query.ts'
 import type { Value } from '../types/type.ts'
-import { compileAll, isColumn, type Path, relationPaths, rowCost, type WantedOrder } from './access-path.ts'
+import { compileAll, isColumn, type Path, relationPaths, rowCost, type WantedOrdering } from './access-path.ts'
 import { compile, typeOf } from './compile.ts'
 import { relationRows, selectivity } from './estimate.ts'
 import { cheapest, type Item, joinAll, joinWays, nestedLoop } from './join-order.ts'
@@ -39,7 +39,7 @@ export function addFrom(
   scope: PlanScope,
   node: FromNode,
   nullable: boolean,
-  order?: readonly WantedOrder[],
+  order?: WantedOrdering,
 ): void {
   if (node.kind === 'entry') {
     addEntry(problem, scope, node.entry, nullable, order)
@@ -59,7 +59,7 @@ function addEntry(
   scope: PlanScope,
   index: number,
   nullable: boolean,
-  order?: readonly WantedOrder[],
+  order?: WantedOrdering,
 ): void {
   const entry = scope.entry(index)
   if (entry.kind === 'subquery' && openable(scope, entry.query, nullable)) {

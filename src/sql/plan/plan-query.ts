@@ -12,7 +12,7 @@ import { rowOrder, Sort, type SortKey } from '../execute/sort.ts'
 import { exprKey, forEachChild } from '../bind/scope.ts'
 import type { Expr, FromNode, Query, SortItem, Target } from '../query.ts'
 import type { Type } from '../types/type.ts'
-import { compileAll, type WantedOrder } from './access-path.ts'
+import { compileAll, type WantedOrder, type WantedOrdering } from './access-path.ts'
 import { planAggregation } from './aggregate-plan.ts'
 import { planCommonTables } from './with-plan.ts'
 import { compile, typeOf } from './compile.ts'
@@ -21,6 +21,7 @@ import { exprText } from './expr-text.ts'
 import { addFrom, emptyProblem, iterator } from './from-problem.ts'
 import { joinAll } from './join-order.ts'
 import { planModify } from './plan-modify.ts'
+import { extremeQuery } from './extreme.ts'
 import { type Condition, condition, conjuncts } from './rel.ts'
 import { planRowLocks } from './row-locks.ts'
 import { type PlanBuilder, PlanScope } from './scope.ts'
@@ -43,7 +44,7 @@ export function planQuery(builder: PlanBuilder, query: Query, parent: PlanScope 
 }
 
 /** Rows of FROM and WHERE. `extra` conditions come from outside (a semi-join's). */
-export function planFrom(scope: PlanScope, order?: readonly WantedOrder[]): { operator: Operator; rows: number; ordered: boolean } {
+export function planFrom(scope: PlanScope, order?: WantedOrdering): { operator: Operator; rows: number; ordered: boolean } {
   const { query } = scope
   const problem = emptyProblem()
   for (const node of query.from) addFrom(problem, scope, node, false, query.from.length === 1 ? order : undefined)
@@ -93,6 +94,8 @@ function constantFilter(input: Operator, conditions: readonly Condition[]): Oper
 }
 
 function planSelect(scope: PlanScope): Planned {
+  const extreme = extremeQuery(scope.builder, scope.query)
+  if (extreme !== undefined) return planSelect(new PlanScope(scope.builder, extreme, scope.parent))
   const { query } = scope
   const grouped = query.groupBy.length > 0 || query.groupingSets !== undefined || query.hasAggregates
   const wanted = grouped || query.windows.length > 0 || query.distinct !== undefined ? undefined : wantedOrder(scope, query)
@@ -131,7 +134,7 @@ function havingCondition(scope: PlanScope): Condition {
 }
 
 /** The order an index could deliver: ORDER BY of plain columns of the only relation. */
-function wantedOrder(scope: PlanScope, query: Query): WantedOrder[] | undefined {
+function wantedOrder(scope: PlanScope, query: Query): WantedOrdering | undefined {
   if (query.orderBy.length === 0 || query.from.length !== 1 || query.hasSrf) return undefined
   const out: WantedOrder[] = []
   const single = onlyEntry(query.from[0])
@@ -141,7 +144,17 @@ function wantedOrder(scope: PlanScope, query: Query): WantedOrder[] | undefined 
     if (e.kind !== 'var' || e.up !== 0 || e.entry !== single || columnOf(scope, e) === undefined) return undefined
     out.push({ column: e.column, descending: o.descending, nullsFirst: o.nullsFirst })
   }
-  return out
+  return { keys: out, limit: limitGuess(query) }
+}
+
+/** How many rows LIMIT lets through: a parameter is taken for a page. */
+function limitGuess(query: Query): number | undefined {
+  const count = (e: Expr | undefined, guess: number): number => {
+    if (e === undefined) return 0
+    const inner = e.kind === 'func' && e.args.length === 1 ? e.args[0] : e
+    return inner.kind === 'const' && inner.text !== undefined ? Number(inner.text) : guess
+  }
+  return query.limit === undefined ? undefined : count(query.limit, 100) + count(query.offset, 0)
 }
 
 function onlyEntry(node: FromNode): number | undefined {

@@ -12,7 +12,7 @@ import type { WriteSetBuilder } from '../encoding/index.ts'
 import type { EngineCursor, Found, Span } from '../storage/index.ts'
 import { keyText, MergedCursor } from './cursor.ts'
 import type { LockOwner } from './lock-table.ts'
-import { Overlay, storageId } from './overlay.ts'
+import { Overlay, type OverlayVersion, storageId } from './overlay.ts'
 import type { TransactionStore } from './store.ts'
 
 export type Isolation = 'read committed' | 'repeatable read' | 'serializable'
@@ -115,7 +115,7 @@ export class Transaction {
   }
 
   put(key: Uint8Array, value: Uint8Array, valueStart = 0, valueEnd = value.length): void {
-    this.overlay.set(key, keyText(key, 0, key.length), value, valueStart, valueEnd, this.statement)
+    this.overlay.set(key, this.#text(key), value, valueStart, valueEnd, this.statement)
   }
 
   /**
@@ -148,7 +148,7 @@ export class Transaction {
   }
 
   delete(key: Uint8Array): void {
-    this.overlay.set(key, keyText(key, 0, key.length), undefined, 0, 0, this.statement)
+    this.overlay.set(key, this.#text(key), undefined, 0, 0, this.statement)
   }
 
   /**
@@ -156,7 +156,7 @@ export class Transaction {
    * waiting, 'skip' answers END.
    */
   lockRow(key: Uint8Array, mode: number, policy: 'wait' | 'nowait' | 'skip' = 'wait'): Step {
-    const text = keyText(key, 0, key.length)
+    const text = this.#text(key)
     const held = this.#rowModes.get(text)
     if (held !== undefined && held >= mode) return ROW
     const rows = this.store.rows
@@ -301,6 +301,22 @@ export class Transaction {
     for (const hook of this.#onEnd) hook()
   }
 
+  /** The version of a key that this transaction wrote last, in whatever statement. */
+  own(key: Uint8Array): OverlayVersion | undefined {
+    return this.overlay.empty ? undefined : this.overlay.get(key, this.#text(key), Number.POSITIVE_INFINITY)
+  }
+
+  /** A key as text; the steps of one row's change ask for the same key object again and again. */
+  #text(key: Uint8Array): string {
+    if (key !== this.#lastKey) {
+      this.#lastKey = key
+      this.#lastText = keyText(key, 0, key.length)
+    }
+    return this.#lastText
+  }
+  #lastKey: Uint8Array | undefined
+  #lastText = ''
+
   #wait(): Step {
     const wait = this.owner.waiting!
     this.blocker = { ready: () => wait.promise }
@@ -309,7 +325,7 @@ export class Transaction {
 
   #read(key: Uint8Array, at: Timestamp, before: number): Step {
     if (!this.overlay.empty) {
-      const version = this.overlay.get(key, keyText(key, 0, key.length), before)
+      const version = this.overlay.get(key, this.#text(key), before)
       if (version !== undefined) {
         if (version.valueStart < 0) return END
         const found = this.found

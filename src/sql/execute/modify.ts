@@ -164,7 +164,7 @@ export class Insert extends Modify {
     yield* lock(x, key, forUpdate)
     if ((yield* latest(x, key)) !== ROW) return false
     if (x.tx.isolation !== 'read committed' && (yield* newest(x, key)) > x.tx.snapshot) throw concurrent('update')
-    const own = x.tx.overlay.get(key, Buffer.from(key).toString('latin1'), Number.POSITIVE_INFINITY)
+    const own = x.tx.own(key)
     if (own !== undefined && own.statement === x.tx.statement) {
       throw new DbError('cardinality_violation', 'ON CONFLICT DO UPDATE command cannot affect row a second time', {
         hint: 'Ensure that no rows proposed for insertion within the same command have duplicate constrained values.',
@@ -248,8 +248,7 @@ export interface ChangeOptions extends ModifyOptions {
 
 /** True when this statement itself has written the row already: a join found it twice. */
 function alreadyWritten(x: Execution, key: Uint8Array): boolean {
-  if (x.tx.overlay.empty) return false
-  const own = x.tx.overlay.get(key, Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1'), Number.POSITIVE_INFINITY)
+  const own = x.tx.own(key)
   return own !== undefined && own.statement === x.tx.statement
 }
 

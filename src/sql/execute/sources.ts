@@ -132,6 +132,11 @@ function systemRows(x: Execution, oid: number): readonly (readonly Value[])[] {
   const cached = x.session.cache.get(oid)
   if (cached !== undefined) return cached
   const relation = systemRelation(oid)
+  const sequence = relation === undefined ? x.session.catalog.relation(oid) : undefined
+  if (sequence?.sequence !== undefined) {
+    const { last, called } = x.session.sequences.current(sequence)
+    return [[last, 0, called]]
+  }
   if (relation?.rows === undefined) throw new DbError('undefined_table', `relation with OID ${oid} does not exist`)
   const rows = relation.rows(x.session)
   if (relation.stable) x.session.cache.set(oid, rows)

@@ -73,7 +73,8 @@ function addEntry(
       else problem.items.push(leaf(scope, index, (rel) => subqueryPaths(rel, view)))
       return
     }
-    if (systemRelation(entry.relation) !== undefined) {
+    // A sequence is read like a system relation: its one row is not in the store.
+    if (systemRelation(entry.relation) !== undefined || scope.builder.context.names.catalog.relation(entry.relation)?.relkind === 'S') {
       problem.items.push(leaf(scope, index, systemPaths))
       return
     }

@@ -153,6 +153,8 @@ function exhaustive(
         const item = (right & (right - 1)) === 0 ? items[31 - Math.clz32(right)] : undefined
         if (l === undefined || (item === undefined && best[right] === undefined)) continue
         const between = inside.filter((e) => (e.mask & left) !== 0 && (e.mask & right) !== 0).map((e) => e.condition)
+        // A lateral item must have what it refers to on its left.
+        if (item !== undefined && !subset(item.needs, new Set([...rels[left], ...outer]))) continue
         if (between.length === 0 && !crossProducts && !(item !== undefined && item.needs.size > 0)) continue
         const joined = joinPair(l, item, best[right], rels[left], rels[right], between, conditions, outer)
         if (joined === undefined) continue

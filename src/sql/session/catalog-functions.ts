@@ -11,6 +11,8 @@ import type { RelationDescriptor } from '../catalog/descriptors.ts'
 import { effectivePath, findRelation, pgCatalog, relationVisible, schemaName } from '../catalog/names.ts'
 import { systemRelation } from '../catalog/system-schema.ts'
 import { constraintDefinition, expressionText, functionArguments, functionDefinition, functionResult, indexDefinition, ruleDefinition, triggerDefinition, viewDefinition } from '../deparse/definitions.ts'
+import { predefinedRoles } from '../catalog/system/cluster.ts'
+import { systemKeyDefinition } from '../catalog/system/constraints.ts'
 import { derivedOid } from '../catalog/system/relations.ts'
 import { deparse } from '../deparse/expression.ts'
 import { deparserOver } from '../deparse/definitions.ts'
@@ -41,7 +43,7 @@ function definitions(): void {
   for (const [suffix, pretty] of [['', false], ['_ext', true]] as const) {
     const flag = (given: boolean | undefined) => (pretty ? given === true : false)
     sessionFunction(`pg_get_expr${suffix}`, (s, tree: string, relation: number, p?: boolean) => expressionText(s, tree, relation, flag(p)))
-    sessionFunction(`pg_get_constraintdef${suffix}`, (s, oid: number, p?: boolean) => constraintDefinition(s, oid, flag(p)) ?? null)
+    sessionFunction(`pg_get_constraintdef${suffix}`, (s, oid: number, p?: boolean) => constraintDefinition(s, oid, flag(p)) ?? systemKeyDefinition(oid) ?? null)
     sessionFunction(`pg_get_viewdef${suffix}`, (s, oid: number, p?: boolean) => viewDefinition(s, oid, flag(p)) ?? null)
     sessionFunction(`pg_get_viewdef_name${suffix}`, (s, name: string, p?: boolean) => viewDefinition(s, s.types.names.lookup('regclass', name), flag(p)) ?? null)
     sessionFunction(`pg_get_ruledef${suffix}`, (s, oid: number, p?: boolean) => {
@@ -126,9 +128,9 @@ function names(): void {
   registerCode('format_type', () => (type: number | null, typmod: number | null, types: TypeContext) => {
     if (type === null) return null
     const s = sessionOf(types)
-    return formatType(contextOf(s), type, typmod ?? -1)
+    return formatType(contextOf(s), type, typmod ?? -2)
   })
-  sessionFunction('pg_get_userbyid', (s, oid: number) => s.catalog.role(oid)?.name ?? `unknown (OID=${oid})`)
+  sessionFunction('pg_get_userbyid', (s, oid: number) => s.catalog.role(oid)?.name ?? predefinedRoles.get(oid) ?? `unknown (OID=${oid})`)
   sessionFunction('PG_encoding_to_char', (_s, encoding: number) => encodings[encoding] ?? '')
   sessionFunction('PG_char_to_encoding', (_s, name: string) => {
     const plain = name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '')

@@ -116,6 +116,7 @@ export class Session implements SqlSession, ExecutionSession {
     this.spill = new DiskSpill(database.io)
     this.deferred = new DeferredChecks()
     bindSession(this.types, this)
+    this.#readHotSettings()
     this.settings.initialize('session_authorization', options.user)
     for (const source of [this.catalog.setting(0), this.catalog.setting(role)]) {
       for (const text of source?.values ?? []) {
@@ -153,12 +154,12 @@ export class Session implements SqlSession, ExecutionSession {
   get sessionUser(): string {
     return this.roleOf(this.sessionRole).name
   }
-  get statementMemory(): number {
-    return this.settings.number('lattice.statement_memory') * 1024
-  }
-  get workMemory(): number {
-    return this.settings.number('work_mem') * 1024
-  }
+  /** Settings that every statement or row asks for, kept as numbers. */
+  statementMemory = 0
+  workMemory = 0
+  statementTimeout = 0
+  lockTimeout = 0
+  planCache = true
   roleOf(oid: number): RoleDescriptor {
     const role = this.catalog.role(oid)
     if (role === undefined) throw new DbError('undefined_object', `role with OID ${oid} does not exist`)
@@ -228,7 +229,16 @@ export class Session implements SqlSession, ExecutionSession {
     }
   }
 
+  #readHotSettings(): void {
+    this.statementMemory = this.settings.number('lattice.statement_memory') * 1024
+    this.workMemory = this.settings.number('work_mem') * 1024
+    this.statementTimeout = this.settings.number('statement_timeout')
+    this.lockTimeout = this.settings.number('lock_timeout')
+    this.planCache = this.settings.on('lattice.plan_cache')
+  }
+
   #settingChanged(name: string, value: string): void {
+    if (this.settings !== undefined) this.#readHotSettings()
     const types = this.types as { -readonly [K in keyof TypeContext]: TypeContext[K] }
     if (types === undefined) return
     switch (name) {

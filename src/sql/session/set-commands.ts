@@ -23,7 +23,7 @@ function* runSet(session: Session, node: any): Command {
   }
   const local = node.is_local === true
   if (local && session.block === 'none') session.notice('SET LOCAL can only be used in transaction blocks', 'WARNING')
-  const value = node.kind === 'VAR_SET_VALUE' ? valueOf(node.args) : undefined
+  const value = node.kind === 'VAR_SET_VALUE' ? settingText(node.args) : undefined
   const tag = node.kind === 'VAR_RESET' ? 'RESET' : 'SET'
   if (name === 'role' || name === 'session_authorization') setRole(session, name, value)
   else if (name === 'transaction_isolation' && value !== undefined)
@@ -75,7 +75,7 @@ function setRole(session: Session, name: string, value: string | undefined): voi
 }
 
 /** The value written after SET name =. */
-function valueOf(args: any): string {
+function settingText(args: any): string {
   return (args as any[])
     .map((a) => {
       const c = a.A_Const ?? a.TypeCast?.arg?.A_Const

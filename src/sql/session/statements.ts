@@ -125,7 +125,7 @@ export class StatementCache {
 
   /** A statement whose plan is known but for its literals. */
   #quick(text: string): ((last: boolean) => Portal) | undefined {
-    if (text.length > 2000 || !this.#session.settings.on('lattice.plan_cache')) return undefined
+    if (text.length > 2000 || !this.#session.planCache) return undefined
     const literals = literalKey(text)
     if (literals === undefined) return undefined
     const statement = this.#normalized.get(literals.key)
@@ -158,7 +158,7 @@ export class StatementCache {
     const cached = this.#statements.get(own)
     if (cached !== undefined && this.#valid(cached)) return this.#portal(cached, [], last)
     const statement = this.#bindStatement(own, raw.node, whole, [], false)
-    if (session.settings.on('lattice.plan_cache')) {
+    if (session.planCache) {
       if (own === whole && this.#normalize(statement, own)) {
         const literals = literalKey(own)!
         const values = this.#literalValues(statement.lifted!, literals, own)

@@ -6,7 +6,7 @@
  * Not here: what a node is (node/).
  */
 import { nodeIo } from '../io/node/index.ts'
-import { checkConfig, type RunningNode, readConfigFile, startNode } from '../node/index.ts'
+import { checkConfig, type RunningNode, readConfigFile, readFailpoints, startNode } from '../node/index.ts'
 
 export interface StartOptions {
   readonly data?: string
@@ -24,7 +24,9 @@ export async function runStart(options: StartOptions): Promise<void> {
   const settings = path === undefined ? {} : await readConfigFile(reader, path)
   const config = checkConfig({ ...settings, ...flags }, path ?? 'the command line')
   const io = nodeIo({ logLevel: config.log })
-  const node = await startNode(config, { io })
+  const failpoints = readFailpoints(process.env.LATTICE_FAILPOINTS)
+  if (failpoints !== undefined) io.log.warn('failpoints', { ...failpoints })
+  const node = await startNode(config, { io, failpoints })
   await stopSignal()
   await node.stop()
   await io.stop()

@@ -1,5 +1,6 @@
 export { formatAddress, type ListenAddress, parseAddress } from './address.ts'
 export { type ConfigInput, checkConfig, type NodeConfig, readConfigFile } from './config.ts'
 export { type OpenedDatabase, openDatabase } from './database.ts'
+export { type Failpoints, readFailpoints } from './failpoints.ts'
 export { type NodeOptions, type RunningNode, startNode } from './node.ts'
 export { type OpenedStore, openStore, type StoreOptions } from './store.ts'

@@ -15,12 +15,14 @@ import { formatAddress } from './address.ts'
 import type { NodeConfig } from './config.ts'
 import { type OpenedDatabase, openDatabase } from './database.ts'
 import { checkExposure } from './exposure.ts'
+import type { Failpoints } from './failpoints.ts'
 import { type HttpServer, startHttp } from './http-server.ts'
 import { registerNodeMetrics } from './node-metrics.ts'
 import type { StoreOptions } from './store.ts'
 
 export interface NodeOptions {
   readonly io: Io
+  readonly failpoints?: Failpoints
   /** How the database is opened; tests put their own below the doors. */
   readonly open?: (options: StoreOptions) => Promise<OpenedDatabase>
 }
@@ -63,7 +65,7 @@ class StartingNode {
 
   async start(): Promise<RunningNode> {
     const config = this.#config
-    const { io } = this.#options
+    const { io, failpoints } = this.#options
     const tls = await this.#tls()
     this.#pg = await this.#listen(tls)
     const { PrometheusMetrics } = await import('./metrics.ts')
@@ -74,7 +76,7 @@ class StartingNode {
       status: () => this.#status(),
     })
     const open = this.#options.open ?? openDatabase
-    const opened = await open({ io, directory: config.data, cacheBytes: config.memory.cache })
+    const opened = await open({ io, directory: config.data, cacheBytes: config.memory.cache, failpoints })
     this.#opened = opened
     registerNodeMetrics(metrics, opened.opened, this.#pg)
     this.#pg.serve(opened.database)

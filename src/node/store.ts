@@ -9,6 +9,7 @@ import type { Io } from '../io/index.ts'
 import { SoloReplica } from '../replication/index.ts'
 import { type CommitLog, type Engine, MemoryEngine, openCommitLog, openEngine } from '../storage/index.ts'
 import { TransactionStore } from '../transaction/index.ts'
+import type { Failpoints } from './failpoints.ts'
 import { VolatileReplica } from './volatile-replica.ts'
 
 /** The stream of the node's one partition, and the node's number in its group of one. */
@@ -22,6 +23,7 @@ export interface StoreOptions {
   /** undefined: in memory only. */
   readonly directory: string | undefined
   readonly cacheBytes?: number
+  readonly failpoints?: Failpoints
 }
 
 export interface OpenedStore {
@@ -50,14 +52,15 @@ async function openVolatile(io: Io): Promise<OpenedStore> {
   return { store, engine, log: undefined, close }
 }
 
-async function openDurable({ io, cacheBytes }: StoreOptions, directory: string): Promise<OpenedStore> {
+async function openDurable({ io, cacheBytes, failpoints }: StoreOptions, directory: string): Promise<OpenedStore> {
+  const holdFlush = failpoints?.holdFlush === true
   await io.disk.makeDirectory(directory)
   const lock = await io.disk.lock(directory)
   const opened: (() => Promise<void>)[] = [() => lock.release()]
   try {
     const log = await openCommitLog({ io, directory })
     opened.push(() => log.close())
-    const engine = await openEngine({ io, directory, cacheBytes })
+    const engine = await openEngine({ io, directory, cacheBytes, holdFlush })
     opened.push(() => engine.close())
     const store = new TransactionStore(io, engine)
     const replica = await SoloReplica.open({
@@ -74,7 +77,7 @@ async function openDurable({ io, cacheBytes }: StoreOptions, directory: string):
     store.clock.observe(newestInTables)
     store.visible = Math.max(store.visible, newestInTables)
     opened.push(() => replica.close())
-    const stopHousekeeping = keepHouse(io, store, engine, log)
+    const stopHousekeeping = keepHouse(io, store, engine, holdFlush ? undefined : log)
     const close = async () => {
       stopHousekeeping()
       await closeAll(opened)

@@ -179,8 +179,9 @@ export class LsmEngine implements Engine {
   }
 
   get stalled(): boolean {
-    const { stallMemtables, stallTables } = this.#settings
-    const stalled = this.#memtables.length > stallMemtables || this.#set.version.levels[0].length >= stallTables
+    const { stallMemtables, stallTables, holdFlush } = this.#settings
+    const full = !holdFlush && this.#memtables.length > stallMemtables
+    const stalled = full || this.#set.version.levels[0].length >= stallTables
     if (stalled && this.#stalledSince === 0) this.#stalledSince = this.#io.clock.monotonicMicros()
     return stalled
   }
@@ -317,7 +318,7 @@ export class LsmEngine implements Engine {
     // A memtable that nothing was written to is just too small: there is nothing in it to flush.
     if (this.#memtables[0].applied.size === 0) this.#memtables[0] = memtable
     else this.#memtables = [memtable, ...this.#memtables]
-    this.#flushing.kick()
+    if (!this.#settings.holdFlush) this.#flushing.kick()
   }
 
   async #flushOnce(): Promise<boolean> {

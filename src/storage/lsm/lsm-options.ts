@@ -29,6 +29,8 @@ export interface LsmOptions {
   readonly stallMemtables?: number
   /** Tables of level 0 at which writes should wait. Default 20. */
   readonly stallTables?: number
+  /** A failpoint: full memtables stay in memory until `flush` is called. Default false. */
+  readonly holdFlush?: boolean
 }
 
 export interface LsmSettings {
@@ -40,6 +42,7 @@ export interface LsmSettings {
   readonly rules: PickRules
   readonly stallMemtables: number
   readonly stallTables: number
+  readonly holdFlush: boolean
 }
 
 export function settingsOf(options: LsmOptions): LsmSettings {
@@ -52,6 +55,7 @@ export function settingsOf(options: LsmOptions): LsmSettings {
     rules: { level0Tables: options.level0Tables ?? 4, baseBytes: options.baseBytes ?? 64 << 20, garbageShare: 0.25 },
     stallMemtables: options.stallMemtables ?? 3,
     stallTables: options.stallTables ?? 20,
+    holdFlush: options.holdFlush ?? false,
   }
 }
 

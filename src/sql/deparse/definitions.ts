@@ -196,7 +196,7 @@ export function functionDefinition(s: Session, f: FunctionDescriptor): string {
   out += ` LANGUAGE ${quoteIdentifier(f.language)}\n`
   const marks: string[] = []
   if (f.volatility !== 'v') marks.push(f.volatility === 'i' ? 'IMMUTABLE' : 'STABLE')
-  if (f.parallel !== 'u') marks.push(f.parallel === 's' ? 'PARALLEL SAFE' : 'PARALLEL RESTRICTED')
+  if (f.parallel[0] !== 'u') marks.push(f.parallel[0] === 's' ? 'PARALLEL SAFE' : 'PARALLEL RESTRICTED')
   if (f.strict) marks.push('STRICT')
   if (f.securityDefiner) marks.push('SECURITY DEFINER')
   if (f.cost !== undefined && f.cost !== 100) marks.push(`COST ${f.cost}`)

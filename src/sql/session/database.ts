@@ -17,6 +17,7 @@ import type { ConnectOptions, SqlDatabase, SqlSession } from '../session-api.ts'
 import type { Type } from '../types/type.ts'
 import { Session } from './session.ts'
 import { registerCatalogFunctions } from './catalog-functions.ts'
+import { registerInformationFunctions } from './information-functions.ts'
 import { registerPrivilegeFunctions } from './privilege-functions.ts'
 import { registerSystemCatalogs } from '../catalog/system/index.ts'
 import { registerSessionFunctions } from './session-functions.ts'
@@ -43,6 +44,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<SqlDatabas
   registerSessionFunctions()
   registerCatalogFunctions()
   registerPrivilegeFunctions()
+  registerInformationFunctions()
   registerSystemCatalogs()
   const database = new Database(options)
   await database.load()

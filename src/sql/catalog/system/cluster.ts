@@ -10,6 +10,12 @@ import type { Session } from '../../session/session.ts'
 import { arrayOf } from '../../types/array.ts'
 import { aclArray, type Cells, define, textArray } from './relation.ts'
 
+/** Roles that PostgreSQL has from the start; nobody logs in as one, and here they grant nothing. */
+export const predefinedRoles: ReadonlyMap<number, string> = new Map([
+  [6171, 'pg_database_owner'], [6181, 'pg_read_all_data'], [6182, 'pg_write_all_data'], [3373, 'pg_monitor'], [3374, 'pg_read_all_settings'], [3375, 'pg_read_all_stats'],
+  [3377, 'pg_stat_scan_tables'], [4569, 'pg_read_server_files'], [4570, 'pg_write_server_files'], [4571, 'pg_execute_server_program'], [4200, 'pg_signal_backend'], [4544, 'pg_checkpoint'],
+])
+
 /** The classes whose comments go to pg_shdescription: databases, tablespaces, roles. */
 const sharedClasses = new Set([1262, 1213, 1260])
 
@@ -26,8 +32,13 @@ function* authid(s: Session): Iterable<Cells> {
   }
 }
 
+function* authidWithPredefined(s: Session): Iterable<Cells> {
+  yield* authid(s)
+  for (const [oid, rolname] of predefinedRoles) yield { oid, rolname, rolinherit: true, rolconnlimit: -1, rolpassword: null, rolvaliduntil: null }
+}
+
 function* roles(s: Session): Iterable<Cells> {
-  for (const row of authid(s)) yield { ...row, rolpassword: '********', rolconfig: textArray(s.catalog.setting(row.oid)?.values) }
+  for (const row of authidWithPredefined(s)) yield { ...row, rolpassword: '********', rolconfig: textArray(s.catalog.setting(row.oid)?.values) }
 }
 
 function* users(s: Session): Iterable<Cells> {
@@ -40,19 +51,27 @@ function* users(s: Session): Iterable<Cells> {
   }
 }
 
+const databaseOwner = 'pg_database_owner'
+
 function* namespaces(s: Session): Iterable<Cells> {
   const owner = s.roleOf(10).name
   const everybody = aclArray([`${owner}=UC/${owner}`, `=U/${owner}`])
   yield { oid: 99, nspname: 'pg_toast', nspowner: 10 }
   yield { oid: 11, nspname: 'pg_catalog', nspowner: 10, nspacl: everybody }
   for (const n of s.catalog.schemas()) {
-    const publicOwner = n.oid === 2200 ? 'pg_database_owner' : ''
-    yield { oid: n.oid, nspname: n.name, nspowner: n.owner, nspacl: aclArray(n.acl ?? (publicOwner === '' ? undefined : [`${owner}=UC/${owner}`, `=U/${owner}`])) }
+    // The schema public belongs to whoever owns the database.
+    const isPublic = n.oid === 2200 && n.owner === 10
+    const granted = n.acl?.map((e) => (isPublic && e.endsWith(`/${owner}`) ? e.replaceAll(owner, databaseOwner) : e))
+    yield { oid: n.oid, nspname: n.name, nspowner: isPublic ? 6171 : n.owner, nspacl: aclArray(granted ?? (n.oid === 2200 ? [`${databaseOwner}=UC/${databaseOwner}`, `=U/${databaseOwner}`] : undefined)) }
   }
   yield { oid: 13207, nspname: 'information_schema', nspowner: 10, nspacl: everybody }
 }
 
 function* descriptions(s: Session, shared: boolean): Iterable<Cells> {
+  if (!shared) {
+    if (s.catalog.comment(2200) === undefined) yield { objoid: 2200, classoid: 2615, objsubid: 0, description: 'standard public schema' }
+    if (s.catalog.comment(13500) === undefined) yield { objoid: 13500, classoid: 3079, objsubid: 0, description: 'PL/pgSQL procedural language' }
+  }
   for (const c of s.catalog.comments()) {
     if (sharedClasses.has(c.classOid) !== shared) continue
     yield { objoid: c.oid, classoid: c.classOid, objsubid: c.sub, description: c.text }
@@ -60,7 +79,7 @@ function* descriptions(s: Session, shared: boolean): Iterable<Cells> {
 }
 
 export function defineCluster(): void {
-  define('pg_authid', authid)
+  define('pg_authid', authidWithPredefined)
   define('pg_roles', roles)
   define('pg_user', users)
   define('pg_shadow', function* (s) {

@@ -42,12 +42,24 @@ function constraintRow(s: Session, r: RelationDescriptor, c: Constraint): Cells 
   }
 }
 
+/** Ids of the keys of the catalogs: their index's, moved to where no other object is. */
+const firstKey = 0x7000_0000
+
+/** pg_get_constraintdef of a catalog's own key. */
+export function systemKeyDefinition(oid: number): string | undefined {
+  const f = oid < firstKey ? undefined : factsOf('pg_index').find((x) => Number(x.indexrelid) === oid - firstKey)
+  if (f === undefined) return undefined
+  const columns = factsOf('pg_attribute').filter((a) => a.attrelid === f.indrelid)
+  const names = f.indkey!.split(' ').map((n) => columns.find((a) => a.attnum === n)?.attname)
+  return `${f.indisprimary === 't' ? 'PRIMARY KEY' : 'UNIQUE'} (${names.join(', ')})`
+}
+
 export function defineConstraints(): void {
   define('pg_constraint', function* (s) {
     for (const f of factsOf('pg_index')) {
       if (f.indisunique !== 't') continue
       yield {
-        oid: 0x7000_0000 + Number(f.indexrelid), conname: f.relname, connamespace: 11, contype: f.indisprimary === 't' ? 'p' : 'u', convalidated: true, conrelid: Number(f.indrelid),
+        oid: firstKey + Number(f.indexrelid), conname: f.relname, connamespace: 11, contype: f.indisprimary === 't' ? 'p' : 'u', convalidated: true, conrelid: Number(f.indrelid),
         conindid: Number(f.indexrelid), confupdtype: ' ', confdeltype: ' ', confmatchtype: ' ', conislocal: true, connoinherit: true,
         conkey: arrayOf(21, f.indkey!.split(' ').map(Number)),
       }

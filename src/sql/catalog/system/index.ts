@@ -4,6 +4,7 @@ import { defineActivity } from './activity.ts'
 import { defineCluster } from './cluster.ts'
 import { defineConstraints } from './constraints.ts'
 import { defineInformationSchema } from './information-schema.ts'
+import { defineDependencies } from './dependencies.ts'
 import { registerDefined } from './relation.ts'
 import { defineRelations } from './relations.ts'
 import { defineTypes } from './types.ts'
@@ -20,6 +21,7 @@ export function registerSystemCatalogs(): void {
     defineTypes()
     defineCluster()
     defineViews()
+    defineDependencies()
     defineActivity()
     defineInformationSchema()
     registerDefined()

@@ -56,7 +56,7 @@ function classRow(s: Session, r: RelationDescriptor, referenced: ReadonlySet<num
   return {
     oid: r.oid, relname: r.name, relnamespace: r.schema, reltype: r.rowType, relowner: r.owner,
     relam: table ? heap : r.index === undefined ? 0 : accessMethod(r.index.method), relfilenode: r.storage,
-    relpages: statistics === undefined ? 0 : Math.ceil(statistics.bytes / 16384), reltuples: statistics?.rows ?? (table ? -1 : r.relkind === 'S' ? 1 : 0),
+    relpages: statistics === undefined ? (table || r.view !== undefined ? 0 : 1) : Math.ceil(statistics.bytes / 16384), reltuples: statistics?.rows ?? (table ? -1 : r.relkind === 'S' ? 1 : 0),
     relhasindex: r.indexes.length > 0, relpersistence: r.persistence, relkind: r.relkind,
     relnatts: r.relkind === 'i' ? r.index!.columns.length + r.index!.include.length : r.relkind === 'S' ? 3 : r.columns.length,
     relchecks: r.constraints.filter((c) => c.type === 'c').length, relhasrules: r.view !== undefined, relhastriggers: triggers,
@@ -139,6 +139,7 @@ export function indexColumnNames(s: Session, index: IndexInfo): string[] {
 
 function* userAttributes(s: Session): Iterable<Cells> {
   for (const r of s.catalog.relations()) {
+    if (r.relkind === 'r' || r.relkind === 'm' || r.relkind === 'S') yield* systemAttributes(r.oid)
     if (r.relkind === 'S') for (const c of sequenceColumns) yield attribute(s, r.oid, c, c.name)
     else if (r.relkind === 'i') {
       const names = indexColumnNames(s, r.index!)
@@ -149,7 +150,6 @@ function* userAttributes(s: Session): Iterable<Cells> {
         yield attribute(s, r.oid, { number: i + 1, name: names[i], type: c.type, typmod: c.typmod, notNull: false, dropped: false, collation: c.collation }, names[i])
       }
     } else for (const c of r.columns) yield attribute(s, r.oid, c, c.dropped ? `........pg.dropped.${c.number}........` : c.name)
-    if (r.relkind === 'r' || r.relkind === 'm' || r.relkind === 'S') yield* systemAttributes(r.oid)
   }
 }
 

@@ -33,9 +33,11 @@ function typeRow(s: Session, t: TypeDescriptor): Cells {
   }
 }
 
+const plpgsqlOid = 13563
+
 /** The catalog's ids of languages; procedural ones come after the built-in three. */
 export function languageOid(language: string): number {
-  return { internal: 12, c: 13, sql: 14, plpgsql: 13576 }[language] ?? 14
+  return { internal: 12, c: 13, sql: 14, plpgsql: plpgsqlOid }[language] ?? 14
 }
 
 function procRow(f: FunctionDescriptor): Cells {
@@ -47,7 +49,7 @@ function procRow(f: FunctionDescriptor): Cells {
   return {
     oid: f.oid, proname: f.name, pronamespace: f.schema, proowner: f.owner, prolang: languageOid(f.language), procost: f.cost ?? 100, prorows: f.rows ?? (f.returnsSet ? 1000 : 0),
     provariadic: variadic === undefined ? 0 : variadic.type, prokind: f.prokind, prosecdef: f.securityDefiner, proisstrict: f.strict, proretset: f.returnsSet,
-    provolatile: f.volatility, proparallel: f.parallel, pronargs: inputArgs.length, pronargdefaults: defaults.length, prorettype: f.result,
+    provolatile: f.volatility, proparallel: f.parallel[0], pronargs: inputArgs.length, pronargdefaults: defaults.length, prorettype: f.result,
     proargtypes: vector(26, inputArgs.map((a) => a.type)), proallargtypes: allIn ? null : arrayOf(26, f.args.map((a) => a.type)),
     proargmodes: allIn ? null : arrayOf(18, f.args.map((a) => a.mode)), proargnames: named ? arrayOf(25, f.args.map((a) => a.name)) : null,
     proargdefaults: defaults.length === 0 ? null : nodeTree(defaults.map((a) => a.default)), prosrc: f.body, proconfig: textArray(f.settings), proacl: aclArray(undefined),
@@ -72,5 +74,5 @@ export function defineTypes(): void {
       yield { aggfnoid: f.oid, aggkind: 'n', aggtransfn: f.aggregate.step, aggfinalfn: f.aggregate.final, aggtranstype: f.aggregate.state, aggfinalmodify: 'r', aggmfinalmodify: 'r', agginitval: f.aggregate.initial ?? null }
     }
   })
-  define('pg_language', () => [{ oid: 13576, lanname: 'plpgsql', lanowner: 10, lanispl: true, lanpltrusted: true }])
+  define('pg_language', () => [{ oid: plpgsqlOid, lanname: 'plpgsql', lanowner: 10, lanispl: true, lanpltrusted: true, lanplcallfoid: 13560, laninline: 13561, lanvalidator: 13562 }])
 }

@@ -100,7 +100,7 @@ export function signature(context: BindContext, parts: readonly string[], types:
 function choose<C extends { types: readonly number[]; expandVariadic?: boolean }>(context: BindContext, candidates: C[], types: readonly number[]): C | 'ambiguous' | undefined {
   const exact = candidates.filter((c) => c.types.every((t, i) => t === types[i]))
   if (exact.length > 0) return exact.find((c) => !c.expandVariadic) ?? exact[0]
-  let left = candidates.filter((c) => types.every((t, i) => canCoerce(context, t, c.types[i], 'implicit')))
+  let left = candidates.filter((c) => types.every((t, i) => canCoerce(context, t, c.types[i], 'implicit')) && consistent(context, c.types, types))
   if (left.length === 0) return undefined
   if (left.length === 1) return left[0]
   left = preferPlain(left)
@@ -109,6 +109,16 @@ function choose<C extends { types: readonly number[]; expandVariadic?: boolean }
 }
 
 /** Drops variadic and repeated forms where a plain one takes the same types: earlier schemas win. */
+/** Whether the actual types fit each other where the declared ones are polymorphic: text[] is no element of text[]. */
+function consistent(context: BindContext, declared: readonly number[], actual: readonly number[]): boolean {
+  const compatible = declared.flatMap((t, i) => {
+    if (actual[i] === oid.unknownOid) return []
+    if (t === oid.anycompatibleOid || t === oid.anycompatiblenonarrayOid) return [baseType(context, actual[i])]
+    return t === oid.anycompatiblearrayOid ? [typeOf(context, baseType(context, actual[i])).element].filter((e) => e !== 0) : []
+  })
+  return compatible.length < 2 || commonType(context, compatible, undefined) !== undefined
+}
+
 function preferPlain<C extends { types: readonly number[]; expandVariadic?: boolean }>(candidates: C[]): C[] {
   const seen = new Map<string, C>()
   for (const c of candidates) {
@@ -140,7 +150,7 @@ function narrow<C extends { types: readonly number[] }>(context: BindContext, ca
   const known = new Set(types.filter((t) => t !== oid.unknownOid))
   if (known.size === 1) {
     const only = [...known][0]
-    const fit = left.filter((c) => c.types.every((t) => canCoerce(context, only, t, 'implicit')))
+    const fit = left.filter((c) => c.types.every((t) => canCoerce(context, only, t, 'implicit')) && consistent(context, c.types, types.map(() => only)))
     if (fit.length === 1) return fit[0]
   }
   return 'ambiguous'

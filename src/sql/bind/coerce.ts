@@ -51,7 +51,8 @@ function pathway(context: BindContext, source: number, target: number, cast: Cas
   if (row !== undefined) return undefined
   const from = typeOf(context, source)
   const to = typeOf(context, target)
-  if (isTrueArray(from) && isTrueArray(to)) {
+  // Nothing turns into oidvector or int2vector by its elements: they would capture what is meant for real arrays.
+  if (isTrueArray(from) && isTrueArray(to) && target !== oid.oidvectorOid && target !== oid.int2vectorOid) {
     const element = pathway(context, from.element, to.element, cast)
     if (element === undefined) return undefined
     return element.kind === 'none' || element.kind === 'relabel' ? { kind: 'relabel' } : { kind: 'array', element }

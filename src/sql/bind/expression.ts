@@ -12,7 +12,7 @@ import { baseType, coerce, coerceBoolean, commonType, tryCoerce, unify } from '.
 import { bindColumnRef } from './column-ref.ts'
 import { errorAt, typeOf } from './context.ts'
 import { bindFunctionCall } from './function-call.ts'
-import { functionColumns, systemRowColumns } from './from.ts'
+import { functionColumns, polymorphicColumn, systemRowColumns } from './from.ts'
 import { defaultOf } from './modify.ts'
 import { forEachChild as forEach, type QueryScope } from './scope.ts'
 import { bindSubselect, wrapWithTypes } from './select.ts'
@@ -436,10 +436,16 @@ export function compositeColumns(scope: QueryScope, arg: Expr): readonly FieldTy
     const entry = scope.outer(arg.up).entries[arg.entry]
     return entry.columns.filter((x) => !x.dropped)
   }
+  // A record out of a sub-query has the columns of the expression that makes it there.
+  if (arg.kind === 'var' && arg.type === oid.recordOid) {
+    const entry = scope.outer(arg.up).entries[arg.entry]
+    const made = entry.kind === 'subquery' ? entry.query.targets.filter((t) => !t.junk)[arg.column - 1]?.expr : undefined
+    if (made !== undefined && made.kind !== 'var') return compositeColumns(scope, made)
+  }
   if (arg.kind === 'row') return arg.items.map((e, i) => ({ name: arg.names?.[i] ?? `f${i + 1}`, type: e.type, typmod: e.typmod }))
   if (arg.kind === 'func' || arg.kind === 'srf') {
     const columns = functionColumns(scope, arg.func)
-    if (columns !== undefined) return columns
+    if (columns !== undefined) return columns.map((x) => polymorphicColumn(scope, x, arg))
   }
   const t = typeOf(c, baseType(c, arg.type))
   if (t.kind !== 'c') return undefined

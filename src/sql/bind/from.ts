@@ -232,7 +232,7 @@ function fromFunction(scope: QueryScope, call: Expr, name: string, definitions: 
 }
 
 /** OUT columns of polymorphic types take the call's element or array type. */
-function polymorphicColumn(scope: QueryScope, column: FieldType, call: Expr): EntryColumn {
+export function polymorphicColumn(scope: QueryScope, column: FieldType, call: Expr): EntryColumn {
   if (column.type !== oid.anyelementOid && column.type !== oid.anyarrayOid) return column
   const args = call.kind === 'func' || call.kind === 'srf' ? call.args : []
   const array = args.map((a) => typeOf(scope.context, a.type)).find((t) => t.category === 'A')

@@ -126,7 +126,7 @@ export function formatType(context: Pick<BindContext, 'names' | 'types'>, type: 
   } catch {
     return '???'
   }
-  if (t.element !== 0 && t.length === -1 && t.category === 'A') return `${formatType(context, t.element, typmod)}[]`
+  if (t.element !== 0 && t.length === -1 && t.category === 'A' && type !== oid.int2vectorOid && type !== oid.oidvectorOid) return `${formatType(context, t.element, typmod)}[]`
   switch (type) {
     case oid.varcharOid:
       return typmod > 4 ? `character varying(${typmod - 4})` : 'character varying'

@@ -24,11 +24,20 @@ export interface HttpServer {
   close(): Promise<void>
 }
 
+/** No page has a JSON Schema: without these its compilers are loaded at every start for nothing. */
+const noSchemas = {
+  compilersFactory: { buildValidator: () => refuseSchema, buildSerializer: () => refuseSchema },
+}
+
+function refuseSchema(): never {
+  throw new Error('a page with a JSON Schema needs the compilers of schemas')
+}
+
 /** Raises object_in_use when the port is taken. */
 export async function startHttp(address: ListenAddress, pages: HttpPages): Promise<HttpServer> {
   // Loaded here: an embedded database has no use for it, and a node listens for SQL first.
   const { fastify } = await import('fastify')
-  const app: FastifyInstance = fastify({ logger: false, forceCloseConnections: true })
+  const app: FastifyInstance = fastify({ logger: false, forceCloseConnections: true, schemaController: noSchemas })
   app.get('/healthz', async () => ({ alive: true }))
   app.get('/readyz', async (_request, reply) => {
     const reason = pages.unready()

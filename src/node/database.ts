@@ -17,7 +17,11 @@ export async function openDatabase(options: StoreOptions): Promise<OpenedDatabas
   const opened = await openStore(options)
   try {
     const database = await openSql({ io: options.io, store: opened.store })
-    return { database, opened, close: () => opened.close() }
+    const close = () => {
+      database.close()
+      return opened.close()
+    }
+    return { database, opened, close }
   } catch (error) {
     await opened.close()
     throw error

@@ -1,5 +1,5 @@
 /** Indexes: CREATE INDEX, and the filling of a new index from the rows that are there. */
-import { DbError, ROW, type Step, WAIT } from '../../base/index.ts'
+import { DbError, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
 import { bindExpr, collationNamed } from '../bind/expression.ts'
 import { nameParts } from '../bind/type-name.ts'
 import type { IndexColumn, IndexInfo, RelationDescriptor } from '../catalog/descriptors.ts'
@@ -107,6 +107,8 @@ export function* forEachRow(session: Session, access: TableAccess, each: (key: U
         const wait = each(row.key, row.values)
         if (wait !== undefined) yield* wait
       }
+      // Others have their turn while a large table is read.
+      if (session.sliceSpent) yield YIELD
     }
   } finally {
     cursor.close()

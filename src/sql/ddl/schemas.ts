@@ -19,7 +19,15 @@ export const schemaCommands: CommandTable = {
 
 /** Extensions whose functions are built in, or that change nothing we have. */
 const extensions: Record<string, string> = { plpgsql: '1.0', 'uuid-ossp': '1.1', pgcrypto: '1.3', citext: '1.6', hstore: '1.8', pg_trgm: '1.6', btree_gist: '1.7', btree_gin: '1.3' }
-const available = new Set(['plpgsql', 'pgcrypto'])
+const available = new Set(['plpgsql', 'pgcrypto', 'uuid-ossp'])
+/** Functions without arguments that come with an extension, as bodies in SQL; the rest of uuid-ossp's are not there. */
+export const extensionFunctions: Record<string, readonly (readonly [name: string, body: string])[]> = {
+  'uuid-ossp': [
+    ['uuid_generate_v4', 'SELECT gen_random_uuid()'], ['uuid_nil', "SELECT '00000000-0000-0000-0000-000000000000'::uuid"],
+    ['uuid_ns_dns', "SELECT '6ba7b810-9dad-11d1-80b4-00c04fd430c8'::uuid"], ['uuid_ns_url', "SELECT '6ba7b811-9dad-11d1-80b4-00c04fd430c8'::uuid"],
+    ['uuid_ns_oid', "SELECT '6ba7b812-9dad-11d1-80b4-00c04fd430c8'::uuid"], ['uuid_ns_x500', "SELECT '6ba7b814-9dad-11d1-80b4-00c04fd430c8'::uuid"],
+  ],
+}
 
 // biome-ignore lint/correctness/useYield: commands are generators
 function* createSchema(session: Session, node: any, text: string): Command {
@@ -115,6 +123,13 @@ function* createExtension(session: Session, node: any): Command {
   }
   const oid = session.newOid()
   session.change('extension', oid, { kind: 'extension', oid, name, owner: session.role, schema: 2200, version: extensions[name] })
+  for (const [func, body] of extensionFunctions[name] ?? []) {
+    const id = session.newOid()
+    session.change('function', id, {
+      kind: 'function', oid: id, name: func, owner: session.role, schema: 2200, prokind: 'f', language: 'sql', args: [], result: 2950, returnsSet: false, strict: true,
+      volatility: func === 'uuid_generate_v4' ? 'v' : 'i', body, securityDefiner: false, parallel: 'safe',
+    })
+  }
   return { tag: 'CREATE EXTENSION' }
 }
 

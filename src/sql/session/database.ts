@@ -15,6 +15,7 @@ import { storageSpan } from '../execute/tables.ts'
 import { loadParser } from '../parse/parser.ts'
 import type { ConnectOptions, SqlDatabase, SqlSession } from '../session-api.ts'
 import type { Type } from '../types/type.ts'
+import { AutoAnalyze } from './auto-analyze.ts'
 import { Session } from './session.ts'
 import { registerCatalogFunctions } from './catalog-functions.ts'
 import { registerInformationFunctions } from './information-functions.ts'
@@ -39,7 +40,8 @@ const oidCounter = 1
 export const superuser = 10
 const secondSuperuser = 16383
 
-export async function openDatabase(options: DatabaseOptions): Promise<SqlDatabase> {
+/** `close` ends background work; the store is the caller's to close after it. */
+export async function openDatabase(options: DatabaseOptions): Promise<SqlDatabase & { close(): void }> {
   await loadParser()
   registerSessionFunctions()
   registerCatalogFunctions()
@@ -66,6 +68,7 @@ export class Database implements SqlDatabase {
   maxConnections = 1000
   readonly #dead: number[] = []
   #reclaiming: { cancel(): void } | undefined
+  #analyze: AutoAnalyze | undefined
 
   constructor(options: DatabaseOptions) {
     this.io = options.io
@@ -86,6 +89,7 @@ export class Database implements SqlDatabase {
     if (stored.length === 0) stored = await this.#bootstrap()
     this.#build(stored)
     await this.#dropLeftovers(stored)
+    this.#analyze = new AutoAnalyze(this)
   }
 
   #build(stored: readonly StoredChange[]): void {
@@ -130,6 +134,10 @@ export class Database implements SqlDatabase {
       else set.put(key, encodeDescriptor(c.descriptor))
     }
     return new Promise((resolve) => this.store.commit(set, 0, resolve))
+  }
+
+  databases(): Iterable<DatabaseDescriptor> {
+    return this.#catalogs.values().next().value!.databases()
   }
 
   catalog(database: number): Catalog {
@@ -196,6 +204,7 @@ export class Database implements SqlDatabase {
 
   /** Stops background work; sessions end with their connections. */
   close(): void {
+    this.#analyze?.stop()
     this.#reclaiming?.cancel()
   }
 

@@ -1,5 +1,5 @@
 /** VACUUM, ANALYZE, CHECKPOINT, REINDEX, CLUSTER: work on tables that changes no rows. */
-import { DbError, ROW, type Step, WAIT } from '../../base/index.ts'
+import { DbError, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
 import { lookUpRelation } from '../bind/from.ts'
 import type { ColumnStatistics, RelationDescriptor, StatisticsDescriptor } from '../catalog/descriptors.ts'
 import { storageSpan } from '../execute/tables.ts'
@@ -79,6 +79,7 @@ export function* analyzeTable(session: Session, relation: RelationDescriptor): G
         continue
       }
       if (step !== ROW) break
+      if (session.sliceSpent) yield YIELD
       const b = cursor.batch
       for (let i = 0; i < b.count; i++) {
         rows++

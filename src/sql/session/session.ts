@@ -46,6 +46,8 @@ export interface Savepoint {
 
 /** How long an estimate of a table's size is used again. */
 const sizeMicros = 1_000_000
+/** How long a command works before others have their turn. */
+const commandSliceMicros = 5_000
 const microsTo2000 = 946_684_800_000_000
 
 export class Session implements SqlSession, ExecutionSession {
@@ -194,6 +196,20 @@ export class Session implements SqlSession, ExecutionSession {
   defer(constraint: Constraint, check: (x: Execution) => Writing): boolean {
     return this.deferred.defer(constraint, check)
   }
+
+  /** True when commands that read much have used a slice; the next one begins then. Raises what cancels them. */
+  get sliceSpent(): boolean {
+    if (this.cancelled !== undefined) {
+      const error = this.cancelled
+      this.cancelled = undefined
+      throw error
+    }
+    const now = this.clock.monotonicMicros()
+    if (now < this.#sliceEnd) return false
+    this.#sliceEnd = now + commandSliceMicros
+    return true
+  }
+  #sliceEnd = 0
 
   /** Rows of a table, roughly, by the engine's metadata. */
   readonly tableRows = (oid: number): number | undefined => {

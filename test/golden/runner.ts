@@ -127,7 +127,7 @@ export async function play(text: string): Promise<string> {
       continue
     }
     out.push(`${line.session}> ${line.sql}`)
-    for (const printed of await runner.run(line)) out.push(`  ${printed}`.trimEnd())
+    for (const printed of await runner.run(line)) out.push(`  ${printed === '' ? "''" : printed}`.trimEnd())
   }
   await opened.close()
   await io.stop()

@@ -101,7 +101,7 @@ function indexColumn(s: Session, table: RelationDescriptor, c: IndexColumn, pret
   if (c.column > 0) return quoteIdentifier(table.columns[c.column - 1].name)
   const text = deparse(deparserOver(s, table, pretty), c.expr!)
   const e = c.expr!
-  const call = e.kind === 'func' && e.operator === undefined && e.form !== 'cast' && e.form !== 'implicit'
+  const call = (e.kind === 'func' && e.operator === undefined && e.form !== 'cast' && e.form !== 'implicit') || ['coalesce', 'minmax', 'nullif', 'sqlvalue'].includes(e.kind)
   return call ? text : `(${text})`
 }
 

@@ -130,8 +130,7 @@ export function typeName(d: Deparser, type: number, typmod: number): string {
 }
 
 export function quoteLiteral(text: string): string {
-  const quoted = `'${text.replaceAll("'", "''")}'`
-  return text.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted
+  return `'${text.replaceAll("'", "''")}'`
 }
 
 function constant(d: Deparser, e: Const): string {
@@ -205,11 +204,10 @@ function variadicArguments(d: Deparser, e: Expr): string {
 /** Functions that SQL gives a syntax of their own. */
 function sqlForm(d: Deparser, e: Expr & { kind: 'func' }): string | undefined {
   const name = functionRow(d.context as BindContext, e.func)?.name
-  const wrapped = (x: Expr) => (d.pretty ? nested(d, x, e, false) : `(${deparse(d, x)})`)
   const a = e.args.map((x) => deparse(d, x))
   switch (name) {
     case 'timezone':
-      return a.length === 2 ? around(d, `${nested(d, e.args[1], e, false)} AT TIME ZONE ${nested(d, e.args[0], e, false)}`) : undefined
+      return a.length === 2 ? `(${nested(d, e.args[1], e, false)} AT TIME ZONE ${nested(d, e.args[0], e, false)})` : undefined
     case 'extract':
       return `EXTRACT(${e.args[0].kind === 'const' ? e.args[0].text : a[0]} FROM ${a[1]})`
     case 'position':
@@ -221,9 +219,9 @@ function sqlForm(d: Deparser, e: Expr & { kind: 'func' }): string | undefined {
     case 'normalize':
       return `NORMALIZE(${a[0]}${a.length === 2 ? `, ${constText(e.args[1])}` : ''})`
     case 'substring':
-      return a.length === 3 ? `SUBSTRING(${wrapped(e.args[0])} FROM ${wrapped(e.args[1])} FOR ${wrapped(e.args[2])})` : `SUBSTRING(${wrapped(e.args[0])} FROM ${wrapped(e.args[1])})`
+      return a.length === 3 ? `SUBSTRING(${a[0]} FROM ${a[1]} FOR ${a[2]})` : `SUBSTRING(${a[0]} FROM ${a[1]})`
     case 'overlay':
-      return a.length === 4 ? `OVERLAY((${a[0]}) PLACING (${a[1]}) FROM (${a[2]}) FOR (${a[3]}))` : `OVERLAY((${a[0]}) PLACING (${a[1]}) FROM (${a[2]}))`
+      return a.length === 4 ? `OVERLAY(${a[0]} PLACING ${a[1]} FROM ${a[2]} FOR ${a[3]})` : `OVERLAY(${a[0]} PLACING ${a[1]} FROM ${a[2]})`
     case 'btrim':
     case 'ltrim':
     case 'rtrim': {

@@ -17,7 +17,7 @@ import { quoteIdentifier } from '../bind/type-name.ts'
 import { effectivePath, schemaName } from '../catalog/names.ts'
 import { systemRelation } from '../catalog/system-schema.ts'
 import type { CommonTable, Entry, Expr, FromNode, Query, SetOperation, Target } from '../query.ts'
-import { deparse, type Deparser, list, relationName, sortKey, sortText, typeName, windowText } from './expression.ts'
+import { deparse, type Deparser, relationName, sortKey, sortText, typeName, windowText } from './expression.ts'
 
 type Context = Pick<BindContext, 'names' | 'types'>
 
@@ -25,12 +25,18 @@ export interface QueryStyle {
   readonly pretty: boolean
   /** Where the query stands: columns from the left. */
   readonly indent: number
-  /** Queries around this one, the nearest first. */
-  readonly outer: readonly Query[]
+  /** Queries around this one, the nearest first, and what their tables are called. */
+  readonly outer: readonly Level[]
   /** Names of the result columns, where they differ from the query's own: a view's. */
   readonly names?: readonly string[]
   /** Result names do not matter (a sub-query in an expression): AS is left out where it says nothing. */
   readonly unnamed?: boolean
+}
+
+/** A query being written: each entry of its range table has a name that no entry of it or of those around it has. */
+interface Level {
+  readonly query: Query
+  readonly aliases: readonly string[]
 }
 
 const step = 8
@@ -40,6 +46,18 @@ export function queryText(context: Context, query: Query, style: QueryStyle): st
   return new QueryWriter(context, query, style).write().replace(/ +\n/g, '\n')
 }
 
+/** The names that entries go by: their alias, numbered where it is taken here or outside. */
+function uniqueAliases(query: Query, outer: readonly Level[]): string[] {
+  const taken = new Set(outer.flatMap((l) => l.aliases))
+  return query.entries.map((e) => {
+    if (e.alias === '' || (e.kind === 'join' && !e.explicitAlias)) return ''
+    let name = e.alias
+    for (let n = 1; taken.has(name); n++) name = `${e.alias}_${n}`
+    taken.add(name)
+    return name
+  })
+}
+
 class QueryWriter {
   readonly #context: Context
   readonly #query: Query
@@ -47,13 +65,15 @@ class QueryWriter {
   readonly #d: Deparser
   /** Columns that expressions of this query are moved right by. */
   readonly #indent: number
+  readonly #levels: readonly Level[]
 
   constructor(context: Context, query: Query, style: QueryStyle) {
     this.#context = context
     this.#query = query
     this.#style = style
     this.#indent = style.indent + step
-    const levels = [query, ...style.outer]
+    const levels: readonly Level[] = [{ query, aliases: uniqueAliases(query, style.outer) }, ...style.outer]
+    this.#levels = levels
     this.#d = {
       context, pretty: style.pretty, windows: query.windows, groups: query.groupBy, layout: { indent: this.#indent },
       column: (v) => this.#column(levels, v),
@@ -66,16 +86,17 @@ class QueryWriter {
     return `\n${' '.repeat(this.#style.indent + plus)}${text}`
   }
 
-  #column(levels: readonly Query[], v: Expr & { kind: 'var' }): string {
+  #column(levels: readonly Level[], v: Expr & { kind: 'var' }): string {
     const owner = levels[v.up]
-    const entry = owner?.entries[v.entry]
+    const entry = owner?.query.entries[v.entry]
     if (entry === undefined) return '?'
     if (entry.kind === 'join' && !entry.explicitAlias && v.column > 0) {
       const inner = entry.vars[v.column - 1]
       return deparse({ ...this.#d, column: (x) => this.#column(levels, { ...x, up: x.up + v.up }) }, inner)
     }
-    const alias = entry.alias === '' ? '' : `${quoteIdentifier(entry.alias)}.`
-    if (v.column === 0) return `${quoteIdentifier(entry.alias)}.*`
+    const name = owner.aliases[v.entry]
+    const alias = name === '' ? '' : `${quoteIdentifier(name)}.`
+    if (v.column === 0) return `${quoteIdentifier(name)}.*`
     if (v.column < 0) return `${alias}${systemNames[v.column] ?? 'tableoid'}`
     return `${alias}${quoteIdentifier(this.#columnName(entry, v.column))}`
   }
@@ -93,7 +114,7 @@ class QueryWriter {
   write(): string {
     const q = this.#query
     const out = q.ctes.length === 0 ? '' : this.#with(q.ctes)
-    const body = q.setOperation !== undefined ? this.#setOperation(q.setOperation, this.#style.indent, true) : this.#select()
+    const body = q.setOperation !== undefined ? this.#setOperation(q.setOperation, this.#style.indent, this.#style.unnamed === true) : this.#select()
     return `${out}${body}${this.#tail()}`
   }
 
@@ -101,7 +122,7 @@ class QueryWriter {
     const parts = ctes.map((c) => {
       const aliases = c.columnAliases !== undefined && c.columnAliases.length > 0 ? `(${c.columnAliases.map(quoteIdentifier).join(', ')})` : ''
       const kept = { default: '', always: 'MATERIALIZED ', never: 'NOT MATERIALIZED ' }[c.materialized]
-      const inner = queryText(this.#context, c.query, { pretty: this.#style.pretty, indent: this.#indent, outer: [this.#query, ...this.#style.outer] })
+      const inner = queryText(this.#context, c.query, { pretty: this.#style.pretty, indent: this.#indent, outer: this.#levels })
       return `${quoteIdentifier(c.name)}${aliases} AS ${kept}(${this.#line('', step)}${inner}${this.#line(')', step)}`
     })
     return ` WITH ${ctes.some((c) => c.recursive) ? 'RECURSIVE ' : ''}${parts.join(', ')}${this.#line('', 0)}`
@@ -126,16 +147,15 @@ class QueryWriter {
     const q = this.#query
     const text = (i: number) => sortKey(this.#d, q.groupBy[i])
     if (q.groupingSets === undefined) return q.groupBy.map((_, i) => text(i)).join(', ')
-    const sets = q.groupingSets.map((set) => (set.length === 1 ? text(set[0]) : `(${set.map(text).join(', ')})`))
+    const sets = q.groupingSets.map((set) => `(${set.map(text).join(', ')})`)
     return sets.length === 1 && q.groupingSets[0].length === 0 ? '()' : `GROUPING SETS (${sets.join(', ')})`
   }
 
   #targets(targets: readonly Target[]): string {
     let out = ''
-    let multiline = false
     targets.forEach((t, i) => {
       const isVar = t.expr.kind === 'var'
-      const text = deparse(this.#d, t.expr, true)
+      const text = this.#targetText(t.expr)
       const name = this.#style.names?.[i] ?? t.name
       const own = isVar ? this.#ownName(t.expr as Expr & { kind: 'var' }) : this.#style.unnamed ? '?column?' : undefined
       const target = own === name ? text : `${text} AS ${quoteIdentifier(name)}`
@@ -143,9 +163,14 @@ class QueryWriter {
       out += i === 0 ? ' ' : fresh ? ',' : `,${this.#line('', 4)}`
       if (i === 0 && fresh) out = out.trimEnd()
       out += target
-      multiline = target.includes('\n')
     })
-    return multiline ? out : out
+    return out
+  }
+
+  /** A whole row alone would be read as all its columns; its type keeps it one. */
+  #targetText(e: Expr): string {
+    const text = deparse(this.#d, e, true)
+    return e.kind === 'var' && e.column === 0 ? `${text}::${typeName(this.#d, e.type, -1)}` : text
   }
 
   #ownName(v: Expr & { kind: 'var' }): string | undefined {
@@ -166,7 +191,7 @@ class QueryWriter {
   }
 
   #fromItem(node: FromNode): string {
-    if (node.kind === 'entry') return this.#entry(this.#query.entries[node.entry])
+    if (node.kind === 'entry') return this.#entry(this.#query.entries[node.entry], this.#levels[0].aliases[node.entry])
     const join = this.#query.entries[node.entry]
     const bare = this.#style.pretty && !join.explicitAlias
     const word = { inner: ' JOIN ', left: ' LEFT JOIN ', right: ' RIGHT JOIN ', full: ' FULL JOIN ' }[node.join]
@@ -183,17 +208,17 @@ class QueryWriter {
     return `${out} ${quoteIdentifier(join.alias)}${aliases}`
   }
 
-  #entry(entry: Entry): string {
-    const alias = quoteIdentifier(entry.alias)
+  #entry(entry: Entry, unique: string): string {
+    const alias = quoteIdentifier(unique)
     const aliases = entry.columnAliases === undefined ? '' : `(${entry.columns.filter((c) => !c.dropped).map((c) => quoteIdentifier(c.name)).join(', ')})`
     switch (entry.kind) {
       case 'relation': {
         const name = this.#relation(entry.relation)
         const own = this.#context.names.catalog.relation(entry.relation)?.name ?? systemRelation(entry.relation)?.descriptor.name
-        return own === entry.alias && aliases === '' ? name : `${name} ${alias}${aliases}`
+        return own === unique && aliases === '' ? name : `${name} ${alias}${aliases}`
       }
       case 'subquery': {
-        const inner = queryText(this.#context, entry.query, { pretty: this.#style.pretty, indent: this.#indent, outer: [this.#query, ...this.#style.outer] })
+        const inner = queryText(this.#context, entry.query, { pretty: this.#style.pretty, indent: this.#indent, outer: this.#levels })
         return `${entry.lateral ? 'LATERAL ' : ''}(${inner}) ${alias}${aliases}`
       }
       case 'function':
@@ -201,7 +226,7 @@ class QueryWriter {
       case 'values':
         return `(${this.#values(entry)}) ${alias}(${entry.columns.map((c) => quoteIdentifier(c.name)).join(', ')})`
       case 'cte':
-        return entry.alias === entry.name && aliases === '' ? quoteIdentifier(entry.name) : `${quoteIdentifier(entry.name)} ${alias}${aliases}`
+        return unique === entry.name && aliases === '' ? quoteIdentifier(entry.name) : `${quoteIdentifier(entry.name)} ${alias}${aliases}`
       default:
         return alias
     }
@@ -239,26 +264,26 @@ class QueryWriter {
   }
 
   #values(entry: Entry & { kind: 'values' }): string {
-    return ` VALUES ${entry.rows.map((row) => `(${list(this.#d, row)})`).join(', ')}`.replace(/^ VALUES/, ' VALUES')
+    return ` VALUES ${entry.rows.map((row) => `(${row.map((e) => deparse(this.#d, e)).join(',')})`).join(', ')}`
   }
 
-  #setOperation(op: SetOperation | { kind: 'query'; entry: number }, indent: number, first: boolean): string {
+  #setOperation(op: SetOperation | { kind: 'query'; entry: number }, indent: number, unnamed: boolean): string {
     if (op.kind === 'query') {
       const entry = this.#query.entries[op.entry] as Entry & { kind: 'subquery' }
       const q = entry.query
       const wrap = q.ctes.length > 0 || q.orderBy.length > 0 || q.limit !== undefined || q.offset !== undefined || q.marks.length > 0
-      const text = queryText(this.#context, q, { pretty: this.#style.pretty, indent, outer: [this.#query, ...this.#style.outer], names: first ? (this.#style.names ?? this.#query.targets.filter((t) => !t.junk).map((t) => t.name)) : undefined })
+      const text = queryText(this.#context, q, { pretty: this.#style.pretty, indent, outer: this.#levels, names: this.#style.names, unnamed })
       return wrap ? `(${text})` : text
     }
     const same = op.left.kind === 'setop' && op.left.op === op.op && op.left.all === op.all
     const wrapLeft = op.left.kind === 'setop' && !same
     const wrapRight = op.right.kind === 'setop'
     const pad = (n: number) => `\n${' '.repeat(n)}`
-    const left = this.#setOperation(op.left, wrapLeft ? indent + step : indent, first)
+    const left = this.#setOperation(op.left, wrapLeft ? indent + step : indent, unnamed)
     let out = wrapLeft ? `(${pad(indent + step)}${left}${pad(indent)}) ` : `${left}${pad(indent)}`
     out += `${op.op.toUpperCase()} ${op.all ? 'ALL ' : ''}`
     const inner = wrapRight ? indent + step : indent
-    out += `${wrapRight ? '(' : ''}${pad(inner)}${this.#setOperation(op.right, inner, false)}`
+    out += `${wrapRight ? '(' : ''}${pad(inner)}${this.#setOperation(op.right, inner, true)}`
     return wrapRight ? `${out}${pad(indent)})` : out
   }
 
@@ -272,7 +297,7 @@ class QueryWriter {
     }
     for (const m of q.marks) {
       const strength = ['FOR KEY SHARE', 'FOR SHARE', 'FOR NO KEY UPDATE', 'FOR UPDATE'][m.strength]
-      for (const e of m.entries) out += this.#line(` ${strength} OF ${quoteIdentifier(q.entries[e].alias)}${{ wait: '', nowait: ' NOWAIT', skip: ' SKIP LOCKED' }[m.policy]}`, 0)
+      for (const e of m.entries) out += this.#line(` ${strength} OF ${quoteIdentifier(this.#levels[0].aliases[e])}${{ wait: '', nowait: ' NOWAIT', skip: ' SKIP LOCKED' }[m.policy]}`, 0)
     }
     return out
   }

@@ -8,6 +8,7 @@ import type { RoleDescriptor } from '../descriptors.ts'
 import { builtinType } from '../../types/registry.ts'
 import type { Session } from '../../session/session.ts'
 import { arrayOf } from '../../types/array.ts'
+import { factsOf } from './facts.ts'
 import { aclArray, type Cells, define, textArray } from './relation.ts'
 
 /** Roles that PostgreSQL has from the start; nobody logs in as one, and here they grant nothing. */
@@ -111,6 +112,13 @@ export function defineCluster(): void {
   define('pg_extension', function* (s) {
     yield { oid: 13500, extname: 'plpgsql', extowner: 10, extnamespace: 11, extversion: '1.0' }
     for (const e of s.catalog.extensions()) yield { oid: e.oid, extname: e.name, extowner: e.owner, extnamespace: e.schema, extrelocatable: true, extversion: e.version }
+  })
+  // What was granted on the catalogs from the start, so that a dump leaves it out.
+  define('pg_init_privs', function* (s) {
+    const owner = s.roleOf(10).name
+    for (const f of factsOf('pg_class')) yield { objoid: Number(f.oid), classoid: 1259, privtype: 'i', initprivs: arrayOf(1033, [`${owner}=arwdDxt/${owner}`, `=r/${owner}`]) }
+    for (const oid of [11, 13207]) yield { objoid: oid, classoid: 2615, privtype: 'i', initprivs: arrayOf(1033, [`${owner}=UC/${owner}`, `=U/${owner}`]) }
+    yield { objoid: 2200, classoid: 2615, privtype: 'i', initprivs: arrayOf(1033, [`${databaseOwner}=UC/${databaseOwner}`, `=U/${databaseOwner}`]) }
   })
   define('pg_description', (s) => descriptions(s, false))
   define('pg_shdescription', (s) => descriptions(s, true))

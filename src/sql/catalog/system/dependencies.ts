@@ -9,6 +9,7 @@
  * Not here: DROP … CASCADE, which follows the descriptors themselves (ddl/drop.ts).
  */
 import type { Session } from '../../session/session.ts'
+import { extensionFunctions } from '../../ddl/schemas.ts'
 import type { RelationDescriptor, TypeDescriptor } from '../descriptors.ts'
 import { type Cells, define } from './relation.ts'
 import { derivedOid } from './relations.ts'
@@ -139,6 +140,11 @@ export function defineDependencies(): void {
     for (const t of s.catalog.triggers()) {
       yield row(['trigger', t.oid], ['relation', t.table], 'a')
       if (t.func >= firstUserOid) yield row(['trigger', t.oid], ['proc', t.func], 'n')
+    }
+    for (const e of s.catalog.extensions()) {
+      for (const [member] of extensionFunctions[e.name] ?? []) {
+        for (const f of s.catalog.functionsNamed(member)) if (f.schema === e.schema) yield { classid: 1255, objid: f.oid, refclassid: 3079, refobjid: e.oid, deptype: 'e' }
+      }
     }
     for (const e of s.catalog.extensions()) yield { classid: 3079, objid: e.oid, refclassid: 2615, refobjid: e.schema, deptype: 'n' }
   })

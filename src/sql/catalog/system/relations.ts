@@ -8,6 +8,7 @@
  */
 import { functionRow } from '../../bind/calls.ts'
 import { ParameterTypes } from '../../bind/context.ts'
+import type { Expr } from '../../query.ts'
 import type { Session } from '../../session/session.ts'
 import { arrayOf } from '../../types/array.ts'
 import type { Column, IndexInfo, RelationDescriptor, TriggerDescriptor } from '../descriptors.ts'
@@ -120,16 +121,25 @@ function functionNameOf(s: Session, func: number): string | undefined {
   return functionRow(s.bindContext('', new ParameterTypes([], false)), func)?.name
 }
 
+/** What an index column over an expression is called: after the function or the column in it, a cast after its type. */
+function expressionName(s: Session, table: RelationDescriptor, e: Expr): string {
+  const cast = (e.kind === 'func' && (e.form === 'cast' || e.form === 'implicit')) || e.kind === 'relabel' || e.kind === 'viatext'
+  if (cast) {
+    const inner = expressionName(s, table, e.kind === 'func' ? e.args[0] : e.arg)
+    return inner === 'expr' ? s.types.types.type(e.type).name : inner
+  }
+  if (e.kind === 'var' && e.column > 0) return table.columns[e.column - 1].name
+  if (e.kind === 'func' && e.operator === undefined) return functionNameOf(s, e.func) ?? 'expr'
+  return e.kind === 'coalesce' || e.kind === 'case' || e.kind === 'nullif' ? e.kind : e.kind === 'minmax' ? (e.greatest ? 'greatest' : 'least') : 'expr'
+}
+
 /** Names of an index's columns: the table's, or the function's, or "expr"; numbered where they would repeat. */
 export function indexColumnNames(s: Session, index: IndexInfo): string[] {
   const table = s.catalog.relationOf(index.table)
   const taken = new Set<string>()
   const all = [...index.columns.map((c) => ({ column: c.column, expr: c.expr })), ...index.include.map((column) => ({ column, expr: undefined }))]
   return all.map(({ column, expr }) => {
-    let base = column > 0 ? table.columns[column - 1].name : 'expr'
-    const inner = expr?.kind === 'func' && expr.operator === undefined && expr.form === undefined ? expr : undefined
-    if (inner !== undefined) base = functionNameOf(s, inner.func) ?? 'expr'
-    else if (expr?.kind === 'coalesce' || expr?.kind === 'case') base = expr.kind
+    const base = column > 0 ? table.columns[column - 1].name : expressionName(s, table, expr!)
     let name = base
     for (let n = 1; taken.has(name); n++) name = `${base}${n}`
     taken.add(name)

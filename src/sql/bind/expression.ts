@@ -139,7 +139,9 @@ function bindConst(_scope: QueryScope, node: any): Expr {
     if (/^0[xob]/i.test(text)) return textConst(BigInt(text.replaceAll('_', '')).toString(), BigInt(text.replaceAll('_', '')) <= 0x7fffffffffffffffn ? oid.int8Oid : oid.numericOid, at)
     return textConst(text.replaceAll('_', ''), oid.numericOid, at)
   }
-  throw errorAt(_scope.context, at, new DbError('feature_not_supported', 'bit string literals are not supported'))
+  const bits: string = node.bsval.bsval
+  const text = bits.startsWith('x') ? [...bits.slice(1)].map((d) => Number.parseInt(d, 16).toString(2).padStart(4, '0')).join('') : bits.slice(1)
+  return textConst(text, 1560, at)
 }
 
 function bindOperator(scope: QueryScope, node: A_Expr): Expr {
@@ -413,6 +415,12 @@ function settleSubscript(scope: QueryScope, e: Expr): Expr {
 
 export function selectField(scope: QueryScope, arg: Expr, name: string): Expr {
   const c = scope.context
+  // A field of a table's whole row is the table's column.
+  if (arg.kind === 'var' && arg.column === 0) {
+    const entry = scope.outer(arg.up).entries[arg.entry]
+    const column = entry.kind === 'relation' ? entry.columns.findIndex((x) => !x.dropped && x.name === name) : -1
+    if (column >= 0) return { ...arg, column: column + 1, type: entry.columns[column].type, typmod: entry.columns[column].typmod }
+  }
   const composite = compositeColumns(scope, arg)
   const at = composite?.findIndex((f) => f.name === name) ?? -1
   if (composite === undefined || at < 0) {

@@ -11,6 +11,7 @@ import type { Expr, Query } from '../query.ts'
 import { type Command, type CommandTable, contextOf, lockRelation, requireUser, type Session } from './context.ts'
 import { dropColumn } from './alter-table.ts'
 import { saved } from './constraints.ts'
+import { extensionFunctions } from './schemas.ts'
 
 export const dropCommands: CommandTable = {
   DropStmt: { transactional: 'inside', writes: true, run: drop },
@@ -299,4 +300,7 @@ function dropExtension(session: Session, name: string, missingOk: boolean): void
     return
   }
   session.change('extension', extension.oid, undefined)
+  for (const [member] of extensionFunctions[name] ?? []) {
+    for (const f of session.catalog.functionsNamed(member)) if (f.schema === extension.schema && f.args.length === 0) session.change('function', f.oid, undefined)
+  }
 }

@@ -79,6 +79,8 @@ export function compileSubscript(scope: PlanScope, expr: Expr & { kind: 'subscri
   }
   if (upper.length === 1) {
     const u = upper[0]!
+    // A name is an array of characters, counted from 0.
+    if (expr.arg.type === 19) return { eval: (x) => (arg(x) as string | null)?.[u(x) ?? -1] ?? null }
     return {
       eval: (x) => {
         const v = arg(x) as SqlArray | null

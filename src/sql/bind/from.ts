@@ -337,7 +337,9 @@ function mergeColumns(scope: QueryScope, join: JoinKind, using: readonly string[
     const type = commonType(scope.context, [l.type, r.type], 'JOIN/USING')!
     const a = coerce(scope.context, l, type, -1, 'implicit')
     const b = coerce(scope.context, r, type, -1, 'implicit')
-    const expr: Expr = join === 'right' ? b : join === 'full' ? { kind: 'coalesce', args: [a, b], type, typmod: -1 } : a
+    // Of an inner join's equal columns the one that needs no conversion stands for both.
+    const takeRight = join === 'right' || (join === 'inner' && l.type !== type && r.type === type)
+    const expr: Expr = takeRight ? b : join === 'full' ? { kind: 'coalesce', args: [a, b], type, typmod: -1 } : a
     merged.push({ name, expr })
   }
   const rest = [...leftColumns, ...rightColumns].filter((c) => !using.includes(c.name))

@@ -2,9 +2,8 @@
  * The catalog's place in the store: descriptors under keys of storage id 1, read once at start, written by the
  * transaction that changes them.
  */
-import { DbError, ROW, WAIT } from '../../base/index.ts'
+import { DbError, maxTimestamp, ROW, WAIT } from '../../base/index.ts'
 import { ByteWriter } from '../../encoding/index.ts'
-import { maxTimestamp } from '../../base/index.ts'
 import type { TransactionStore } from '../../transaction/index.ts'
 import type { Change } from './catalog.ts'
 import { type Descriptor, type Kind, kinds } from './descriptors.ts'
@@ -37,7 +36,11 @@ export interface StoredChange extends Change {
 }
 
 /** Every stored entry of one storage id, in key order. */
-export async function readAll(store: TransactionStore, storage: number, visit: (key: Uint8Array, value: Uint8Array) => void): Promise<void> {
+export async function readAll(
+  store: TransactionStore,
+  storage: number,
+  visit: (key: Uint8Array, value: Uint8Array) => void,
+): Promise<void> {
   const start = new ByteWriter(4)
   start.u32(storage)
   const end = new ByteWriter(4)

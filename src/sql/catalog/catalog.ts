@@ -11,8 +11,19 @@
  */
 import { DbError } from '../../base/index.ts'
 import type {
-  CommentDescriptor, DatabaseDescriptor, Descriptor, ExtensionDescriptor, FunctionDescriptor, Kind, RelationDescriptor,
-  RoleDescriptor, SchemaDescriptor, SettingDescriptor, StatisticsDescriptor, TriggerDescriptor, TypeDescriptor,
+  CommentDescriptor,
+  DatabaseDescriptor,
+  Descriptor,
+  ExtensionDescriptor,
+  FunctionDescriptor,
+  Kind,
+  RelationDescriptor,
+  RoleDescriptor,
+  SchemaDescriptor,
+  SettingDescriptor,
+  StatisticsDescriptor,
+  TriggerDescriptor,
+  TypeDescriptor,
 } from './descriptors.ts'
 
 export interface Change {
@@ -47,8 +58,17 @@ export class Catalog {
 
   static empty(databaseOid: number): Catalog {
     return new Catalog(databaseOid, 1, {
-      database: new Map(), role: new Map(), schema: new Map(), relation: new Map(), type: new Map(), function: new Map(),
-      comment: new Map(), setting: new Map(), extension: new Map(), trigger: new Map(), statistics: new Map(),
+      database: new Map(),
+      role: new Map(),
+      schema: new Map(),
+      relation: new Map(),
+      type: new Map(),
+      function: new Map(),
+      comment: new Map(),
+      setting: new Map(),
+      extension: new Map(),
+      trigger: new Map(),
+      statistics: new Map(),
     })
   }
 

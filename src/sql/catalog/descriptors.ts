@@ -9,7 +9,19 @@
  */
 import type { Expr, Query } from '../query.ts'
 
-export const kinds = ['database', 'role', 'schema', 'relation', 'type', 'function', 'comment', 'setting', 'extension', 'trigger', 'statistics'] as const
+export const kinds = [
+  'database',
+  'role',
+  'schema',
+  'relation',
+  'type',
+  'function',
+  'comment',
+  'setting',
+  'extension',
+  'trigger',
+  'statistics',
+] as const
 export type Kind = (typeof kinds)[number]
 
 interface Named {
@@ -165,7 +177,12 @@ export interface TypeDescriptor extends Named {
   readonly typmod?: number
   readonly notNull?: boolean
   readonly default?: Expr
-  readonly checks?: readonly { readonly oid: number; readonly name: string; readonly check: Expr; readonly validated: boolean }[]
+  readonly checks?: readonly {
+    readonly oid: number
+    readonly name: string
+    readonly check: Expr
+    readonly validated: boolean
+  }[]
   readonly relation?: number
   readonly element?: number
 }
@@ -175,7 +192,12 @@ export interface FunctionDescriptor extends Named {
   readonly schema: number
   readonly prokind: 'f' | 'p' | 'a'
   readonly language: string
-  readonly args: readonly { readonly name: string; readonly type: number; readonly mode: 'i' | 'o' | 'b' | 'v' | 't'; readonly default?: Expr }[]
+  readonly args: readonly {
+    readonly name: string
+    readonly type: number
+    readonly mode: 'i' | 'o' | 'b' | 'v' | 't'
+    readonly default?: Expr
+  }[]
   readonly result: number
   readonly returnsSet: boolean
   readonly strict: boolean
@@ -187,7 +209,12 @@ export interface FunctionDescriptor extends Named {
   readonly rows?: number
   readonly settings?: readonly string[]
   /** Aggregates: state function and type, final function, initial value. */
-  readonly aggregate?: { readonly step: number; readonly state: number; readonly final: number; readonly initial: string | undefined }
+  readonly aggregate?: {
+    readonly step: number
+    readonly state: number
+    readonly final: number
+    readonly initial: string | undefined
+  }
 }
 
 export interface CommentDescriptor {
@@ -246,5 +273,14 @@ export interface StatisticsDescriptor {
 }
 
 export type Descriptor =
-  | DatabaseDescriptor | RoleDescriptor | SchemaDescriptor | RelationDescriptor | TypeDescriptor | FunctionDescriptor
-  | CommentDescriptor | SettingDescriptor | ExtensionDescriptor | TriggerDescriptor | StatisticsDescriptor
+  | DatabaseDescriptor
+  | RoleDescriptor
+  | SchemaDescriptor
+  | RelationDescriptor
+  | TypeDescriptor
+  | FunctionDescriptor
+  | CommentDescriptor
+  | SettingDescriptor
+  | ExtensionDescriptor
+  | TriggerDescriptor
+  | StatisticsDescriptor

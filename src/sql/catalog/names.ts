@@ -59,7 +59,11 @@ export function creationSchema(scope: NameScope): SchemaDescriptor {
   throw new DbError('invalid_schema_name', 'no schema has been selected to create in')
 }
 
-export function findRelation(scope: NameScope, schema: string | undefined, name: string): RelationDescriptor | undefined {
+export function findRelation(
+  scope: NameScope,
+  schema: string | undefined,
+  name: string,
+): RelationDescriptor | undefined {
   if (schema !== undefined) {
     const oid = schemaNamed(scope, schema)
     return oid === undefined ? undefined : relationIn(scope, oid, name)
@@ -75,7 +79,10 @@ export function findRelation(scope: NameScope, schema: string | undefined, name:
 export function requireRelation(scope: NameScope, schema: string | undefined, name: string): RelationDescriptor {
   const relation = findRelation(scope, schema, name)
   if (relation === undefined) {
-    throw new DbError('undefined_table', `relation "${schema === undefined ? name : `${schema}.${name}`}" does not exist`)
+    throw new DbError(
+      'undefined_table',
+      `relation "${schema === undefined ? name : `${schema}.${name}`}" does not exist`,
+    )
   }
   return relation
 }

@@ -32,14 +32,22 @@ export class CatalogTypes implements TypeLookup {
     const facts = { oid: d.oid, name: d.name, array: d.array }
     switch (d.form) {
       case 'enum':
-        return enumType(facts, d.labels!.map((l) => ({ oid: l.oid, order: l.order, label: l.label })))
+        return enumType(
+          facts,
+          d.labels!.map((l) => ({ oid: l.oid, order: l.order, label: l.label })),
+        )
       case 'domain':
         return domainType(facts, this.type(d.base!), d.typmod ?? -1)
       case 'array':
         return arrayTypeOf({ oid: d.oid, name: d.name }, this.type(d.element!))
       case 'composite':
-        return compositeType({ ...facts, relation: d.relation! }, () =>
-          this.#catalog().relationOf(d.relation!).columns.filter((c) => !c.dropped).map((c) => ({ name: c.name, type: this.type(c.type), typmod: c.typmod })) as never,
+        return compositeType(
+          { ...facts, relation: d.relation! },
+          () =>
+            this.#catalog()
+              .relationOf(d.relation!)
+              .columns.filter((c) => !c.dropped)
+              .map((c) => ({ name: c.name, type: this.type(c.type), typmod: c.typmod })) as never,
         )
     }
   }

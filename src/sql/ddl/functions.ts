@@ -1,4 +1,4 @@
-/** CREATE FUNCTION in SQL, CREATE AGGREGATE, CREATE LANGUAGE (a formality), ALTER FUNCTION, DO. */
+/** CREATE FUNCTION in SQL and PL/pgSQL, CREATE AGGREGATE, CREATE LANGUAGE (a formality), ALTER FUNCTION, DO. */
 import { DbError } from '../../base/index.ts'
 import { coerce } from '../bind/coerce.ts'
 import { bindExpr } from '../bind/expression.ts'
@@ -11,7 +11,8 @@ import { stripped } from './columns.ts'
 import { type Command, type CommandTable, contextOf, type Session } from './context.ts'
 import { functionOf } from './rename.ts'
 import { placeOf } from './types.ts'
-import { runBlock } from '../plpgsql/block.ts'
+import { runBlock } from '../plpgsql/interpreter.ts'
+import { parseBlock } from '../plpgsql/parser.ts'
 
 export const functionCommands: CommandTable = {
   CreateFunctionStmt: { transactional: 'inside', writes: true, run: create },
@@ -41,7 +42,8 @@ function* create(session: Session, node: any): Command {
   const options = new Map(((node.options ?? []) as any[]).map((o) => [o.DefElem.defname as string, o.DefElem.arg]))
   const languageName = (options.get('language')?.String?.sval ?? 'sql').toLowerCase()
   if (languageName !== 'sql' && languageName !== 'plpgsql') throw new DbError(languageName === 'c' || languageName === 'internal' ? 'feature_not_supported' : 'undefined_object', `language "${languageName}" does not exist`)
-  if (languageName === 'plpgsql') throw new DbError('feature_not_supported', 'functions in PL/pgSQL are not supported', { hint: 'Write the function in SQL (LANGUAGE sql), or use DO for a block that runs once.' })
+  const isTrigger = node.returnType !== undefined && resolveTypeName(context, node.returnType).type === 2279
+  if (isTrigger) throw new DbError('feature_not_supported', 'trigger functions are not supported')
   if (node.sql_body) throw new DbError('feature_not_supported', 'SQL-standard function bodies are not supported', { hint: 'Write the body as a string: AS $$ … $$.' })
   const body: string = options.get('as')?.List?.items?.[0]?.String?.sval ?? ''
   const outs = args.filter((a) => a.mode === 'o' || a.mode === 'b' || a.mode === 't')
@@ -64,7 +66,10 @@ function* create(session: Session, node: any): Command {
     strict: options.get('strict')?.Boolean?.boolval === true, volatility: volatility === 'immutable' ? 'i' : volatility === 'stable' ? 's' : 'v', body,
     securityDefiner: options.get('security')?.Boolean?.boolval === true, parallel: options.get('parallel')?.String?.sval ?? 'unsafe',
   }
-  if (session.settings.on('check_function_bodies')) parse(body)
+  if (session.settings.on('check_function_bodies')) {
+    if (languageName === 'plpgsql') parseBlock(body)
+    else parse(body)
+  }
   session.change('function', oid, descriptor)
   return { tag }
 }

@@ -8,7 +8,7 @@ import type { Column, RelationDescriptor, TypeDescriptor } from '../catalog/desc
 import { creationSchema, requireSchema } from '../catalog/names.ts'
 import type { Node } from '../parse/parser.ts'
 import type { Expr } from '../query.ts'
-import { arrayType, type Command, type CommandTable, contextOf, createRowType, type Session } from './context.ts'
+import { arrayType, type Command, type CommandTable, contextOf, createRowType, type Session, targetSchema } from './context.ts'
 import { saved } from './constraints.ts'
 import { stripped } from './columns.ts'
 import { forEachRow } from './indexes.ts'
@@ -22,7 +22,7 @@ export const typeCommands: CommandTable = {
 }
 
 export function placeOf(session: Session, parts: readonly string[]): { schema: number; name: string } {
-  const schema = parts.length > 1 ? requireSchema(session.names, parts[parts.length - 2]) : creationSchema(session.names).oid
+  const schema = targetSchema(session, parts.length > 1 ? parts[parts.length - 2] : undefined, false).oid
   return { schema, name: parts[parts.length - 1] }
 }
 

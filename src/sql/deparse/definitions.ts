@@ -7,20 +7,37 @@
 import { DbError } from '../../base/index.ts'
 import { ParameterTypes } from '../bind/context.ts'
 import { quoteIdentifier } from '../bind/type-name.ts'
-import type { Constraint, ForeignAction, FunctionDescriptor, IndexColumn, RelationDescriptor, TriggerDescriptor } from '../catalog/descriptors.ts'
+import type {
+  Constraint,
+  ForeignAction,
+  FunctionDescriptor,
+  IndexColumn,
+  RelationDescriptor,
+  TriggerDescriptor,
+} from '../catalog/descriptors.ts'
 import { effectivePath, schemaName } from '../catalog/names.ts'
 import { defaultOperatorClass, operatorClasses } from '../functions/registry.ts'
 import type { Expr } from '../query.ts'
 import type { Session } from '../session/session.ts'
-import { deparse, type Deparser, functionName, quoteLiteral, relationName, typeName } from './expression.ts'
+import { type Deparser, deparse, functionName, quoteLiteral, relationName, typeName } from './expression.ts'
 import { queryText } from './query.ts'
 
 /** Writes expressions over the columns of one relation; of none, when there is no relation. */
-export function deparserOver(s: Session, relation: RelationDescriptor | undefined, pretty: boolean, qualifier = ''): Deparser {
+export function deparserOver(
+  s: Session,
+  relation: RelationDescriptor | undefined,
+  pretty: boolean,
+  qualifier = '',
+): Deparser {
   const context = s.bindContext('', new ParameterTypes([], false))
   const d: Deparser = {
-    context, pretty, windows: [], groups: [], layout: { indent: 0 },
-    column: (v) => `${qualifier}${v.column === 0 ? `${quoteIdentifier(relation?.name ?? '')}.*` : quoteIdentifier(relation?.columns[v.column - 1]?.name ?? '?')}`,
+    context,
+    pretty,
+    windows: [],
+    groups: [],
+    layout: { indent: 0 },
+    column: (v) =>
+      `${qualifier}${v.column === 0 ? `${quoteIdentifier(relation?.name ?? '')}.*` : quoteIdentifier(relation?.columns[v.column - 1]?.name ?? '?')}`,
     query: (q) => queryText(context, q, { pretty, indent: 0, outer: [] }),
   }
   return d
@@ -59,7 +76,8 @@ export function constraintDefinition(s: Session, oid: number, pretty: boolean): 
   }
   for (const t of s.catalog.types()) {
     const c = t.checks?.find((x) => x.oid === oid)
-    if (c !== undefined) return `CHECK (${deparse(deparserOver(s, undefined, pretty), c.check)})${c.validated ? '' : ' NOT VALID'}`
+    if (c !== undefined)
+      return `CHECK (${deparse(deparserOver(s, undefined, pretty), c.check)})${c.validated ? '' : ' NOT VALID'}`
   }
   return undefined
 }
@@ -101,7 +119,9 @@ function indexColumn(s: Session, table: RelationDescriptor, c: IndexColumn, pret
   if (c.column > 0) return quoteIdentifier(table.columns[c.column - 1].name)
   const text = deparse(deparserOver(s, table, pretty), c.expr!)
   const e = c.expr!
-  const call = (e.kind === 'func' && e.operator === undefined && e.form !== 'cast' && e.form !== 'implicit') || ['coalesce', 'minmax', 'nullif', 'sqlvalue'].includes(e.kind)
+  const call =
+    (e.kind === 'func' && e.operator === undefined && e.form !== 'cast' && e.form !== 'implicit') ||
+    ['coalesce', 'minmax', 'nullif', 'sqlvalue'].includes(e.kind)
   return call ? text : `(${text})`
 }
 
@@ -119,7 +139,8 @@ export function indexDefinition(s: Session, oid: number, column: number, pretty:
   const columns = index.columns.map((c) => {
     let out = indexColumn(s, table, c, pretty)
     const natural = c.column > 0 ? table.columns[c.column - 1].collation : c.collation
-    if (c.collation !== 0 && c.collation !== natural) out += ` COLLATE "${c.collation === 950 ? 'C' : c.collation === 951 ? 'POSIX' : 'default'}"`
+    if (c.collation !== 0 && c.collation !== natural)
+      out += ` COLLATE "${c.collation === 950 ? 'C' : c.collation === 951 ? 'POSIX' : 'default'}"`
     out += operatorClassText(c, index.method)
     if (index.method !== 'btree') return out
     if (c.descending) out += ` DESC${c.nullsFirst ? '' : ' NULLS LAST'}`
@@ -131,7 +152,8 @@ export function indexDefinition(s: Session, oid: number, column: number, pretty:
   let out = `CREATE ${index.unique ? 'UNIQUE ' : ''}INDEX ${quoteIdentifier(r.name)} ON ${on} USING ${index.method} (${columns.join(', ')})`
   if (index.include.length > 0) out += ` INCLUDE (${columnList(table, index.include)})`
   if (index.nullsNotDistinct) out += ' NULLS NOT DISTINCT'
-  if (r.options !== undefined && r.options.length > 0) out += ` WITH (${r.options.map((o) => o.replace(/=(.*)$/, "='$1'")).join(', ')})`
+  if (r.options !== undefined && r.options.length > 0)
+    out += ` WITH (${r.options.map((o) => o.replace(/=(.*)$/, "='$1'")).join(', ')})`
   if (index.predicate === undefined) return out
   return `${out} WHERE ${deparse(deparserOver(s, table, pretty), index.predicate)}`
 }
@@ -215,16 +237,21 @@ export function functionDefinition(s: Session, f: FunctionDescriptor): string {
 export function triggerDefinition(s: Session, t: TriggerDescriptor, pretty: boolean): string {
   const table = s.catalog.relationOf(t.table)
   const context = s.bindContext('', new ParameterTypes([], false))
-  const events = [...t.events].sort((a, b) => order.indexOf(a) - order.indexOf(b)).map((e) => {
-    if (e !== 'update' || t.columns.length === 0) return e.toUpperCase()
-    return `UPDATE OF ${columnList(table, t.columns)}`
-  })
+  const events = [...t.events]
+    .sort((a, b) => order.indexOf(a) - order.indexOf(b))
+    .map((e) => {
+      if (e !== 'update' || t.columns.length === 0) return e.toUpperCase()
+      return `UPDATE OF ${columnList(table, t.columns)}`
+    })
   const timing = { before: 'BEFORE', after: 'AFTER', instead: 'INSTEAD OF' }[t.timing]
   const name = pretty ? relationName({ context }, table.oid) : qualifiedName(s, table)
   let out = `CREATE TRIGGER ${quoteIdentifier(t.name)} ${timing} ${events.join(' OR ')} ON ${name} FOR EACH ${t.perRow ? 'ROW' : 'STATEMENT'} `
   if (t.when !== undefined) {
     const base = deparserOver(s, table, pretty)
-    const d: Deparser = { ...base, column: (v) => `${v.entry === 0 ? 'old' : 'new'}.${quoteIdentifier(table.columns[v.column - 1].name)}` }
+    const d: Deparser = {
+      ...base,
+      column: (v) => `${v.entry === 0 ? 'old' : 'new'}.${quoteIdentifier(table.columns[v.column - 1].name)}`,
+    }
     out += `WHEN (${deparse(d, t.when)}) `
   }
   return `${out}EXECUTE FUNCTION ${functionName({ context }, t.func)}(${t.args.map((a) => quoteLiteral(a)).join(', ')})`

@@ -7,8 +7,9 @@
  *
  * Not here: whole queries (query.ts), DDL (definitions.ts), when parentheses can go (parentheses.ts).
  */
-import type { BindContext } from '../bind/context.ts'
+
 import { functionRow } from '../bind/calls.ts'
+import type { BindContext } from '../bind/context.ts'
 import { formatType, quoteIdentifier } from '../bind/type-name.ts'
 import { effectivePath, pgCatalog, schemaName } from '../catalog/names.ts'
 import { operatorByOid } from '../functions/registry.ts'
@@ -82,7 +83,10 @@ export function deparse(d: Deparser, e: Expr, implicit = false): string {
     case 'domain':
       return e.form === 'implicit' && !implicit ? nested(d, e.arg, e, false) : cast(d, e.arg, e.type, e.typmod, e)
     case 'anyall':
-      return around(d, `${nested(d, e.left, e, true)} ${operatorName(e.operator)} ${e.any ? 'ANY' : 'ALL'} (${nested(d, e.right, e, true)})`)
+      return around(
+        d,
+        `${nested(d, e.left, e, true)} ${operatorName(e.operator)} ${e.any ? 'ANY' : 'ALL'} (${nested(d, e.right, e, true)})`,
+      )
     case 'sublink':
       return sublink(d, e)
     case 'agg':
@@ -98,7 +102,10 @@ export function deparse(d: Deparser, e: Expr, implicit = false): string {
     case 'nextval':
       return `nextval('${relationName(d, e.sequence).replaceAll("'", "''")}'::regclass)`
     case 'collate':
-      return around(d, `${nested(d, e.arg, e, true)} COLLATE "${e.collation === 950 ? 'C' : e.collation === 951 ? 'POSIX' : 'default'}"`)
+      return around(
+        d,
+        `${nested(d, e.arg, e, true)} COLLATE "${e.collation === 950 ? 'C' : e.collation === 951 ? 'POSIX' : 'default'}"`,
+      )
   }
 }
 
@@ -207,7 +214,9 @@ function sqlForm(d: Deparser, e: Expr & { kind: 'func' }): string | undefined {
   const a = e.args.map((x) => deparse(d, x))
   switch (name) {
     case 'timezone':
-      return a.length === 2 ? `(${nested(d, e.args[1], e, false)} AT TIME ZONE ${nested(d, e.args[0], e, false)})` : undefined
+      return a.length === 2
+        ? `(${nested(d, e.args[1], e, false)} AT TIME ZONE ${nested(d, e.args[0], e, false)})`
+        : undefined
     case 'extract':
       return `EXTRACT(${e.args[0].kind === 'const' ? e.args[0].text : a[0]} FROM ${a[1]})`
     case 'position':
@@ -221,7 +230,9 @@ function sqlForm(d: Deparser, e: Expr & { kind: 'func' }): string | undefined {
     case 'substring':
       return a.length === 3 ? `SUBSTRING(${a[0]} FROM ${a[1]} FOR ${a[2]})` : `SUBSTRING(${a[0]} FROM ${a[1]})`
     case 'overlay':
-      return a.length === 4 ? `OVERLAY(${a[0]} PLACING ${a[1]} FROM ${a[2]} FOR ${a[3]})` : `OVERLAY(${a[0]} PLACING ${a[1]} FROM ${a[2]})`
+      return a.length === 4
+        ? `OVERLAY(${a[0]} PLACING ${a[1]} FROM ${a[2]} FOR ${a[3]})`
+        : `OVERLAY(${a[0]} PLACING ${a[1]} FROM ${a[2]})`
     case 'btrim':
     case 'ltrim':
     case 'rtrim': {
@@ -316,7 +327,8 @@ function filter(d: Deparser, e: Expr | undefined): string {
 function aggregate(d: Deparser, e: Expr & { kind: 'agg' }): string {
   const name = functionName(d, e.func)
   const order = e.orderBy.map((o) => sortText(d, o)).join(', ')
-  if (e.direct !== undefined) return `${name}(${list(d, e.args)}) WITHIN GROUP (ORDER BY ${order})${filter(d, e.filter)}`
+  if (e.direct !== undefined)
+    return `${name}(${list(d, e.args)}) WITHIN GROUP (ORDER BY ${order})${filter(d, e.filter)}`
   const args = e.star ? '*' : `${e.distinct ? 'DISTINCT ' : ''}${list(d, e.args)}`
   return `${name}(${args}${order === '' ? '' : ` ORDER BY ${order}`})${filter(d, e.filter)}`
 }
@@ -348,6 +360,8 @@ function frameText(d: Deparser, f: Frame): string {
         return b.kind.toUpperCase()
     }
   }
-  const exclude = { none: '', current: ' EXCLUDE CURRENT ROW', group: ' EXCLUDE GROUP', ties: ' EXCLUDE TIES' }[f.exclude]
+  const exclude = { none: '', current: ' EXCLUDE CURRENT ROW', group: ' EXCLUDE GROUP', ties: ' EXCLUDE TIES' }[
+    f.exclude
+  ]
   return `${f.mode.toUpperCase()} BETWEEN ${bound(f.start)} AND ${bound(f.end)}${exclude}`
 }

@@ -8,24 +8,53 @@ import type { Expr } from '../query.ts'
 type Shape = 'word' | 'call' | 'cast' | 'operator' | 'test' | 'logic' | 'other'
 
 function isCast(e: Expr): boolean {
-  return (e.kind === 'func' && (e.form === 'cast' || e.form === 'implicit')) || e.kind === 'relabel' || e.kind === 'viatext' || e.kind === 'arraycoerce' || e.kind === 'domain'
+  return (
+    (e.kind === 'func' && (e.form === 'cast' || e.form === 'implicit')) ||
+    e.kind === 'relabel' ||
+    e.kind === 'viatext' ||
+    e.kind === 'arraycoerce' ||
+    e.kind === 'domain'
+  )
 }
 
 function shapeOf(e: Expr): Shape {
   switch (e.kind) {
-    case 'var': case 'const': case 'param': case 'casevalue': case 'nextval': case 'sqlvalue':
+    case 'var':
+    case 'const':
+    case 'param':
+    case 'casevalue':
+    case 'nextval':
+    case 'sqlvalue':
       return 'word'
     case 'func':
       return e.operator !== undefined ? 'operator' : 'call'
-    case 'subscript': case 'array': case 'row': case 'coalesce': case 'minmax': case 'nullif': case 'agg': case 'grouping': case 'window': case 'case': case 'srf': case 'field':
+    case 'subscript':
+    case 'array':
+    case 'row':
+    case 'coalesce':
+    case 'minmax':
+    case 'nullif':
+    case 'agg':
+    case 'grouping':
+    case 'window':
+    case 'case':
+    case 'srf':
+    case 'field':
       return 'call'
-    case 'relabel': case 'viatext': case 'arraycoerce': case 'domain':
+    case 'relabel':
+    case 'viatext':
+    case 'arraycoerce':
+    case 'domain':
       return 'cast'
-    case 'sublink': case 'isnull': case 'booltest':
+    case 'sublink':
+    case 'isnull':
+    case 'booltest':
       return 'test'
     case 'distinct':
       return e.negated ? 'logic' : 'test'
-    case 'and': case 'or': case 'not':
+    case 'and':
+    case 'or':
+    case 'not':
       return 'logic'
     default:
       return 'other'
@@ -35,7 +64,12 @@ function shapeOf(e: Expr): Shape {
 /** @param implicit whether an implicit cast at the top of `e` is written out. */
 export function isSimple(e: Expr, parent: Expr, implicit: boolean): boolean {
   // An implicit cast that is not written is transparent.
-  if (!implicit && (e.kind === 'relabel' || e.kind === 'viatext' || e.kind === 'arraycoerce' || e.kind === 'domain') && e.form === 'implicit') return true
+  if (
+    !implicit &&
+    (e.kind === 'relabel' || e.kind === 'viatext' || e.kind === 'arraycoerce' || e.kind === 'domain') &&
+    e.form === 'implicit'
+  )
+    return true
   switch (shapeOf(e)) {
     case 'word':
     case 'call':
@@ -43,7 +77,8 @@ export function isSimple(e: Expr, parent: Expr, implicit: boolean): boolean {
     case 'cast':
       return isSimple((e as Expr & { kind: 'relabel' }).arg, e, false)
     case 'operator':
-      if (parent.kind === 'func' && parent.operator !== undefined) return arithmetic(e as Expr & { kind: 'func' }, parent)
+      if (parent.kind === 'func' && parent.operator !== undefined)
+        return arithmetic(e as Expr & { kind: 'func' }, parent)
       return bounded(parent)
     case 'test':
       return bounded(parent)
@@ -58,7 +93,21 @@ export function isSimple(e: Expr, parent: Expr, implicit: boolean): boolean {
 function bounded(parent: Expr): boolean {
   if (isCast(parent)) return false
   if (parent.kind === 'func') return parent.operator === undefined && parent.form !== 'sql'
-  return ['and', 'or', 'not', 'subscript', 'array', 'row', 'coalesce', 'minmax', 'nullif', 'agg', 'grouping', 'window', 'case'].includes(parent.kind)
+  return [
+    'and',
+    'or',
+    'not',
+    'subscript',
+    'array',
+    'row',
+    'coalesce',
+    'minmax',
+    'nullif',
+    'agg',
+    'grouping',
+    'window',
+    'case',
+  ].includes(parent.kind)
 }
 
 function logic(e: Expr, parent: Expr): boolean {

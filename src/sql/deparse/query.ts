@@ -17,7 +17,7 @@ import { quoteIdentifier } from '../bind/type-name.ts'
 import { effectivePath, schemaName } from '../catalog/names.ts'
 import { systemRelation } from '../catalog/system-schema.ts'
 import type { CommonTable, Entry, Expr, FromNode, Query, SetOperation, Target } from '../query.ts'
-import { deparse, type Deparser, relationName, sortKey, sortText, typeName, windowText } from './expression.ts'
+import { type Deparser, deparse, relationName, sortKey, sortText, typeName, windowText } from './expression.ts'
 
 type Context = Pick<BindContext, 'names' | 'types'>
 
@@ -75,7 +75,11 @@ class QueryWriter {
     const levels: readonly Level[] = [{ query, aliases: uniqueAliases(query, style.outer) }, ...style.outer]
     this.#levels = levels
     this.#d = {
-      context, pretty: style.pretty, windows: query.windows, groups: query.groupBy, layout: { indent: this.#indent },
+      context,
+      pretty: style.pretty,
+      windows: query.windows,
+      groups: query.groupBy,
+      layout: { indent: this.#indent },
       column: (v) => this.#column(levels, v),
       query: (q) => queryText(context, q, { pretty: style.pretty, indent: this.#indent, outer: levels, unnamed: true }),
     }
@@ -104,7 +108,8 @@ class QueryWriter {
   /** A table's column by its present name: what the query was bound with may have been renamed since. */
   #columnName(entry: Entry, column: number): string {
     if (entry.kind === 'relation' && (entry.columnAliases?.length ?? 0) < column) {
-      const relation = this.#context.names.catalog.relation(entry.relation) ?? systemRelation(entry.relation)?.descriptor
+      const relation =
+        this.#context.names.catalog.relation(entry.relation) ?? systemRelation(entry.relation)?.descriptor
       const present = relation?.columns[column - 1]
       if (present !== undefined && !present.dropped) return present.name
     }
@@ -114,15 +119,25 @@ class QueryWriter {
   write(): string {
     const q = this.#query
     const out = q.ctes.length === 0 ? '' : this.#with(q.ctes)
-    const body = q.setOperation !== undefined ? this.#setOperation(q.setOperation, this.#style.indent, this.#style.unnamed === true) : this.#select()
+    const body =
+      q.setOperation !== undefined
+        ? this.#setOperation(q.setOperation, this.#style.indent, this.#style.unnamed === true)
+        : this.#select()
     return `${out}${body}${this.#tail()}`
   }
 
   #with(ctes: readonly CommonTable[]): string {
     const parts = ctes.map((c) => {
-      const aliases = c.columnAliases !== undefined && c.columnAliases.length > 0 ? `(${c.columnAliases.map(quoteIdentifier).join(', ')})` : ''
+      const aliases =
+        c.columnAliases !== undefined && c.columnAliases.length > 0
+          ? `(${c.columnAliases.map(quoteIdentifier).join(', ')})`
+          : ''
       const kept = { default: '', always: 'MATERIALIZED ', never: 'NOT MATERIALIZED ' }[c.materialized]
-      const inner = queryText(this.#context, c.query, { pretty: this.#style.pretty, indent: this.#indent, outer: this.#levels })
+      const inner = queryText(this.#context, c.query, {
+        pretty: this.#style.pretty,
+        indent: this.#indent,
+        outer: this.#levels,
+      })
       return `${quoteIdentifier(c.name)}${aliases} AS ${kept}(${this.#line('', step)}${inner}${this.#line(')', step)}`
     })
     return ` WITH ${ctes.some((c) => c.recursive) ? 'RECURSIVE ' : ''}${parts.join(', ')}${this.#line('', 0)}`
@@ -132,14 +147,22 @@ class QueryWriter {
     const q = this.#query
     if (this.#isValues()) return this.#values(q.entries[0] as Entry & { kind: 'values' })
     let out = ' SELECT'
-    if (q.distinct !== undefined) out += q.distinct.length === 0 ? ' DISTINCT' : ` DISTINCT ON (${q.distinct.map((e) => sortKey(this.#d, e)).join(', ')})`
+    if (q.distinct !== undefined)
+      out +=
+        q.distinct.length === 0
+          ? ' DISTINCT'
+          : ` DISTINCT ON (${q.distinct.map((e) => sortKey(this.#d, e)).join(', ')})`
     out += this.#targets(q.targets.filter((t) => !t.junk))
     if (q.from.length > 0) out += this.#from(q.from)
     if (q.where !== undefined) out += this.#line(` WHERE ${deparse(this.#d, q.where)}`, 1)
     if (q.groupBy.length > 0 || q.groupingSets !== undefined) out += this.#line(` GROUP BY ${this.#groups()}`, 1)
     if (q.having !== undefined) out += this.#line(` HAVING ${deparse(this.#d, q.having)}`, 0)
     const named = q.windows.filter((w) => w.name !== undefined)
-    if (named.length > 0) out += this.#line(` WINDOW ${named.map((w) => `${quoteIdentifier(w.name!)} AS (${windowText(this.#d, w)})`).join(', ')}`, 1)
+    if (named.length > 0)
+      out += this.#line(
+        ` WINDOW ${named.map((w) => `${quoteIdentifier(w.name!)} AS (${windowText(this.#d, w)})`).join(', ')}`,
+        1,
+      )
     return out
   }
 
@@ -196,11 +219,14 @@ class QueryWriter {
     const bare = this.#style.pretty && !join.explicitAlias
     const word = { inner: ' JOIN ', left: ' LEFT JOIN ', right: ' RIGHT JOIN ', full: ' FULL JOIN ' }[node.join]
     const cross = node.join === 'inner' && node.on === undefined && node.using === undefined
-    const wrapRight = this.#style.pretty && node.right.kind === 'join' && !this.#query.entries[node.right.entry].explicitAlias
+    const wrapRight =
+      this.#style.pretty && node.right.kind === 'join' && !this.#query.entries[node.right.entry].explicitAlias
     const right = this.#fromItem(node.right)
     let out = `${this.#fromItem(node.left)}${this.#line(cross ? ' CROSS JOIN ' : word, 4)}${wrapRight ? `(${right})` : right}`
-    if (node.using !== undefined && node.using.length > 0) out += ` USING (${node.using.map(quoteIdentifier).join(', ')})`
-    else if (node.on !== undefined) out += this.#style.pretty ? ` ON ${deparse(this.#d, node.on)}` : ` ON (${deparse(this.#d, node.on)})`
+    if (node.using !== undefined && node.using.length > 0)
+      out += ` USING (${node.using.map(quoteIdentifier).join(', ')})`
+    else if (node.on !== undefined)
+      out += this.#style.pretty ? ` ON ${deparse(this.#d, node.on)}` : ` ON (${deparse(this.#d, node.on)})`
     else if (!cross) out += ' ON TRUE'
     if (!bare) out = `(${out})`
     if (!join.explicitAlias) return out
@@ -210,15 +236,26 @@ class QueryWriter {
 
   #entry(entry: Entry, unique: string): string {
     const alias = quoteIdentifier(unique)
-    const aliases = entry.columnAliases === undefined ? '' : `(${entry.columns.filter((c) => !c.dropped).map((c) => quoteIdentifier(c.name)).join(', ')})`
+    const aliases =
+      entry.columnAliases === undefined
+        ? ''
+        : `(${entry.columns
+            .filter((c) => !c.dropped)
+            .map((c) => quoteIdentifier(c.name))
+            .join(', ')})`
     switch (entry.kind) {
       case 'relation': {
         const name = this.#relation(entry.relation)
-        const own = this.#context.names.catalog.relation(entry.relation)?.name ?? systemRelation(entry.relation)?.descriptor.name
+        const own =
+          this.#context.names.catalog.relation(entry.relation)?.name ?? systemRelation(entry.relation)?.descriptor.name
         return own === unique && aliases === '' ? name : `${name} ${alias}${aliases}`
       }
       case 'subquery': {
-        const inner = queryText(this.#context, entry.query, { pretty: this.#style.pretty, indent: this.#indent, outer: this.#levels })
+        const inner = queryText(this.#context, entry.query, {
+          pretty: this.#style.pretty,
+          indent: this.#indent,
+          outer: this.#levels,
+        })
         return `${entry.lateral ? 'LATERAL ' : ''}(${inner}) ${alias}${aliases}`
       }
       case 'function':
@@ -226,7 +263,9 @@ class QueryWriter {
       case 'values':
         return `(${this.#values(entry)}) ${alias}(${entry.columns.map((c) => quoteIdentifier(c.name)).join(', ')})`
       case 'cte':
-        return unique === entry.name && aliases === '' ? quoteIdentifier(entry.name) : `${quoteIdentifier(entry.name)} ${alias}${aliases}`
+        return unique === entry.name && aliases === ''
+          ? quoteIdentifier(entry.name)
+          : `${quoteIdentifier(entry.name)} ${alias}${aliases}`
       default:
         return alias
     }
@@ -254,13 +293,21 @@ class QueryWriter {
     if (system === undefined) return relationName({ context: this.#context }, oid)
     const { names } = this.#context
     const visible = effectivePath(names).includes(system.schema)
-    return visible ? quoteIdentifier(system.name) : `${quoteIdentifier(schemaName(names, system.schema))}.${quoteIdentifier(system.name)}`
+    return visible
+      ? quoteIdentifier(system.name)
+      : `${quoteIdentifier(schemaName(names, system.schema))}.${quoteIdentifier(system.name)}`
   }
 
   #isValues(): boolean {
     const q = this.#query
     const [only] = q.entries
-    return q.entries.length === 1 && only.kind === 'values' && !only.explicitAlias && q.where === undefined && q.targets.every((t, i) => t.expr.kind === 'var' && t.expr.column === i + 1)
+    return (
+      q.entries.length === 1 &&
+      only.kind === 'values' &&
+      !only.explicitAlias &&
+      q.where === undefined &&
+      q.targets.every((t, i) => t.expr.kind === 'var' && t.expr.column === i + 1)
+    )
   }
 
   #values(entry: Entry & { kind: 'values' }): string {
@@ -271,8 +318,19 @@ class QueryWriter {
     if (op.kind === 'query') {
       const entry = this.#query.entries[op.entry] as Entry & { kind: 'subquery' }
       const q = entry.query
-      const wrap = q.ctes.length > 0 || q.orderBy.length > 0 || q.limit !== undefined || q.offset !== undefined || q.marks.length > 0
-      const text = queryText(this.#context, q, { pretty: this.#style.pretty, indent, outer: this.#levels, names: this.#style.names, unnamed })
+      const wrap =
+        q.ctes.length > 0 ||
+        q.orderBy.length > 0 ||
+        q.limit !== undefined ||
+        q.offset !== undefined ||
+        q.marks.length > 0
+      const text = queryText(this.#context, q, {
+        pretty: this.#style.pretty,
+        indent,
+        outer: this.#levels,
+        names: this.#style.names,
+        unnamed,
+      })
       return wrap ? `(${text})` : text
     }
     const same = op.left.kind === 'setop' && op.left.op === op.op && op.left.all === op.all
@@ -293,11 +351,17 @@ class QueryWriter {
     if (q.orderBy.length > 0) out += this.#line(` ORDER BY ${q.orderBy.map((o) => this.#sort(o)).join(', ')}`, 1)
     if (q.offset !== undefined) out += this.#line(` OFFSET ${deparse(this.#d, q.offset)}`, 0)
     if (q.limit !== undefined) {
-      out += q.withTies ? this.#line(` FETCH FIRST ${deparse(this.#d, q.limit)} ROWS WITH TIES`, 0) : this.#line(` LIMIT ${deparse(this.#d, q.limit)}`, 0)
+      out += q.withTies
+        ? this.#line(` FETCH FIRST ${deparse(this.#d, q.limit)} ROWS WITH TIES`, 0)
+        : this.#line(` LIMIT ${deparse(this.#d, q.limit)}`, 0)
     }
     for (const m of q.marks) {
       const strength = ['FOR KEY SHARE', 'FOR SHARE', 'FOR NO KEY UPDATE', 'FOR UPDATE'][m.strength]
-      for (const e of m.entries) out += this.#line(` ${strength} OF ${quoteIdentifier(this.#levels[0].aliases[e])}${{ wait: '', nowait: ' NOWAIT', skip: ' SKIP LOCKED' }[m.policy]}`, 0)
+      for (const e of m.entries)
+        out += this.#line(
+          ` ${strength} OF ${quoteIdentifier(this.#levels[0].aliases[e])}${{ wait: '', nowait: ' NOWAIT', skip: ' SKIP LOCKED' }[m.policy]}`,
+          0,
+        )
     }
     return out
   }
@@ -306,11 +370,19 @@ class QueryWriter {
   #sort(o: Query['orderBy'][number]): string {
     const { expr } = o
     if (this.#query.setOperation === undefined || expr.kind !== 'var') return sortText(this.#d, o)
-    const at = this.#query.targets.findIndex((t) => t.expr.kind === 'var' && t.expr.column === expr.column && t.expr.entry === expr.entry)
+    const at = this.#query.targets.findIndex(
+      (t) => t.expr.kind === 'var' && t.expr.column === expr.column && t.expr.entry === expr.entry,
+    )
     const nulls = o.descending === o.nullsFirst ? '' : o.nullsFirst ? ' NULLS FIRST' : ' NULLS LAST'
     return `${at + 1}${o.descending ? ' DESC' : ''}${nulls}`
   }
 }
 
-const systemNames: Record<number, string> = { [-1]: 'ctid', [-2]: 'xmin', [-3]: 'cmin', [-4]: 'xmax', [-5]: 'cmax', [-6]: 'tableoid' }
-
+const systemNames: Record<number, string> = {
+  [-1]: 'ctid',
+  [-2]: 'xmin',
+  [-3]: 'cmin',
+  [-4]: 'xmax',
+  [-5]: 'cmax',
+  [-6]: 'tableoid',
+}

@@ -1,5 +1,5 @@
 /** What running statements ask of the session that runs them. */
-import type { DbError } from '../../base/index.ts'
+import type { DbError, Step } from '../../base/index.ts'
 import type { Clock } from '../../io/index.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { NameScope } from '../catalog/names.ts'
@@ -9,7 +9,7 @@ import type { Sequences } from './sequences.ts'
 import type { TableAccess, Tables } from './tables.ts'
 import type { Execution } from './execution.ts'
 import type { Writing } from './row-writer.ts'
-import type { Constraint } from '../catalog/descriptors.ts'
+import type { Constraint, FunctionDescriptor } from '../catalog/descriptors.ts'
 
 export interface ExecutionSession extends SystemSession {
   readonly types: TypeContext
@@ -37,6 +37,12 @@ export interface ExecutionSession extends SystemSession {
   defaultValue(x: Execution, table: TableAccess, column: number): Value
   /** Puts a constraint's check off to the commit; false when the constraint is not deferred now. */
   defer(constraint: Constraint, check: (x: Execution) => Writing): boolean
+  /** Functions in procedural languages. */
+  readonly procedures: {
+    call(f: FunctionDescriptor, args: readonly Value[]): Generator<Step, Value, void>
+    /** What the call's last WAIT waits for. */
+    blocker(): { ready(): Promise<void> } | undefined
+  }
   /** Temporary file support for spills. */
   readonly spill: import('./spill.ts').SpillSpace
 }

@@ -4,7 +4,7 @@
  *
  * Not here: procedural languages; CREATE FUNCTION refuses those it does not know.
  */
-import { DbError, END, ROW, unreachable } from '../../base/index.ts'
+import { DbError, END, ROW, unreachable, WAIT } from '../../base/index.ts'
 import { type BindContext, ParameterTypes } from '../bind/context.ts'
 import { bindModifyNode } from '../bind/modify.ts'
 import { bindSelectNode, wrapWithTypes } from '../bind/select.ts'
@@ -101,6 +101,7 @@ function run(x: Execution, statements: readonly Statement[], args: readonly Valu
 
 /** The code of a scalar SQL function. `x` is the calling execution, passed after the type context. */
 export function compileRoutine(scope: PlanScope, f: FunctionDescriptor, _argTypes: readonly number[], _result: number): FunctionCode {
+  if (f.language === 'plpgsql') return procedural(f)
   if (f.language !== 'sql') throw new DbError('feature_not_supported', `functions in language ${f.language} are not supported`)
   const types = resultTypes(scope, f)
   const body = planBody(scope, f, types)
@@ -121,8 +122,31 @@ function record(s: Statement, x: Execution): SqlRecord {
   return new SqlRecord(s.types, s.outputs.map((o) => x.r[o]), s.names)
 }
 
+/**
+ * A PL/pgSQL function. Its statements are the transaction's; when one must wait, what the call has written is taken
+ * back and the call is made again later (its locks stay).
+ */
+function procedural(f: FunctionDescriptor): FunctionCode {
+  return (...args: any[]) => {
+    const x = args[args.length - 1] as Execution
+    const session = x.session.procedures
+    const mark = x.tx.overlay.mark
+    const call = session.call(f, args.slice(0, -2))
+    for (;;) {
+      const result = call.next()
+      if (result.done) return result.value
+      if (result.value !== WAIT) continue
+      call.return(null)
+      x.tx.overlay.rollback(mark)
+      x.blocker = session.blocker()
+      x.suspend(WAIT)
+    }
+  }
+}
+
 /** The code of a set-returning SQL function: an array of its rows. */
 export function setRoutine(scope: PlanScope, f: FunctionDescriptor, columns: readonly Type[] | undefined): FunctionCode {
+  if (f.language === 'plpgsql') return procedural(f)
   if (f.language !== 'sql') throw new DbError('feature_not_supported', `functions in language ${f.language} are not supported`)
   const types = columns === undefined ? resultTypes(scope, f) : columns.map((t) => t.oid)
   const body = planBody(scope, f, types)

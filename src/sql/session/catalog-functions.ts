@@ -9,21 +9,31 @@ import { ParameterTypes } from '../bind/context.ts'
 import { formatType, quoteIdentifier } from '../bind/type-name.ts'
 import type { RelationDescriptor } from '../catalog/descriptors.ts'
 import { effectivePath, findRelation, pgCatalog, relationVisible, schemaName } from '../catalog/names.ts'
-import { systemRelation } from '../catalog/system-schema.ts'
-import { constraintDefinition, expressionText, functionArguments, functionDefinition, functionResult, indexDefinition, ruleDefinition, triggerDefinition, viewDefinition } from '../deparse/definitions.ts'
 import { predefinedRoles } from '../catalog/system/cluster.ts'
 import { systemKeyDefinition } from '../catalog/system/constraints.ts'
 import { derivedOid } from '../catalog/system/relations.ts'
+import { systemRelation } from '../catalog/system-schema.ts'
+import {
+  constraintDefinition,
+  deparserOver,
+  expressionText,
+  functionArguments,
+  functionDefinition,
+  functionResult,
+  indexDefinition,
+  ruleDefinition,
+  triggerDefinition,
+  viewDefinition,
+} from '../deparse/definitions.ts'
 import { deparse } from '../deparse/expression.ts'
-import { deparserOver } from '../deparse/definitions.ts'
 import { storageSpan } from '../execute/tables.ts'
 import { functionByOid, operatorByOid, registerCode } from '../functions/registry.ts'
 import { SqlRecord } from '../types/record.ts'
 import { builtinType, builtinTypeNamed, builtinTypeNamespace } from '../types/registry.ts'
 import type { RegKind, TypeContext, Value } from '../types/type.ts'
 import { splitName } from './reg-names.ts'
-import { sessionFunction, sessionOf } from './session-functions.ts'
 import type { Session } from './session.ts'
+import { sessionFunction, sessionOf } from './session-functions.ts'
 
 const contextOf = (s: Session) => s.bindContext('', new ParameterTypes([], false))
 
@@ -40,14 +50,26 @@ export function registerCatalogFunctions(): void {
 
 /** Answers NULL where the first argument is NULL although PostgreSQL's function is not strict. */
 function definitions(): void {
-  for (const [suffix, pretty] of [['', false], ['_ext', true]] as const) {
+  for (const [suffix, pretty] of [
+    ['', false],
+    ['_ext', true],
+  ] as const) {
     const flag = (given: boolean | undefined) => (pretty ? given === true : false)
-    sessionFunction(`pg_get_expr${suffix}`, (s, tree: string, relation: number, p?: boolean) => expressionText(s, tree, relation, flag(p)))
-    sessionFunction(`pg_get_constraintdef${suffix}`, (s, oid: number, p?: boolean) => constraintDefinition(s, oid, flag(p)) ?? systemKeyDefinition(oid) ?? null)
+    sessionFunction(`pg_get_expr${suffix}`, (s, tree: string, relation: number, p?: boolean) =>
+      expressionText(s, tree, relation, flag(p)),
+    )
+    sessionFunction(
+      `pg_get_constraintdef${suffix}`,
+      (s, oid: number, p?: boolean) => constraintDefinition(s, oid, flag(p)) ?? systemKeyDefinition(oid) ?? null,
+    )
     sessionFunction(`pg_get_viewdef${suffix}`, (s, oid: number, p?: boolean) => viewDefinition(s, oid, flag(p)) ?? null)
-    sessionFunction(`pg_get_viewdef_name${suffix}`, (s, name: string, p?: boolean) => viewDefinition(s, s.types.names.lookup('regclass', name), flag(p)) ?? null)
+    sessionFunction(
+      `pg_get_viewdef_name${suffix}`,
+      (s, name: string, p?: boolean) => viewDefinition(s, s.types.names.lookup('regclass', name), flag(p)) ?? null,
+    )
     sessionFunction(`pg_get_ruledef${suffix}`, (s, oid: number, p?: boolean) => {
-      for (const r of s.catalog.relations()) if (r.view !== undefined && derivedOid(r.oid, 0) === oid) return ruleDefinition(s, r, flag(p))
+      for (const r of s.catalog.relations())
+        if (r.view !== undefined && derivedOid(r.oid, 0) === oid) return ruleDefinition(s, r, flag(p))
       return null
     })
     sessionFunction(`pg_get_triggerdef${suffix}`, (s, oid: number, p?: boolean) => {
@@ -57,9 +79,18 @@ function definitions(): void {
   }
   sessionFunction('pg_get_viewdef_wrap', (s, oid: number) => viewDefinition(s, oid, true) ?? null)
   sessionFunction('pg_get_indexdef', (s, oid: number) => indexDefinition(s, oid, 0, false) ?? null)
-  sessionFunction('pg_get_indexdef_ext', (s, oid: number, column: number, pretty: boolean) => indexDefinition(s, oid, column, pretty) ?? null)
+  sessionFunction(
+    'pg_get_indexdef_ext',
+    (s, oid: number, column: number, pretty: boolean) => indexDefinition(s, oid, column, pretty) ?? null,
+  )
   // Tables have no partitions, and statistics over several columns do not exist.
-  for (const source of ['pg_get_partkeydef', 'pg_get_partition_constraintdef', 'pg_get_statisticsobjdef', 'pg_get_statisticsobjdef_columns', 'pg_get_statisticsobjdef_expressions']) {
+  for (const source of [
+    'pg_get_partkeydef',
+    'pg_get_partition_constraintdef',
+    'pg_get_statisticsobjdef',
+    'pg_get_statisticsobjdef_columns',
+    'pg_get_statisticsobjdef_expressions',
+  ]) {
     sessionFunction(source, () => null)
   }
 }
@@ -81,7 +112,10 @@ function functions(): void {
     const row = functionByOid(oid)
     const inputs = builtinArguments(s, oid)
     if (inputs === null) return null
-    const outs = (row!.outTypes ?? []).map((t, i) => `OUT ${row!.outNames?.[i] ? `${quoteIdentifier(row!.outNames[i])} ` : ''}${formatType(contextOf(s), t, -1)}`)
+    const outs = (row!.outTypes ?? []).map(
+      (t, i) =>
+        `OUT ${row!.outNames?.[i] ? `${quoteIdentifier(row!.outNames[i])} ` : ''}${formatType(contextOf(s), t, -1)}`,
+    )
     return [...inputs, ...outs].join(', ')
   })
   sessionFunction('pg_get_function_identity_arguments', (s, oid: number) => {
@@ -112,16 +146,66 @@ function lookup(kind: RegKind): (s: Session, text: string) => Value {
       if (/^\d+$/.test(text)) return Number(text)
       return s.types.names.lookup(kind, text)
     } catch (error) {
-      if (error instanceof DbError && ['undefined_table', 'undefined_object', 'undefined_function', 'ambiguous_function', 'invalid_schema_name', 'syntax_error'].includes(error.code)) return null
+      if (
+        error instanceof DbError &&
+        [
+          'undefined_table',
+          'undefined_object',
+          'undefined_function',
+          'ambiguous_function',
+          'invalid_schema_name',
+          'syntax_error',
+        ].includes(error.code)
+      )
+        return null
       throw error
     }
   }
 }
 
 const encodings = [
-  'SQL_ASCII', 'EUC_JP', 'EUC_CN', 'EUC_KR', 'EUC_TW', 'EUC_JIS_2004', 'UTF8', 'MULE_INTERNAL', 'LATIN1', 'LATIN2', 'LATIN3', 'LATIN4', 'LATIN5', 'LATIN6', 'LATIN7', 'LATIN8',
-  'LATIN9', 'LATIN10', 'WIN1256', 'WIN1258', 'WIN866', 'WIN874', 'KOI8R', 'WIN1251', 'WIN1252', 'ISO_8859_5', 'ISO_8859_6', 'ISO_8859_7', 'ISO_8859_8', 'WIN1250', 'WIN1253',
-  'WIN1254', 'WIN1255', 'WIN1257', 'KOI8U', 'SJIS', 'BIG5', 'GBK', 'UHC', 'GB18030', 'JOHAB', 'SHIFT_JIS_2004',
+  'SQL_ASCII',
+  'EUC_JP',
+  'EUC_CN',
+  'EUC_KR',
+  'EUC_TW',
+  'EUC_JIS_2004',
+  'UTF8',
+  'MULE_INTERNAL',
+  'LATIN1',
+  'LATIN2',
+  'LATIN3',
+  'LATIN4',
+  'LATIN5',
+  'LATIN6',
+  'LATIN7',
+  'LATIN8',
+  'LATIN9',
+  'LATIN10',
+  'WIN1256',
+  'WIN1258',
+  'WIN866',
+  'WIN874',
+  'KOI8R',
+  'WIN1251',
+  'WIN1252',
+  'ISO_8859_5',
+  'ISO_8859_6',
+  'ISO_8859_7',
+  'ISO_8859_8',
+  'WIN1250',
+  'WIN1253',
+  'WIN1254',
+  'WIN1255',
+  'WIN1257',
+  'KOI8U',
+  'SJIS',
+  'BIG5',
+  'GBK',
+  'UHC',
+  'GB18030',
+  'JOHAB',
+  'SHIFT_JIS_2004',
 ]
 
 function names(): void {
@@ -130,7 +214,10 @@ function names(): void {
     const s = sessionOf(types)
     return formatType(contextOf(s), type, typmod ?? -2)
   })
-  sessionFunction('pg_get_userbyid', (s, oid: number) => s.catalog.role(oid)?.name ?? predefinedRoles.get(oid) ?? `unknown (OID=${oid})`)
+  sessionFunction(
+    'pg_get_userbyid',
+    (s, oid: number) => s.catalog.role(oid)?.name ?? predefinedRoles.get(oid) ?? `unknown (OID=${oid})`,
+  )
   sessionFunction('PG_encoding_to_char', (_s, encoding: number) => encodings[encoding] ?? '')
   sessionFunction('PG_char_to_encoding', (_s, name: string) => {
     const plain = name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '')
@@ -138,9 +225,21 @@ function names(): void {
   })
   sessionFunction('pg_client_encoding', (s) => s.settings.get('client_encoding'))
   sessionFunction('getdatabaseencoding', () => 'UTF8')
-  sessionFunction('pg_encoding_max_length_sql', (_s, encoding: number) => (encodings[encoding] === 'UTF8' ? 4 : encodings[encoding] === undefined ? null : 1))
+  sessionFunction('pg_encoding_max_length_sql', (_s, encoding: number) =>
+    encodings[encoding] === 'UTF8' ? 4 : encodings[encoding] === undefined ? null : 1,
+  )
   sessionFunction('text_regclass', (s, text: string) => s.types.names.lookup('regclass', text))
-  for (const kind of ['regclass', 'regtype', 'regproc', 'regprocedure', 'regoper', 'regoperator', 'regnamespace', 'regrole', 'regcollation'] as const) {
+  for (const kind of [
+    'regclass',
+    'regtype',
+    'regproc',
+    'regprocedure',
+    'regoper',
+    'regoperator',
+    'regnamespace',
+    'regrole',
+    'regcollation',
+  ] as const) {
     sessionFunction(`to_${kind}`, lookup(kind))
   }
 }
@@ -169,17 +268,36 @@ function visibility(): void {
     if (f === undefined) return functionByOid(oid) === undefined ? null : true
     for (const schema of effectivePath(s.names)) {
       if (schema === f.schema) return true
-      const same = s.catalog.functionsNamed(f.name).some((o) => o.schema === schema && JSON.stringify(o.args.map((a) => a.type)) === JSON.stringify(f.args.map((a) => a.type)))
+      const same = s.catalog
+        .functionsNamed(f.name)
+        .some(
+          (o) =>
+            o.schema === schema &&
+            JSON.stringify(o.args.map((a) => a.type)) === JSON.stringify(f.args.map((a) => a.type)),
+        )
       if (same) return false
     }
     return false
   })
   sessionFunction('pg_operator_is_visible', (_s, oid: number) => (operatorByOid(oid) === undefined ? null : true))
   // Of these kinds there are built-in ones only, all of pg_catalog.
-  for (const kind of ['opclass', 'opfamily', 'conversion', 'collation', 'statistics_obj', 'ts_config', 'ts_dict', 'ts_parser', 'ts_template']) {
+  for (const kind of [
+    'opclass',
+    'opfamily',
+    'conversion',
+    'collation',
+    'statistics_obj',
+    'ts_config',
+    'ts_dict',
+    'ts_parser',
+    'ts_template',
+  ]) {
     sessionFunction(`pg_${kind}_is_visible`, (_s, oid: number) => oid < 16384)
   }
-  sessionFunction('pg_is_other_temp_schema', (s, oid: number) => oid !== s.temporarySchema && (s.catalog.schema(oid)?.name.startsWith('pg_temp_') ?? false))
+  sessionFunction(
+    'pg_is_other_temp_schema',
+    (s, oid: number) => oid !== s.temporarySchema && (s.catalog.schema(oid)?.name.startsWith('pg_temp_') ?? false),
+  )
 }
 
 function comments(): void {
@@ -192,7 +310,9 @@ function comments(): void {
   sessionFunction('obj_description(oid,name)', (s, oid: number, catalog: string) => text(s, oid, 0, catalog))
   sessionFunction('obj_description(oid)', (s, oid: number) => text(s, oid, 0))
   sessionFunction('shobj_description(oid,name)', (s, oid: number, catalog: string) => text(s, oid, 0, catalog))
-  sessionFunction('col_description(oid,int4)', (s, oid: number, column: number) => (column === 0 ? null : text(s, oid, column, 'pg_class')))
+  sessionFunction('col_description(oid,int4)', (s, oid: number, column: number) =>
+    column === 0 ? null : text(s, oid, column, 'pg_class'),
+  )
 }
 
 /** Bytes of a relation by the engine's estimate. */
@@ -204,13 +324,16 @@ function bytesOf(s: Session, r: RelationDescriptor | undefined): number {
 }
 
 function sizes(): void {
-  const indexBytes = (s: Session, r: RelationDescriptor | undefined) => (r?.indexes ?? []).reduce((n, i) => n + bytesOf(s, s.catalog.relation(i)), 0)
+  const indexBytes = (s: Session, r: RelationDescriptor | undefined) =>
+    (r?.indexes ?? []).reduce((n, i) => n + bytesOf(s, s.catalog.relation(i)), 0)
   const known = (s: Session, oid: number, size: (r: RelationDescriptor | undefined) => number): Value => {
     const r = s.catalog.relation(oid)
     return r === undefined && systemRelation(oid) === undefined ? null : size(r)
   }
   sessionFunction('pg_relation_size(regclass)', (s, oid: number) => known(s, oid, (r) => bytesOf(s, r)))
-  sessionFunction('pg_relation_size', (s, oid: number, fork: string) => known(s, oid, (r) => (fork === 'main' ? bytesOf(s, r) : 0)))
+  sessionFunction('pg_relation_size', (s, oid: number, fork: string) =>
+    known(s, oid, (r) => (fork === 'main' ? bytesOf(s, r) : 0)),
+  )
   sessionFunction('pg_table_size', (s, oid: number) => known(s, oid, (r) => bytesOf(s, r)))
   sessionFunction('pg_indexes_size', (s, oid: number) => known(s, oid, (r) => indexBytes(s, r)))
   sessionFunction('pg_total_relation_size', (s, oid: number) => known(s, oid, (r) => bytesOf(s, r) + indexBytes(s, r)))
@@ -219,7 +342,9 @@ function sizes(): void {
     for (const r of s.catalog.relations()) n += bytesOf(s, r)
     return n
   }
-  sessionFunction('pg_database_size_oid', (s, oid: number) => (oid === s.databaseOid ? database(s) : s.catalog.database(oid) === undefined ? null : 0))
+  sessionFunction('pg_database_size_oid', (s, oid: number) =>
+    oid === s.databaseOid ? database(s) : s.catalog.database(oid) === undefined ? null : 0,
+  )
   sessionFunction('pg_database_size_name', (s, name: string) => {
     const d = s.catalog.databaseNamed(name)
     if (d === undefined) throw new DbError('invalid_catalog_name', `database "${name}" does not exist`)
@@ -232,7 +357,8 @@ function sizes(): void {
   sessionFunction('pg_relation_filepath', () => null)
   registerCode('pg_column_size', (site, context) => {
     const type = context.types.type(site.argTypes[0])
-    return (value: Value) => (value === null ? null : type.length > 0 ? type.length : Buffer.byteLength(type.format(value, context)) + 1)
+    return (value: Value) =>
+      value === null ? null : type.length > 0 ? type.length : Buffer.byteLength(type.format(value, context)) + 1
   })
 }
 
@@ -242,10 +368,12 @@ function sequences(): void {
     const r = findRelation(s.names, parts.length > 1 ? parts[parts.length - 2] : undefined, parts[parts.length - 1])
     if (r === undefined) throw new DbError('undefined_table', `relation "${parts.join('.')}" does not exist`)
     const c = r.columns.find((x) => x.name === column && !x.dropped)
-    if (c === undefined) throw new DbError('undefined_column', `column "${column}" of relation "${r.name}" does not exist`)
+    if (c === undefined)
+      throw new DbError('undefined_column', `column "${column}" of relation "${r.name}" does not exist`)
     for (const q of s.catalog.relations()) {
       const owned = q.sequence !== undefined && q.sequence.ownedTable === r.oid && q.sequence.ownedColumn === c.number
-      if (owned || c.identitySequence === q.oid) return `${quoteIdentifier(schemaName(s.names, q.schema))}.${quoteIdentifier(q.name)}`
+      if (owned || c.identitySequence === q.oid)
+        return `${quoteIdentifier(schemaName(s.names, q.schema))}.${quoteIdentifier(q.name)}`
     }
     return null
   })
@@ -254,7 +382,11 @@ function sequences(): void {
     if (q === undefined) throw new DbError('undefined_table', `relation with OID ${oid} does not exist`)
     const types = [20, 20, 20, 20, 16, 20, 26].map(builtinType)
     const n = (text: string) => types[0].parse(text, -1, s.types)
-    return new SqlRecord(types, [n(q.start), n(q.min), n(q.max), n(q.increment), q.cycle, n(q.cache), q.type], ['start_value', 'minimum_value', 'maximum_value', 'increment', 'cycle_option', 'cache_size', 'data_type'])
+    return new SqlRecord(
+      types,
+      [n(q.start), n(q.min), n(q.max), n(q.increment), q.cycle, n(q.cache), q.type],
+      ['start_value', 'minimum_value', 'maximum_value', 'increment', 'cycle_option', 'cache_size', 'data_type'],
+    )
   })
   sessionFunction('pg_sequence_last_value', (s, oid: number) => {
     const r = s.catalog.relationOf(oid)
@@ -264,7 +396,19 @@ function sequences(): void {
   })
 }
 
-const catalogs = { relation: 1259, type: 1247, namespace: 2615, proc: 1255, constraint: 2606, attrdef: 2604, rewrite: 2618, trigger: 2620, role: 1260, database: 1262, extension: 3079 }
+const catalogs = {
+  relation: 1259,
+  type: 1247,
+  namespace: 2615,
+  proc: 1255,
+  constraint: 2606,
+  attrdef: 2604,
+  rewrite: 2618,
+  trigger: 2620,
+  role: 1260,
+  database: 1262,
+  extension: 3079,
+}
 
 /** pg_describe_object and pg_identify_object: what an object is called in messages. */
 function describe(): void {
@@ -276,13 +420,25 @@ function describe(): void {
   sessionFunction('pg_identify_object', (s, classOid: number, oid: number, sub: number) => {
     const types = [25, 25, 25, 25].map(builtinType)
     const f = identify(s, classOid, oid, sub)
-    return new SqlRecord(types, f === undefined ? [null, null, null, null] : [f.type, f.schema, f.name, f.identity], ['type', 'schema', 'name', 'identity'])
+    return new SqlRecord(types, f === undefined ? [null, null, null, null] : [f.type, f.schema, f.name, f.identity], [
+      'type',
+      'schema',
+      'name',
+      'identity',
+    ])
   })
   sessionFunction('pg_relation_is_publishable', (s, oid: number) => {
     const r = s.catalog.relation(oid)
-    return r === undefined ? (systemRelation(oid) === undefined ? null : false) : r.relkind === 'r' && r.persistence === 'p'
+    return r === undefined
+      ? systemRelation(oid) === undefined
+        ? null
+        : false
+      : r.relkind === 'r' && r.persistence === 'p'
   })
-  sessionFunction('pg_get_replica_identity_index', (s, oid: number) => s.catalog.relation(oid)?.constraints.find((c) => c.type === 'p')?.index ?? null)
+  sessionFunction(
+    'pg_get_replica_identity_index',
+    (s, oid: number) => s.catalog.relation(oid)?.constraints.find((c) => c.type === 'p')?.index ?? null,
+  )
 }
 
 interface Identity {
@@ -296,7 +452,8 @@ interface Identity {
 const relationKinds = { r: 'table', v: 'view', m: 'materialized view', S: 'sequence', i: 'index', c: 'composite type' }
 
 function identify(s: Session, classOid: number, oid: number, sub: number): Identity | undefined {
-  const qualified = (schema: number, name: string) => `${quoteIdentifier(schemaName(s.names, schema))}.${quoteIdentifier(name)}`
+  const qualified = (schema: number, name: string) =>
+    `${quoteIdentifier(schemaName(s.names, schema))}.${quoteIdentifier(name)}`
   switch (classOid) {
     case catalogs.relation: {
       const r = s.catalog.relation(oid) ?? systemRelation(oid)?.descriptor
@@ -305,14 +462,23 @@ function identify(s: Session, classOid: number, oid: number, sub: number): Ident
       const shown = relationVisible(s.names, r) ? quoteIdentifier(r.name) : qualified(r.schema, r.name)
       const column = sub === 0 ? undefined : r.columns[sub - 1]?.name
       return {
-        type: column === undefined ? kind : `${kind} column`, schema: schemaName(s.names, r.schema), name: column === undefined ? r.name : null,
+        type: column === undefined ? kind : `${kind} column`,
+        schema: schemaName(s.names, r.schema),
+        name: column === undefined ? r.name : null,
         identity: `${qualified(r.schema, r.name)}${column === undefined ? '' : `.${quoteIdentifier(column)}`}`,
-        description: column === undefined ? `${kind} ${shown}` : `column ${quoteIdentifier(column)} of ${kind} ${shown}`,
+        description:
+          column === undefined ? `${kind} ${shown}` : `column ${quoteIdentifier(column)} of ${kind} ${shown}`,
       }
     }
     case catalogs.type: {
       const name = formatType(contextOf(s), oid, -1)
-      return { type: 'type', schema: schemaName(s.names, s.catalog.type(oid)?.schema ?? pgCatalog), name, identity: name, description: `type ${name}` }
+      return {
+        type: 'type',
+        schema: schemaName(s.names, s.catalog.type(oid)?.schema ?? pgCatalog),
+        name,
+        identity: name,
+        description: `type ${name}`,
+      }
     }
     case catalogs.namespace: {
       const name = schemaName(s.names, oid)
@@ -322,14 +488,26 @@ function identify(s: Session, classOid: number, oid: number, sub: number): Ident
       const row = functionRow(contextOf(s), oid)
       if (row === undefined) return undefined
       const signature = s.types.names.display('regprocedure', oid)
-      return { type: 'function', schema: schemaName(s.names, s.catalog.function(oid)?.schema ?? pgCatalog), name: null, identity: signature, description: `function ${signature}` }
+      return {
+        type: 'function',
+        schema: schemaName(s.names, s.catalog.function(oid)?.schema ?? pgCatalog),
+        name: null,
+        identity: signature,
+        description: `function ${signature}`,
+      }
     }
     case catalogs.constraint:
       for (const r of s.catalog.relations()) {
         const c = r.constraints.find((x) => x.oid === oid)
         if (c === undefined) continue
         const on = relationVisible(s.names, r) ? quoteIdentifier(r.name) : qualified(r.schema, r.name)
-        return { type: 'table constraint', schema: schemaName(s.names, r.schema), name: null, identity: `${quoteIdentifier(c.name)} on ${qualified(r.schema, r.name)}`, description: `constraint ${quoteIdentifier(c.name)} on table ${on}` }
+        return {
+          type: 'table constraint',
+          schema: schemaName(s.names, r.schema),
+          name: null,
+          identity: `${quoteIdentifier(c.name)} on ${qualified(r.schema, r.name)}`,
+          description: `constraint ${quoteIdentifier(c.name)} on table ${on}`,
+        }
       }
       return undefined
     case catalogs.attrdef:
@@ -337,17 +515,49 @@ function identify(s: Session, classOid: number, oid: number, sub: number): Ident
       for (const r of s.catalog.relations()) {
         const on = qualified(r.schema, r.name)
         if (classOid === catalogs.rewrite && r.view !== undefined && derivedOid(r.oid, 0) === oid) {
-          return { type: 'rule', schema: null, name: null, identity: `"_RETURN" on ${on}`, description: `rule _RETURN on view ${quoteIdentifier(r.name)}` }
+          return {
+            type: 'rule',
+            schema: null,
+            name: null,
+            identity: `"_RETURN" on ${on}`,
+            description: `rule _RETURN on view ${quoteIdentifier(r.name)}`,
+          }
         }
         const c = classOid === catalogs.attrdef ? r.columns.find((x) => derivedOid(r.oid, x.number) === oid) : undefined
-        if (c !== undefined) return { type: 'default value', schema: null, name: null, identity: `for ${on}.${quoteIdentifier(c.name)}`, description: `default value for column ${quoteIdentifier(c.name)} of table ${quoteIdentifier(r.name)}` }
+        if (c !== undefined)
+          return {
+            type: 'default value',
+            schema: null,
+            name: null,
+            identity: `for ${on}.${quoteIdentifier(c.name)}`,
+            description: `default value for column ${quoteIdentifier(c.name)} of table ${quoteIdentifier(r.name)}`,
+          }
       }
       return undefined
     default: {
-      const named = classOid === catalogs.role ? s.catalog.role(oid) : classOid === catalogs.database ? s.catalog.database(oid) : classOid === catalogs.extension ? s.catalog.extension(oid) : s.catalog.trigger(oid)
-      const type = { [catalogs.role]: 'role', [catalogs.database]: 'database', [catalogs.extension]: 'extension', [catalogs.trigger]: 'trigger' }[classOid]
-      return named === undefined || type === undefined ? undefined : { type, schema: null, name: named.name, identity: quoteIdentifier(named.name), description: `${type} ${named.name}` }
+      const named =
+        classOid === catalogs.role
+          ? s.catalog.role(oid)
+          : classOid === catalogs.database
+            ? s.catalog.database(oid)
+            : classOid === catalogs.extension
+              ? s.catalog.extension(oid)
+              : s.catalog.trigger(oid)
+      const type = {
+        [catalogs.role]: 'role',
+        [catalogs.database]: 'database',
+        [catalogs.extension]: 'extension',
+        [catalogs.trigger]: 'trigger',
+      }[classOid]
+      return named === undefined || type === undefined
+        ? undefined
+        : {
+            type,
+            schema: null,
+            name: named.name,
+            identity: quoteIdentifier(named.name),
+            description: `${type} ${named.name}`,
+          }
     }
   }
 }
-

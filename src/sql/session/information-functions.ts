@@ -6,14 +6,14 @@
  */
 import { DbError } from '../../base/index.ts'
 import { factsOf } from '../catalog/system/facts.ts'
-import type { Numeric } from '../types/numeric.ts'
 import { registerCode, registerSetCode } from '../functions/registry.ts'
 import { arrayOf, type SqlArray } from '../types/array.ts'
+import type { Numeric } from '../types/numeric.ts'
 import { SqlRecord } from '../types/record.ts'
 import { builtinType } from '../types/registry.ts'
 import type { TypeContext, Value } from '../types/type.ts'
-import { sessionFunction, sessionOf } from './session-functions.ts'
 import type { Session } from './session.ts'
+import { sessionFunction, sessionOf } from './session-functions.ts'
 
 export function registerInformationFunctions(): void {
   privileges()
@@ -28,13 +28,26 @@ export function registerInformationFunctions(): void {
 
 /** The privileges of an object's owner, and of everybody, that hold when nothing was granted; by acldefault's letters. */
 const defaults: Record<string, readonly [owner: string, everybody: string]> = {
-  c: ['', ''], r: ['arwdDxt', ''], s: ['rwU', ''], d: ['CTc', 'Tc'], f: ['X', 'X'], l: ['U', 'U'], L: ['rw', ''], n: ['UC', ''], p: ['sA', ''], t: ['C', ''], F: ['U', ''], S: ['U', ''], T: ['U', 'U'],
+  c: ['', ''],
+  r: ['arwdDxt', ''],
+  s: ['rwU', ''],
+  d: ['CTc', 'Tc'],
+  f: ['X', 'X'],
+  l: ['U', 'U'],
+  L: ['rw', ''],
+  n: ['UC', ''],
+  p: ['sA', ''],
+  t: ['C', ''],
+  F: ['U', ''],
+  S: ['U', ''],
+  T: ['U', 'U'],
 }
 
 function privileges(): void {
   sessionFunction('acldefault_sql', (s, kind: string, owner: number) => {
     const found = defaults[kind]
-    if (found === undefined) throw new DbError('invalid_parameter_value', `unrecognized object type abbreviation: ${kind}`)
+    if (found === undefined)
+      throw new DbError('invalid_parameter_value', `unrecognized object type abbreviation: ${kind}`)
     const name = s.catalog.role(owner)?.name ?? String(owner)
     const items: string[] = []
     if (found[1] !== '') items.push(`=${found[1]}/${name}`)
@@ -74,7 +87,14 @@ function sizesAsText(): void {
   })
   registerCode('pg_size_bytes', () => (text: string) => {
     const m = /^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([a-zA-Z]*)\s*$/i.exec(text)
-    const unit = m === null ? -1 : m[2] === '' ? 0 : units.findIndex((u) => u.toLowerCase() === m[2].toLowerCase() || (u === 'bytes' && m[2].toUpperCase() === 'B'))
+    const unit =
+      m === null
+        ? -1
+        : m[2] === ''
+          ? 0
+          : units.findIndex(
+              (u) => u.toLowerCase() === m[2].toLowerCase() || (u === 'bytes' && m[2].toUpperCase() === 'B'),
+            )
     if (m === null || unit < 0) throw new DbError('invalid_parameter_value', `invalid size: "${text}"`)
     return Math.round(Number(m[1]) * 1024 ** unit)
   })
@@ -87,23 +107,45 @@ function partitions(): void {
   sessionFunction('pg_partition_root', () => null)
 }
 
-const methodProperties: Record<string, boolean> = { can_order: true, can_unique: true, can_multi_col: true, can_exclude: true, can_include: true }
-const indexProperties: Record<string, boolean> = { clusterable: true, index_scan: true, bitmap_scan: true, backward_scan: true }
+const methodProperties: Record<string, boolean> = {
+  can_order: true,
+  can_unique: true,
+  can_multi_col: true,
+  can_exclude: true,
+  can_include: true,
+}
+const indexProperties: Record<string, boolean> = {
+  clusterable: true,
+  index_scan: true,
+  bitmap_scan: true,
+  backward_scan: true,
+}
 
 function properties(): void {
   const known = (table: Record<string, boolean>, name: string): Value => table[name.toLowerCase()] ?? null
-  sessionFunction('pg_indexam_has_property', (_s, method: number, name: string) => (method === 403 ? known(methodProperties, name) : name.toLowerCase() in methodProperties ? false : null))
-  sessionFunction('pg_index_has_property', (s, oid: number, name: string) => (s.catalog.relation(oid)?.index === undefined ? null : known(indexProperties, name)))
+  sessionFunction('pg_indexam_has_property', (_s, method: number, name: string) =>
+    method === 403 ? known(methodProperties, name) : name.toLowerCase() in methodProperties ? false : null,
+  )
+  sessionFunction('pg_index_has_property', (s, oid: number, name: string) =>
+    s.catalog.relation(oid)?.index === undefined ? null : known(indexProperties, name),
+  )
   sessionFunction('pg_index_column_has_property', (s, oid: number, column: number, name: string) => {
     const index = s.catalog.relation(oid)?.index
     if (index === undefined || column < 1 || column > index.columns.length + index.include.length) return null
     const key = index.columns[column - 1]
     const property = name.toLowerCase()
     switch (property) {
-      case 'asc': case 'desc': case 'nulls_first': case 'nulls_last':
+      case 'asc':
+      case 'desc':
+      case 'nulls_first':
+      case 'nulls_last':
         if (key === undefined) return null
-        return { asc: !key.descending, desc: key.descending, nulls_first: key.nullsFirst, nulls_last: !key.nullsFirst }[property]
-      case 'orderable': case 'search_array': case 'search_nulls':
+        return { asc: !key.descending, desc: key.descending, nulls_first: key.nullsFirst, nulls_last: !key.nullsFirst }[
+          property
+        ]
+      case 'orderable':
+      case 'search_array':
+      case 'search_nulls':
         return key !== undefined
       case 'distance_orderable':
         return false
@@ -115,10 +157,14 @@ function properties(): void {
   })
   registerSetCode('pg_options_to_table', () => {
     const types = [25, 25].map(builtinType)
-    return (options: SqlArray) => options.items.map((o: string) => {
-      const at = o.indexOf('=')
-      return new SqlRecord(types, at < 0 ? [o, null] : [o.slice(0, at), o.slice(at + 1)], ['option_name', 'option_value'])
-    })
+    return (options: SqlArray) =>
+      options.items.map((o: string) => {
+        const at = o.indexOf('=')
+        return new SqlRecord(types, at < 0 ? [o, null] : [o.slice(0, at), o.slice(at + 1)], [
+          'option_name',
+          'option_value',
+        ])
+      })
   })
   sessionFunction('pg_relation_is_updatable', (s, oid: number) => (s.catalog.relation(oid)?.relkind === 'r' ? 28 : 0))
   sessionFunction('pg_column_is_updatable', (s, oid: number, column: number) => {
@@ -128,13 +174,16 @@ function properties(): void {
   })
   registerCode('pg_collation_for', (site, context) => {
     const type = site.argTypes[0] === 705 ? builtinType(25) : context.types.type(site.argTypes[0])
-    if (type.category !== 'S') throw new DbError('datatype_mismatch', `collations are not supported by type ${type.name}`)
+    if (type.category !== 'S')
+      throw new DbError('datatype_mismatch', `collations are not supported by type ${type.name}`)
     return () => '"default"'
   })
   sessionFunction('pg_column_compression', () => null)
   sessionFunction('pg_collation_actual_version', () => null)
   sessionFunction('pg_database_collation_actual_version', () => null)
-  sessionFunction('pg_settings_get_flags', (s, name: string) => (s.settings.find(name) === undefined ? null : arrayOf(25, [])))
+  sessionFunction('pg_settings_get_flags', (s, name: string) =>
+    s.settings.find(name) === undefined ? null : arrayOf(25, []),
+  )
 }
 
 /** Transactions are numbered by their start: what matters to clients is that the number is theirs and grows. */
@@ -154,13 +203,22 @@ function transactions(): void {
   })
   sessionFunction('pg_current_xact_id_if_assigned', (s) => (s.tx === undefined ? null : transactionId(s)))
   sessionFunction('pg_current_snapshot', (s) => `${transactionId(s)}:${transactionId(s)}:`)
-  for (const source of ['pg_current_wal_lsn', 'pg_current_wal_insert_lsn', 'pg_current_wal_flush_lsn']) sessionFunction(source, logPosition)
+  for (const source of ['pg_current_wal_lsn', 'pg_current_wal_insert_lsn', 'pg_current_wal_flush_lsn'])
+    sessionFunction(source, logPosition)
   sessionFunction('pg_trigger_depth', () => 0)
   sessionFunction('pg_jit_available', () => false)
   sessionFunction('pg_notification_queue_usage', () => 0)
   sessionFunction('pg_stat_get_snapshot_timestamp', () => null)
   const nothing = () => ''
-  for (const source of ['pg_stat_clear_snapshot', 'pg_stat_force_next_flush', 'pg_stat_reset', 'pg_stat_reset_shared', 'pg_stat_reset_single_table_counters', 'pg_stat_reset_single_function_counters', 'pg_stat_reset_slru']) {
+  for (const source of [
+    'pg_stat_clear_snapshot',
+    'pg_stat_force_next_flush',
+    'pg_stat_reset',
+    'pg_stat_reset_shared',
+    'pg_stat_reset_single_table_counters',
+    'pg_stat_reset_single_function_counters',
+    'pg_stat_reset_slru',
+  ]) {
     sessionFunction(source, nothing)
   }
   sessionFunction('pg_reload_conf', () => true)
@@ -175,11 +233,16 @@ function counters(): void {
     sessionFunction(source, () => (zero ? 0 : null))
   }
   sessionFunction('pg_stat_get_live_tuples', (s, oid: number) => s.tableRows(oid) ?? 0)
-  sessionFunction('pg_stat_get_db_numbackends', (s, oid: number) => [...s.database.sessions.values()].filter((o) => o.databaseOid === oid).length)
+  sessionFunction(
+    'pg_stat_get_db_numbackends',
+    (s, oid: number) => [...s.database.sessions.values()].filter((o) => o.databaseOid === oid).length,
+  )
 }
 
 function backends(): void {
-  registerSetCode('pg_stat_get_backend_idset', (_site, context) => () => [...sessionOf(context).database.sessions.keys()])
+  registerSetCode('pg_stat_get_backend_idset', (_site, context) => () => [
+    ...sessionOf(context).database.sessions.keys(),
+  ])
   const ask = (source: string, of: (other: Session) => Value) => {
     sessionFunction(source, (s, id: number) => {
       const other = s.database.sessions.get(id)
@@ -200,17 +263,25 @@ function backends(): void {
 }
 
 const categories: Record<string, string> = {
-  U: 'unreserved', C: 'unreserved (cannot be function or type name)', T: 'reserved (can be function or type name)', R: 'reserved',
+  U: 'unreserved',
+  C: 'unreserved (cannot be function or type name)',
+  T: 'reserved (can be function or type name)',
+  R: 'reserved',
 }
 
 function keywords(): void {
   registerSetCode('pg_get_keywords', () => {
     const types = [25, 18, 16, 25, 25].map(builtinType)
     const names = ['word', 'catcode', 'barelabel', 'catdesc', 'baredesc']
-    return () => factsOf('pg_keywords').map((f) => {
-      const bare = f.barelabel === 't'
-      return new SqlRecord(types, [f.word, f.catcode, bare, categories[f.catcode!], bare ? 'can be bare label' : 'requires AS'], names)
-    })
+    return () =>
+      factsOf('pg_keywords').map((f) => {
+        const bare = f.barelabel === 't'
+        return new SqlRecord(
+          types,
+          [f.word, f.catcode, bare, categories[f.catcode!], bare ? 'can be bare label' : 'requires AS'],
+          names,
+        )
+      })
   })
   registerSetCode('pg_listening_channels', (_site, context: TypeContext) => () => [...sessionOf(context).channels])
 }

@@ -8,12 +8,12 @@
  * Not here: enforcing privileges when statements run.
  */
 import { DbError } from '../../base/index.ts'
+import type { RoleDescriptor } from '../catalog/descriptors.ts'
 import { findRelation, schemaName } from '../catalog/names.ts'
 import { systemRelation } from '../catalog/system-schema.ts'
-import type { RoleDescriptor } from '../catalog/descriptors.ts'
-import { sessionFunction } from './session-functions.ts'
 import { splitName } from './reg-names.ts'
 import type { Session } from './session.ts'
+import { sessionFunction } from './session-functions.ts'
 
 interface Subject {
   readonly owner: number
@@ -24,12 +24,37 @@ interface Subject {
 }
 
 const letters: Record<string, string> = {
-  SELECT: 'r', INSERT: 'a', UPDATE: 'w', DELETE: 'd', TRUNCATE: 'D', REFERENCES: 'x', TRIGGER: 't', USAGE: 'U', CREATE: 'C', CONNECT: 'c', TEMPORARY: 'T', TEMP: 'T', EXECUTE: 'X',
-  SET: 's', 'ALTER SYSTEM': 'A', RULE: '',
+  SELECT: 'r',
+  INSERT: 'a',
+  UPDATE: 'w',
+  DELETE: 'd',
+  TRUNCATE: 'D',
+  REFERENCES: 'x',
+  TRIGGER: 't',
+  USAGE: 'U',
+  CREATE: 'C',
+  CONNECT: 'c',
+  TEMPORARY: 'T',
+  TEMP: 'T',
+  EXECUTE: 'X',
+  SET: 's',
+  'ALTER SYSTEM': 'A',
+  RULE: '',
 }
 
 const allowed: Record<string, string> = {
-  table: 'rawdDxt', any_column: 'rawx', column: 'rawx', schema: 'CU', database: 'CTc', sequence: 'rwU', function: 'X', type: 'U', language: 'U', tablespace: 'C', server: 'U', foreign_data_wrapper: 'U',
+  table: 'rawdDxt',
+  any_column: 'rawx',
+  column: 'rawx',
+  schema: 'CU',
+  database: 'CTc',
+  sequence: 'rwU',
+  function: 'X',
+  type: 'U',
+  language: 'U',
+  tablespace: 'C',
+  server: 'U',
+  foreign_data_wrapper: 'U',
   parameter: 'sA',
 }
 
@@ -60,12 +85,19 @@ function mayDo(s: Session, role: RoleDescriptor, subject: Subject, letter: strin
 }
 
 /** Whether the role has one of the privileges listed. Raises invalid_parameter_value for a name that is none. */
-function check(s: Session, kind: string, role: RoleDescriptor, subject: Subject | undefined, text: string): boolean | null {
+function check(
+  s: Session,
+  kind: string,
+  role: RoleDescriptor,
+  subject: Subject | undefined,
+  text: string,
+): boolean | null {
   const wanted = text.split(',').map((part) => {
     const name = part.trim().toUpperCase()
     const grantable = name.endsWith(' WITH GRANT OPTION')
     const letter = letters[name.replace(/ WITH GRANT OPTION$/, '')]
-    if (letter === undefined || (letter !== '' && !allowed[kind].includes(letter))) throw new DbError('invalid_parameter_value', `unrecognized privilege type: "${part.trim()}"`)
+    if (letter === undefined || (letter !== '' && !allowed[kind].includes(letter)))
+      throw new DbError('invalid_parameter_value', `unrecognized privilege type: "${part.trim()}"`)
     return { letter, grantable }
   })
   if (subject === undefined) return null
@@ -90,14 +122,16 @@ function schemaSubject(s: Session, object: string | number): Subject | undefined
   const schema = typeof object === 'number' ? s.catalog.schema(object) : s.catalog.schemaNamed(object)
   if (schema !== undefined) return { owner: schema.owner, acl: schema.acl, everybody: schema.oid === 2200 ? 'U' : '' }
   const name = typeof object === 'number' ? schemaName(s.names, object) : object
-  if (['pg_catalog', 'information_schema', 'pg_toast'].includes(name)) return { owner: 10, acl: undefined, everybody: name === 'pg_toast' ? '' : 'U' }
+  if (['pg_catalog', 'information_schema', 'pg_toast'].includes(name))
+    return { owner: 10, acl: undefined, everybody: name === 'pg_toast' ? '' : 'U' }
   if (typeof object === 'string') throw new DbError('invalid_schema_name', `schema "${object}" does not exist`)
   return undefined
 }
 
 function databaseSubject(s: Session, object: string | number): Subject | undefined {
   const d = typeof object === 'number' ? s.catalog.database(object) : s.catalog.databaseNamed(object)
-  if (d === undefined && typeof object === 'string') throw new DbError('invalid_catalog_name', `database "${object}" does not exist`)
+  if (d === undefined && typeof object === 'string')
+    throw new DbError('invalid_catalog_name', `database "${object}" does not exist`)
   return d === undefined ? undefined : { owner: d.owner, acl: undefined, everybody: 'Tc' }
 }
 
@@ -105,7 +139,11 @@ function databaseSubject(s: Session, object: string | number): Subject | undefin
 const open: (everybody: string) => Finder = (everybody) => () => ({ owner: 10, acl: undefined, everybody })
 
 const finders: Record<string, Finder> = {
-  table: relationSubject, sequence: relationSubject, any_column: relationSubject, schema: schemaSubject, database: databaseSubject,
+  table: relationSubject,
+  sequence: relationSubject,
+  any_column: relationSubject,
+  schema: schemaSubject,
+  database: databaseSubject,
   function: (s, object) => {
     const oid = typeof object === 'number' ? object : s.types.names.lookup('regprocedure', object)
     return { owner: s.catalog.function(oid)?.owner ?? 10, acl: undefined, everybody: 'X' }
@@ -114,43 +152,73 @@ const finders: Record<string, Finder> = {
     const oid = typeof object === 'number' ? object : s.types.names.lookup('regtype', object)
     return { owner: s.catalog.type(oid)?.owner ?? 10, acl: undefined, everybody: 'U' }
   },
-  language: open('U'), tablespace: open(''), server: open(''), foreign_data_wrapper: open(''),
+  language: open('U'),
+  tablespace: open(''),
+  server: open(''),
+  foreign_data_wrapper: open(''),
 }
 
 export function registerPrivilegeFunctions(): void {
   const roleOf = (s: Session, user: string | number) => (typeof user === 'number' ? s.roleOf(user) : roleNamed(s, user))
   for (const [kind, find] of Object.entries(finders)) {
     for (const object of ['name', 'id']) {
-      sessionFunction(`has_${kind}_privilege_${object}`, (s, o: string | number, privilege: string) => check(s, kind, s.roleOf(s.role), find(s, o), privilege))
+      sessionFunction(`has_${kind}_privilege_${object}`, (s, o: string | number, privilege: string) =>
+        check(s, kind, s.roleOf(s.role), find(s, o), privilege),
+      )
       for (const user of ['name', 'id']) {
-        sessionFunction(`has_${kind}_privilege_${user}_${object}`, (s, u: string | number, o: string | number, privilege: string) => check(s, kind, roleOf(s, u), find(s, o), privilege))
+        sessionFunction(
+          `has_${kind}_privilege_${user}_${object}`,
+          (s, u: string | number, o: string | number, privilege: string) =>
+            check(s, kind, roleOf(s, u), find(s, o), privilege),
+        )
       }
     }
   }
   for (const object of ['name', 'id']) {
     for (const column of ['name', 'attnum']) {
-      sessionFunction(`has_column_privilege_${object}_${column}`, (s, o: string | number, _c: unknown, privilege: string) => check(s, 'column', s.roleOf(s.role), relationSubject(s, o), privilege))
+      sessionFunction(
+        `has_column_privilege_${object}_${column}`,
+        (s, o: string | number, _c: unknown, privilege: string) =>
+          check(s, 'column', s.roleOf(s.role), relationSubject(s, o), privilege),
+      )
       for (const user of ['name', 'id']) {
-        sessionFunction(`has_column_privilege_${user}_${object}_${column}`, (s, u: string | number, o: string | number, _c: unknown, privilege: string) =>
-          check(s, 'column', roleOf(s, u), relationSubject(s, o), privilege))
+        sessionFunction(
+          `has_column_privilege_${user}_${object}_${column}`,
+          (s, u: string | number, o: string | number, _c: unknown, privilege: string) =>
+            check(s, 'column', roleOf(s, u), relationSubject(s, o), privilege),
+        )
       }
     }
   }
   const parameter = { owner: 10, acl: undefined, everybody: '' }
-  sessionFunction('has_parameter_privilege_name', (s, _name: string, privilege: string) => check(s, 'parameter', s.roleOf(s.role), parameter, privilege))
-  sessionFunction('has_parameter_privilege_name_name', (s, u: string, _name: string, privilege: string) => check(s, 'parameter', roleOf(s, u), parameter, privilege))
-  sessionFunction('has_parameter_privilege_id_name', (s, u: number, _name: string, privilege: string) => check(s, 'parameter', roleOf(s, u), parameter, privilege))
-  const member = (s: Session, user: RoleDescriptor, group: RoleDescriptor) => user.superuser || rolesOf(s, user).has(group.oid)
+  sessionFunction('has_parameter_privilege_name', (s, _name: string, privilege: string) =>
+    check(s, 'parameter', s.roleOf(s.role), parameter, privilege),
+  )
+  sessionFunction('has_parameter_privilege_name_name', (s, u: string, _name: string, privilege: string) =>
+    check(s, 'parameter', roleOf(s, u), parameter, privilege),
+  )
+  sessionFunction('has_parameter_privilege_id_name', (s, u: number, _name: string, privilege: string) =>
+    check(s, 'parameter', roleOf(s, u), parameter, privilege),
+  )
+  const member = (s: Session, user: RoleDescriptor, group: RoleDescriptor) =>
+    user.superuser || rolesOf(s, user).has(group.oid)
   for (const group of ['name', 'id']) {
     sessionFunction(`pg_has_role_${group}`, (s, g: string | number) => member(s, s.roleOf(s.role), roleOf(s, g)))
-    for (const user of ['name', 'id']) sessionFunction(`pg_has_role_${user}_${group}`, (s, u: string | number, g: string | number) => member(s, roleOf(s, u), roleOf(s, g)))
+    for (const user of ['name', 'id'])
+      sessionFunction(`pg_has_role_${user}_${group}`, (s, u: string | number, g: string | number) =>
+        member(s, roleOf(s, u), roleOf(s, g)),
+      )
   }
   sessionFunction('row_security_active', () => false)
   sessionFunction('row_security_active_name', () => false)
 }
 
 /** Whether the current role may do anything with a relation: information_schema shows nobody what they may not touch. */
-export function mayTouch(s: Session, relation: { readonly owner: number; readonly acl?: readonly string[] }, privileges = 'rawdDxtU'): boolean {
+export function mayTouch(
+  s: Session,
+  relation: { readonly owner: number; readonly acl?: readonly string[] },
+  privileges = 'rawdDxtU',
+): boolean {
   const role = s.roleOf(s.role)
   const subject = { owner: relation.owner, acl: relation.acl, everybody: '' }
   return role.superuser || [...privileges].some((letter) => mayDo(s, role, subject, letter, false))

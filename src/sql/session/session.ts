@@ -12,7 +12,7 @@ import { type Isolation, LockOwner, type Savepoint as StoreSavepoint, type Trans
 import { type BindContext, ParameterTypes } from '../bind/context.ts'
 import type { Catalog, Change } from '../catalog/catalog.ts'
 import { descriptorKey, encodeDescriptor, isShared } from '../catalog/catalog-store.ts'
-import type { Constraint, Descriptor, Kind, RoleDescriptor } from '../catalog/descriptors.ts'
+import type { Constraint, Descriptor, FunctionDescriptor, Kind, RoleDescriptor } from '../catalog/descriptors.ts'
 import { effectivePath, type NameScope, schemaName } from '../catalog/names.ts'
 import { CatalogTypes } from '../catalog/type-lookup.ts'
 import type { Execution } from '../execute/execution.ts'
@@ -21,6 +21,7 @@ import type { ExecutionSession } from '../execute/session.ts'
 import type { Sequences } from '../execute/sequences.ts'
 import type { SpillSpace } from '../execute/spill.ts'
 import { storageSpan, type TableAccess, Tables } from '../execute/tables.ts'
+import { callFunction } from '../plpgsql/interpreter.ts'
 import { parse } from '../parse/parser.ts'
 import { compileDefault } from '../plan/plan-modify.ts'
 import { standaloneWriter } from '../plan/plan-modify.ts'
@@ -195,6 +196,11 @@ export class Session implements SqlSession, ExecutionSession {
   }
   defer(constraint: Constraint, check: (x: Execution) => Writing): boolean {
     return this.deferred.defer(constraint, check)
+  }
+
+  readonly procedures = {
+    call: (f: FunctionDescriptor, args: readonly Value[]) => callFunction(this, f, args),
+    blocker: () => this.blocker,
   }
 
   /** True when commands that read much have used a slice; the next one begins then. Raises what cancels them. */
@@ -555,6 +561,7 @@ export class Session implements SqlSession, ExecutionSession {
     const changes: Change[] = []
     const storages: number[] = []
     const set = this.database.store.builder()
+    for (const f of catalog.functions()) if (f.schema === this.temporarySchema) changes.push({ kind: 'function', oid: f.oid, sub: 0, descriptor: undefined })
     for (const r of catalog.relations()) {
       if (r.schema !== this.temporarySchema) continue
       changes.push({ kind: 'relation', oid: r.oid, sub: 0, descriptor: undefined })

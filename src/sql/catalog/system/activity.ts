@@ -7,8 +7,9 @@
  *
  * Not here: metrics for monitoring (node/metrics.ts).
  */
-import type { Session } from '../../session/session.ts'
+
 import { storageSpan } from '../../execute/tables.ts'
+import type { Session } from '../../session/session.ts'
 import { arrayOf } from '../../types/array.ts'
 import { type Cells, define } from './relation.ts'
 import { relationsOf } from './views.ts'
@@ -20,13 +21,31 @@ function* activity(s: Session): Iterable<Cells> {
     const database = s.catalog.database(other.databaseOid)
     const since = (micros: number) => (micros === 0 ? null : micros - microsTo2000)
     const running = other === s || other.running !== undefined
-    const state = running && other.tx !== undefined ? 'active' : other.failed ? 'idle in transaction (aborted)' : other.block === 'explicit' ? 'idle in transaction' : 'idle'
+    const state =
+      running && other.tx !== undefined
+        ? 'active'
+        : other.failed
+          ? 'idle in transaction (aborted)'
+          : other.block === 'explicit'
+            ? 'idle in transaction'
+            : 'idle'
     yield {
-      datid: other.databaseOid, datname: database?.name ?? null, pid: other.processId, usesysid: other.sessionRole, usename: s.catalog.role(other.sessionRole)?.name ?? null,
-      application_name: other.settings.get('application_name'), client_port: other.options.client === '' ? null : -1, backend_start: since(other.startedMicros),
-      xact_start: other.tx === undefined ? null : other.types.transactionMicros, query_start: since(other.stateMicros), state_change: since(other.stateMicros),
-      wait_event_type: other.owner.waiting === undefined ? (state === 'active' ? null : 'Client') : 'Lock', wait_event: other.owner.waiting === undefined ? (state === 'active' ? null : 'ClientRead') : 'transactionid',
-      state, query: other.currentText, backend_type: 'client backend',
+      datid: other.databaseOid,
+      datname: database?.name ?? null,
+      pid: other.processId,
+      usesysid: other.sessionRole,
+      usename: s.catalog.role(other.sessionRole)?.name ?? null,
+      application_name: other.settings.get('application_name'),
+      client_port: other.options.client === '' ? null : -1,
+      backend_start: since(other.startedMicros),
+      xact_start: other.tx === undefined ? null : other.types.transactionMicros,
+      query_start: since(other.stateMicros),
+      state_change: since(other.stateMicros),
+      wait_event_type: other.owner.waiting === undefined ? (state === 'active' ? null : 'Client') : 'Lock',
+      wait_event: other.owner.waiting === undefined ? (state === 'active' ? null : 'ClientRead') : 'transactionid',
+      state,
+      query: other.currentText,
+      backend_type: 'client backend',
     }
   }
 }
@@ -38,13 +57,27 @@ function* locks(s: Session): Iterable<Cells> {
       const high = width === '64' ? Number(BigInt.asUintN(64, BigInt(first)) >> 32n) : Number(first) >>> 0
       const low = width === '64' ? Number(BigInt.asUintN(32, BigInt(first))) : Number(second) >>> 0
       yield {
-        locktype: 'advisory', database: other.databaseOid, classid: high, objid: low, objsubid: width === '64' ? 1 : 2, virtualtransaction: `${other.processId}/1`, pid: other.processId,
-        mode: mode === 1 ? 'ShareLock' : 'ExclusiveLock', granted: true, fastpath: false,
+        locktype: 'advisory',
+        database: other.databaseOid,
+        classid: high,
+        objid: low,
+        objsubid: width === '64' ? 1 : 2,
+        virtualtransaction: `${other.processId}/1`,
+        pid: other.processId,
+        mode: mode === 1 ? 'ShareLock' : 'ExclusiveLock',
+        granted: true,
+        fastpath: false,
       }
     }
     if (other.tx === undefined) continue
     yield {
-      locktype: 'virtualxid', virtualxid: `${other.processId}/1`, virtualtransaction: `${other.processId}/1`, pid: other.processId, mode: 'ExclusiveLock', granted: true, fastpath: true,
+      locktype: 'virtualxid',
+      virtualxid: `${other.processId}/1`,
+      virtualtransaction: `${other.processId}/1`,
+      pid: other.processId,
+      mode: 'ExclusiveLock',
+      granted: true,
+      fastpath: true,
     }
   }
 }
@@ -55,26 +88,74 @@ function liveRows(s: Session, storage: number): number {
 }
 
 const tableCounters = [
-  'seq_scan', 'seq_tup_read', 'idx_scan', 'idx_tup_fetch', 'n_tup_ins', 'n_tup_upd', 'n_tup_del', 'n_tup_hot_upd', 'n_dead_tup', 'n_mod_since_analyze', 'n_ins_since_vacuum', 'vacuum_count',
-  'autovacuum_count', 'analyze_count', 'autoanalyze_count', 'heap_blks_read', 'heap_blks_hit', 'idx_blks_read', 'idx_blks_hit', 'blks_read', 'blks_hit', 'idx_tup_read',
+  'seq_scan',
+  'seq_tup_read',
+  'idx_scan',
+  'idx_tup_fetch',
+  'n_tup_ins',
+  'n_tup_upd',
+  'n_tup_del',
+  'n_tup_hot_upd',
+  'n_dead_tup',
+  'n_mod_since_analyze',
+  'n_ins_since_vacuum',
+  'vacuum_count',
+  'autovacuum_count',
+  'analyze_count',
+  'autoanalyze_count',
+  'heap_blks_read',
+  'heap_blks_hit',
+  'idx_blks_read',
+  'idx_blks_hit',
+  'blks_read',
+  'blks_hit',
+  'idx_tup_read',
 ]
 const zeros: Cells = Object.fromEntries(tableCounters.map((c) => [c, 0]))
 
 function* tables(s: Session): Iterable<Cells> {
-  for (const { r, schema } of relationsOf(s, 'rm')) yield { ...zeros, relid: r.oid, schemaname: schema, relname: r.name, n_live_tup: liveRows(s, r.storage) }
+  for (const { r, schema } of relationsOf(s, 'rm'))
+    yield { ...zeros, relid: r.oid, schemaname: schema, relname: r.name, n_live_tup: liveRows(s, r.storage) }
 }
 
 function* indexes(s: Session): Iterable<Cells> {
   for (const { r, schema } of relationsOf(s, 'i')) {
     const table = s.catalog.relationOf(r.index!.table)
-    yield { ...zeros, relid: table.oid, indexrelid: r.oid, schemaname: schema, relname: table.name, indexrelname: r.name }
+    yield {
+      ...zeros,
+      relid: table.oid,
+      indexrelid: r.oid,
+      schemaname: schema,
+      relname: table.name,
+      indexrelname: r.name,
+    }
   }
 }
 
 function* databases(s: Session): Iterable<Cells> {
   const counters = [
-    'xact_commit', 'xact_rollback', 'blks_read', 'blks_hit', 'tup_returned', 'tup_fetched', 'tup_inserted', 'tup_updated', 'tup_deleted', 'conflicts', 'temp_files', 'temp_bytes', 'deadlocks',
-    'blk_read_time', 'blk_write_time', 'session_time', 'active_time', 'idle_in_transaction_time', 'sessions', 'sessions_abandoned', 'sessions_fatal', 'sessions_killed',
+    'xact_commit',
+    'xact_rollback',
+    'blks_read',
+    'blks_hit',
+    'tup_returned',
+    'tup_fetched',
+    'tup_inserted',
+    'tup_updated',
+    'tup_deleted',
+    'conflicts',
+    'temp_files',
+    'temp_bytes',
+    'deadlocks',
+    'blk_read_time',
+    'blk_write_time',
+    'session_time',
+    'active_time',
+    'idle_in_transaction_time',
+    'sessions',
+    'sessions_abandoned',
+    'sessions_fatal',
+    'sessions_killed',
   ]
   const none = Object.fromEntries(counters.map((c) => [c, 0]))
   for (const d of s.catalog.databases()) {
@@ -93,27 +174,66 @@ export function defineActivity(): void {
     define(`pg_statio_${scope}_tables`, tables, 'live')
     define(`pg_stat_${scope}_indexes`, indexes, 'live')
     define(`pg_statio_${scope}_indexes`, indexes, 'live')
-    define(`pg_statio_${scope}_sequences`, function* (s) {
-      for (const { r, schema } of relationsOf(s, 'S')) yield { ...zeros, relid: r.oid, schemaname: schema, relname: r.name }
-    }, 'live')
+    define(
+      `pg_statio_${scope}_sequences`,
+      function* (s) {
+        for (const { r, schema } of relationsOf(s, 'S'))
+          yield { ...zeros, relid: r.oid, schemaname: schema, relname: r.name }
+      },
+      'live',
+    )
   }
-  define('pg_prepared_statements', function* (s) {
-    for (const [name, p] of s.statements) {
-      if (name === '') continue
-      yield { name, statement: p.text, prepare_time: s.startedMicros - microsTo2000, parameter_types: arrayOf(2206, p.parameterTypes.map((t) => t.oid)), from_sql: true, generic_plans: 0, custom_plans: 0 }
-    }
-  }, 'live')
-  define('pg_cursors', function* (s) {
-    for (const [name, portal] of s.portals) {
-      const held = (portal as { held?: boolean }).held === true
-      yield { name, statement: s.currentText, is_holdable: held, is_binary: false, is_scrollable: false, creation_time: s.types.statementMicros }
-    }
-  }, 'live')
-  define('pg_stat_ssl', function* (s) {
-    for (const other of s.database.sessions.values()) yield { pid: other.processId, ssl: false }
-  }, 'live')
-  define('pg_stat_gssapi', function* (s) {
-    for (const other of s.database.sessions.values()) yield { pid: other.processId, gss_authenticated: false, encrypted: false }
-  }, 'live')
+  define(
+    'pg_prepared_statements',
+    function* (s) {
+      for (const [name, p] of s.statements) {
+        if (name === '') continue
+        yield {
+          name,
+          statement: p.text,
+          prepare_time: s.startedMicros - microsTo2000,
+          parameter_types: arrayOf(
+            2206,
+            p.parameterTypes.map((t) => t.oid),
+          ),
+          from_sql: true,
+          generic_plans: 0,
+          custom_plans: 0,
+        }
+      }
+    },
+    'live',
+  )
+  define(
+    'pg_cursors',
+    function* (s) {
+      for (const [name, portal] of s.portals) {
+        const held = (portal as { held?: boolean }).held === true
+        yield {
+          name,
+          statement: s.currentText,
+          is_holdable: held,
+          is_binary: false,
+          is_scrollable: false,
+          creation_time: s.types.statementMicros,
+        }
+      }
+    },
+    'live',
+  )
+  define(
+    'pg_stat_ssl',
+    function* (s) {
+      for (const other of s.database.sessions.values()) yield { pid: other.processId, ssl: false }
+    },
+    'live',
+  )
+  define(
+    'pg_stat_gssapi',
+    function* (s) {
+      for (const other of s.database.sessions.values())
+        yield { pid: other.processId, gss_authenticated: false, encrypted: false }
+    },
+    'live',
+  )
 }
-

@@ -3,9 +3,10 @@
  *
  * Not here: their definitions as text (deparse/definitions.ts).
  */
-import type { Session } from '../../session/session.ts'
+
 import { equalityOperator } from '../../bind/calls.ts'
 import { ParameterTypes } from '../../bind/context.ts'
+import type { Session } from '../../session/session.ts'
 import { arrayOf } from '../../types/array.ts'
 import type { Constraint, RelationDescriptor } from '../descriptors.ts'
 import { factsOf } from './facts.ts'
@@ -27,17 +28,37 @@ function equalities(s: Session, left: readonly number[], right: readonly number[
 function constraintRow(s: Session, r: RelationDescriptor, c: Constraint): Cells {
   const foreign = c.foreign
   const base: Cells = {
-    oid: c.oid, conname: c.name, connamespace: r.schema, contype: c.type, condeferrable: c.deferrable, condeferred: c.deferred, convalidated: c.validated,
-    conrelid: r.oid, conindid: c.index ?? 0, confupdtype: ' ', confdeltype: ' ', confmatchtype: ' ', conislocal: true, connoinherit: c.type !== 'c',
-    conkey: arrayOf(21, c.columns), conbin: c.check === undefined ? null : nodeTree(c.check),
+    oid: c.oid,
+    conname: c.name,
+    connamespace: r.schema,
+    contype: c.type,
+    condeferrable: c.deferrable,
+    condeferred: c.deferred,
+    convalidated: c.validated,
+    conrelid: r.oid,
+    conindid: c.index ?? 0,
+    confupdtype: ' ',
+    confdeltype: ' ',
+    confmatchtype: ' ',
+    conislocal: true,
+    connoinherit: c.type !== 'c',
+    conkey: arrayOf(21, c.columns),
+    conbin: c.check === undefined ? null : nodeTree(c.check),
   }
   if (foreign === undefined) return base
   const target = s.catalog.relationOf(foreign.table)
   const own = c.columns.map((n) => r.columns[n - 1].type)
   const others = foreign.columns.map((n) => target.columns[n - 1].type)
   return {
-    ...base, confrelid: foreign.table, confupdtype: foreign.onUpdate, confdeltype: foreign.onDelete, confmatchtype: foreign.match, confkey: arrayOf(21, foreign.columns),
-    conpfeqop: arrayOf(26, equalities(s, others, own)), conppeqop: arrayOf(26, equalities(s, others, others)), conffeqop: arrayOf(26, equalities(s, own, own)),
+    ...base,
+    confrelid: foreign.table,
+    confupdtype: foreign.onUpdate,
+    confdeltype: foreign.onDelete,
+    confmatchtype: foreign.match,
+    confkey: arrayOf(21, foreign.columns),
+    conpfeqop: arrayOf(26, equalities(s, others, own)),
+    conppeqop: arrayOf(26, equalities(s, others, others)),
+    conffeqop: arrayOf(26, equalities(s, own, own)),
     confdelsetcols: foreign.setColumns === undefined ? null : arrayOf(21, foreign.setColumns),
   }
 }
@@ -59,8 +80,18 @@ export function defineConstraints(): void {
     for (const f of factsOf('pg_index')) {
       if (f.indisunique !== 't') continue
       yield {
-        oid: firstKey + Number(f.indexrelid), conname: f.relname, connamespace: 11, contype: f.indisprimary === 't' ? 'p' : 'u', convalidated: true, conrelid: Number(f.indrelid),
-        conindid: Number(f.indexrelid), confupdtype: ' ', confdeltype: ' ', confmatchtype: ' ', conislocal: true, connoinherit: true,
+        oid: firstKey + Number(f.indexrelid),
+        conname: f.relname,
+        connamespace: 11,
+        contype: f.indisprimary === 't' ? 'p' : 'u',
+        convalidated: true,
+        conrelid: Number(f.indrelid),
+        conindid: Number(f.indexrelid),
+        confupdtype: ' ',
+        confdeltype: ' ',
+        confmatchtype: ' ',
+        conislocal: true,
+        connoinherit: true,
         conkey: arrayOf(21, f.indkey!.split(' ').map(Number)),
       }
     }
@@ -68,8 +99,17 @@ export function defineConstraints(): void {
     for (const t of s.catalog.types()) {
       for (const c of t.checks ?? []) {
         yield {
-          oid: c.oid, conname: c.name, connamespace: t.schema, contype: 'c', convalidated: c.validated, contypid: t.oid, confupdtype: ' ', confdeltype: ' ', confmatchtype: ' ',
-          conislocal: true, conbin: nodeTree(c.check),
+          oid: c.oid,
+          conname: c.name,
+          connamespace: t.schema,
+          contype: 'c',
+          convalidated: c.validated,
+          contypid: t.oid,
+          confupdtype: ' ',
+          confdeltype: ' ',
+          confmatchtype: ' ',
+          conislocal: true,
+          conbin: nodeTree(c.check),
         }
       }
     }

@@ -8,19 +8,37 @@
  *
  * Not here: DROP … CASCADE, which follows the descriptors themselves (ddl/drop.ts).
  */
-import type { Session } from '../../session/session.ts'
+
 import { extensionFunctions } from '../../ddl/schemas.ts'
+import type { Session } from '../../session/session.ts'
 import type { RelationDescriptor, TypeDescriptor } from '../descriptors.ts'
 import { type Cells, define } from './relation.ts'
 import { derivedOid } from './relations.ts'
 
-const classes = { relation: 1259, type: 1247, namespace: 2615, proc: 1255, constraint: 2606, attrdef: 2604, rewrite: 2618, trigger: 2620 }
+const classes = {
+  relation: 1259,
+  type: 1247,
+  namespace: 2615,
+  proc: 1255,
+  constraint: 2606,
+  attrdef: 2604,
+  rewrite: 2618,
+  trigger: 2620,
+}
 type Class = keyof typeof classes
 
 const firstUserOid = 16384
 
 function row(from: [Class, number, number?], to: [Class, number, number?], type: 'n' | 'a' | 'i'): Cells {
-  return { classid: classes[from[0]], objid: from[1], objsubid: from[2] ?? 0, refclassid: classes[to[0]], refobjid: to[1], refobjsubid: to[2] ?? 0, deptype: type }
+  return {
+    classid: classes[from[0]],
+    objid: from[1],
+    objsubid: from[2] ?? 0,
+    refclassid: classes[to[0]],
+    refobjid: to[1],
+    refobjsubid: to[2] ?? 0,
+    deptype: type,
+  }
 }
 
 interface Uses {
@@ -48,7 +66,8 @@ function usesOf(tree: unknown, self: number | undefined): Uses {
       const oid = entries === undefined ? self : entry?.kind === 'relation' ? entry.relation : undefined
       if (oid !== undefined) relation(oid, Math.max(0, value.column))
     }
-    if (value.kind === 'relation' && typeof value.relation === 'number' && value.columns !== undefined) relation(value.relation, 0)
+    if (value.kind === 'relation' && typeof value.relation === 'number' && value.columns !== undefined)
+      relation(value.relation, 0)
     if (value.kind === 'nextval') relation(value.sequence, 0)
     if (value.kind === 'const' && value.type === 2205 && /^\d+$/.test(value.text ?? '')) relation(Number(value.text), 0)
     if (typeof value.func === 'number' && value.func >= firstUserOid) uses.functions.add(value.func)
@@ -59,7 +78,13 @@ function usesOf(tree: unknown, self: number | undefined): Uses {
   return uses
 }
 
-function* ofTree(s: Session, from: [Class, number, number?], tree: unknown, self: number | undefined, onSelf: 'n' | 'a'): Iterable<Cells> {
+function* ofTree(
+  s: Session,
+  from: [Class, number, number?],
+  tree: unknown,
+  self: number | undefined,
+  onSelf: 'n' | 'a',
+): Iterable<Cells> {
   const uses = usesOf(tree, self)
   for (const [oid, columns] of uses.relations) {
     if (s.catalog.relation(oid) === undefined) continue
@@ -72,7 +97,10 @@ function* ofTree(s: Session, from: [Class, number, number?], tree: unknown, self
 
 function* ofRelation(s: Session, r: RelationDescriptor): Iterable<Cells> {
   yield row(['relation', r.oid], ['namespace', r.schema], 'n')
-  if (r.rowType !== 0) yield r.relkind === 'c' ? row(['relation', r.oid], ['type', r.rowType], 'i') : row(['type', r.rowType], ['relation', r.oid], 'i')
+  if (r.rowType !== 0)
+    yield r.relkind === 'c'
+      ? row(['relation', r.oid], ['type', r.rowType], 'i')
+      : row(['type', r.rowType], ['relation', r.oid], 'i')
   for (const c of r.relkind === 'i' ? [] : r.columns) {
     if (c.dropped) continue
     if (c.type >= firstUserOid && r.view === undefined) yield row(['relation', r.oid, c.number], ['type', c.type], 'n')
@@ -83,7 +111,8 @@ function* ofRelation(s: Session, r: RelationDescriptor): Iterable<Cells> {
     yield* ofTree(s, own, value, r.oid, 'n')
   }
   const q = r.sequence
-  if (q?.ownedTable !== undefined && q.ownedColumn !== undefined) yield row(['relation', r.oid], ['relation', q.ownedTable, q.ownedColumn], q.identity === true ? 'i' : 'a')
+  if (q?.ownedTable !== undefined && q.ownedColumn !== undefined)
+    yield row(['relation', r.oid], ['relation', q.ownedTable, q.ownedColumn], q.identity === true ? 'i' : 'a')
   if (r.view !== undefined) {
     const rule: [Class, number] = ['rewrite', derivedOid(r.oid, 0)]
     yield row(rule, ['relation', r.oid], 'i')
@@ -101,8 +130,10 @@ function* ofIndex(s: Session, r: RelationDescriptor): Iterable<Cells> {
     yield row(['relation', r.oid], ['constraint', constraint.oid], 'i')
     return
   }
-  for (const n of [...index.columns.map((c) => c.column), ...index.include]) if (n > 0) yield row(['relation', r.oid], ['relation', index.table, n], 'a')
-  for (const tree of [...index.columns.map((c) => c.expr), index.predicate]) if (tree !== undefined) yield* ofTree(s, ['relation', r.oid], tree, index.table, 'a')
+  for (const n of [...index.columns.map((c) => c.column), ...index.include])
+    if (n > 0) yield row(['relation', r.oid], ['relation', index.table, n], 'a')
+  for (const tree of [...index.columns.map((c) => c.expr), index.predicate])
+    if (tree !== undefined) yield* ofTree(s, ['relation', r.oid], tree, index.table, 'a')
 }
 
 function* ofConstraints(s: Session, r: RelationDescriptor): Iterable<Cells> {
@@ -120,7 +151,8 @@ function* ofType(s: Session, t: TypeDescriptor): Iterable<Cells> {
     yield row(['type', t.oid], ['type', t.element!], 'i')
     return
   }
-  if (t.relation === undefined || s.catalog.relation(t.relation)?.relkind === 'c') yield row(['type', t.oid], ['namespace', t.schema], 'n')
+  if (t.relation === undefined || s.catalog.relation(t.relation)?.relkind === 'c')
+    yield row(['type', t.oid], ['namespace', t.schema], 'n')
   if (t.base !== undefined && t.base >= firstUserOid) yield row(['type', t.oid], ['type', t.base], 'n')
   if (t.default !== undefined) yield* ofTree(s, ['type', t.oid], t.default, undefined, 'n')
   for (const c of t.checks ?? []) {
@@ -135,7 +167,8 @@ export function defineDependencies(): void {
     for (const t of s.catalog.types()) yield* ofType(s, t)
     for (const f of s.catalog.functions()) {
       yield row(['proc', f.oid], ['namespace', f.schema], 'n')
-      for (const type of new Set([f.result, ...f.args.map((a) => a.type)])) if (type >= firstUserOid) yield row(['proc', f.oid], ['type', type], 'n')
+      for (const type of new Set([f.result, ...f.args.map((a) => a.type)]))
+        if (type >= firstUserOid) yield row(['proc', f.oid], ['type', type], 'n')
     }
     for (const t of s.catalog.triggers()) {
       yield row(['trigger', t.oid], ['relation', t.table], 'a')
@@ -143,9 +176,12 @@ export function defineDependencies(): void {
     }
     for (const e of s.catalog.extensions()) {
       for (const [member] of extensionFunctions[e.name] ?? []) {
-        for (const f of s.catalog.functionsNamed(member)) if (f.schema === e.schema) yield { classid: 1255, objid: f.oid, refclassid: 3079, refobjid: e.oid, deptype: 'e' }
+        for (const f of s.catalog.functionsNamed(member))
+          if (f.schema === e.schema)
+            yield { classid: 1255, objid: f.oid, refclassid: 3079, refobjid: e.oid, deptype: 'e' }
       }
     }
-    for (const e of s.catalog.extensions()) yield { classid: 3079, objid: e.oid, refclassid: 2615, refobjid: e.schema, deptype: 'n' }
+    for (const e of s.catalog.extensions())
+      yield { classid: 3079, objid: e.oid, refclassid: 2615, refobjid: e.schema, deptype: 'n' }
   })
 }

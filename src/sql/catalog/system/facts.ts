@@ -5,11 +5,13 @@
  *
  * Not here: rows of users' objects (relations.ts and its neighbours), how rows become relations (relation.ts).
  */
-import pgAttribute from '../data/pg_attribute.json' with { type: 'json' }
+
+import { type CatalogFile, catalogCells } from '../../types/catalog-table.ts'
 import pgAggregate from '../data/pg_aggregate.json' with { type: 'json' }
 import pgAm from '../data/pg_am.json' with { type: 'json' }
 import pgAmop from '../data/pg_amop.json' with { type: 'json' }
 import pgAmproc from '../data/pg_amproc.json' with { type: 'json' }
+import pgAttribute from '../data/pg_attribute.json' with { type: 'json' }
 import pgCast from '../data/pg_cast.json' with { type: 'json' }
 import pgClass from '../data/pg_class.json' with { type: 'json' }
 import pgCollation from '../data/pg_collation.json' with { type: 'json' }
@@ -29,14 +31,32 @@ import pgTsDict from '../data/pg_ts_dict.json' with { type: 'json' }
 import pgTsParser from '../data/pg_ts_parser.json' with { type: 'json' }
 import pgTsTemplate from '../data/pg_ts_template.json' with { type: 'json' }
 import pgType from '../data/pg_type.json' with { type: 'json' }
-import { type CatalogFile, catalogCells } from '../../types/catalog-table.ts'
 
 const files: Record<string, CatalogFile> = {
-  pg_attribute: pgAttribute, pg_aggregate: pgAggregate, pg_am: pgAm, pg_amop: pgAmop, pg_amproc: pgAmproc, pg_cast: pgCast,
-  pg_class: pgClass, pg_collation: pgCollation, pg_conversion: pgConversion, pg_index: pgIndex, pg_keywords: pgKeywords,
-  pg_language: pgLanguage, pg_opclass: pgOpclass, pg_operator: pgOperator, pg_opfamily: pgOpfamily, pg_proc: pgProc,
-  pg_range: pgRange, pg_timezone_abbrevs: pgTimezoneAbbrevs, pg_ts_config: pgTsConfig, pg_ts_config_map: pgTsConfigMap,
-  pg_ts_dict: pgTsDict, pg_ts_parser: pgTsParser, pg_ts_template: pgTsTemplate, pg_type: pgType,
+  pg_attribute: pgAttribute,
+  pg_aggregate: pgAggregate,
+  pg_am: pgAm,
+  pg_amop: pgAmop,
+  pg_amproc: pgAmproc,
+  pg_cast: pgCast,
+  pg_class: pgClass,
+  pg_collation: pgCollation,
+  pg_conversion: pgConversion,
+  pg_index: pgIndex,
+  pg_keywords: pgKeywords,
+  pg_language: pgLanguage,
+  pg_opclass: pgOpclass,
+  pg_operator: pgOperator,
+  pg_opfamily: pgOpfamily,
+  pg_proc: pgProc,
+  pg_range: pgRange,
+  pg_timezone_abbrevs: pgTimezoneAbbrevs,
+  pg_ts_config: pgTsConfig,
+  pg_ts_config_map: pgTsConfigMap,
+  pg_ts_dict: pgTsDict,
+  pg_ts_parser: pgTsParser,
+  pg_ts_template: pgTsTemplate,
+  pg_type: pgType,
 }
 
 /** A built-in row as it is written: text by column name. */
@@ -49,12 +69,15 @@ export function factsOf(name: string): readonly Fact[] {
   let rows = cut.get(name)
   if (rows === undefined) {
     const file = files[name]
-    rows = file === undefined ? [] : file.rows.map((line) => {
-      const cells = catalogCells(line)
-      const row: Record<string, string | null> = {}
-      for (let i = 0; i < cells.length; i++) row[file.columns[i]] = cells[i]
-      return row
-    })
+    rows =
+      file === undefined
+        ? []
+        : file.rows.map((line) => {
+            const cells = catalogCells(line)
+            const row: Record<string, string | null> = {}
+            for (let i = 0; i < cells.length; i++) row[file.columns[i]] = cells[i]
+            return row
+          })
     cut.set(name, rows)
   }
   return rows
@@ -64,7 +87,8 @@ const procs = new Map<string, number>()
 
 /** The oid of a built-in function that is referred to by its name alone; 0 for '-'. */
 export function procNamed(name: string): number {
-  if (procs.size === 0) for (const f of factsOf('pg_proc')) if (!procs.has(f.proname!)) procs.set(f.proname!, Number(f.oid))
+  if (procs.size === 0)
+    for (const f of factsOf('pg_proc')) if (!procs.has(f.proname!)) procs.set(f.proname!, Number(f.oid))
   return procs.get(name) ?? 0
 }
 
@@ -83,7 +107,11 @@ export function builtinLayout(type: number): TypeLayout | undefined {
   if (layouts.size === 0) {
     for (const f of factsOf('pg_type')) {
       layouts.set(Number(f.oid), {
-        length: Number(f.typlen), byValue: f.typbyval === 't', align: f.typalign!, storage: f.typstorage!, collation: Number(f.typcollation),
+        length: Number(f.typlen),
+        byValue: f.typbyval === 't',
+        align: f.typalign!,
+        storage: f.typstorage!,
+        collation: Number(f.typcollation),
       })
     }
   }

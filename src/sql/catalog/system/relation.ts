@@ -51,7 +51,13 @@ function parseCell(text: string | null, type: number): Value {
   switch (type) {
     case 16:
       return text === 't'
-    case 20: case 21: case 23: case 26: case 28: case 700: case 701:
+    case 20:
+    case 21:
+    case 23:
+    case 26:
+    case 28:
+    case 700:
+    case 701:
       return Number(text)
     case 24:
       return /^\d+$/.test(text) ? Number(text) : procNamed(text)
@@ -93,10 +99,22 @@ function rowOf(columns: readonly Column[], cells: Cells): Value[] {
 
 /** What the data files leave out, because it is the same in every row. */
 type Constants = Readonly<Record<string, Value>>
-const owner = { typowner: 10, proowner: 10, oprowner: 10, opcowner: 10, opfowner: 10, collowner: 10, conowner: 10, lanowner: 10, cfgowner: 10, dictowner: 10 }
+const owner = {
+  typowner: 10,
+  proowner: 10,
+  oprowner: 10,
+  opcowner: 10,
+  opfowner: 10,
+  collowner: 10,
+  conowner: 10,
+  lanowner: 10,
+  cfgowner: 10,
+  dictowner: 10,
+}
 const constants: Record<string, Constants> = {
   pg_type: { typisdefined: true },
-  pg_amop: {}, pg_proc: { protrftypes: null },
+  pg_amop: {},
+  pg_proc: { protrftypes: null },
 }
 
 const builtinRows = new Map<string, readonly (readonly Value[])[]>()
@@ -117,27 +135,54 @@ function builtins(name: string, columns: readonly Column[], facts: readonly Fact
 }
 
 /** Catalogs whose data file is not simply their rows: the maker does it all. */
-const madeWhole = new Set(['pg_class', 'pg_attribute', 'pg_index', 'pg_namespace', 'pg_settings', 'pg_timezone_abbrevs'])
+const madeWhole = new Set([
+  'pg_class',
+  'pg_attribute',
+  'pg_index',
+  'pg_namespace',
+  'pg_settings',
+  'pg_timezone_abbrevs',
+])
 
 export function registerDefined(): void {
   const columns = new Map<string, Column[]>()
   for (const a of factsOf('pg_attribute')) {
     const list = columns.get(a.attrelid!) ?? []
     list.push({
-      number: Number(a.attnum), name: a.attname!, type: Number(a.atttypid), typmod: Number(a.atttypmod), notNull: a.attnotnull === 't', dropped: false,
+      number: Number(a.attnum),
+      name: a.attname!,
+      type: Number(a.atttypid),
+      typmod: Number(a.atttypmod),
+      notNull: a.attnotnull === 't',
+      dropped: false,
       collation: Number(a.attcollation),
     })
     columns.set(a.attrelid!, list)
   }
-  for (const fact of factsOf('pg_class')) register(fact, (columns.get(fact.oid!) ?? []).sort((a, b) => a.number - b.number))
+  for (const fact of factsOf('pg_class'))
+    register(
+      fact,
+      (columns.get(fact.oid!) ?? []).sort((a, b) => a.number - b.number),
+    )
 }
 
 function register(fact: Fact, columns: readonly Column[]): void {
   const schema = Number(fact.relnamespace)
   const name = fact.relname!
   const descriptor: RelationDescriptor = {
-    kind: 'relation', oid: Number(fact.oid), name, owner: 10, schema, relkind: fact.relkind as 'r' | 'v', persistence: 'p', columns, storage: 0, layouts: [],
-    constraints: [], indexes: [], rowType: Number(fact.reltype),
+    kind: 'relation',
+    oid: Number(fact.oid),
+    name,
+    owner: 10,
+    schema,
+    relkind: fact.relkind as 'r' | 'v',
+    persistence: 'p',
+    columns,
+    storage: 0,
+    layouts: [],
+    constraints: [],
+    indexes: [],
+    rowType: Number(fact.reltype),
   }
   const definition = definitions.get(schema === 11 ? name : `information_schema.${name}`)
   const facts = schema === 11 && !madeWhole.has(name) ? factsOf(name) : []
@@ -145,7 +190,10 @@ function register(fact: Fact, columns: readonly Column[]): void {
     descriptor,
     stable: definition === undefined || definition.stable,
     rows: (session: SystemSession) => {
-      const own = definition === undefined ? [] : Array.from(definition.make(session as Session), (cells) => rowOf(columns, cells))
+      const own =
+        definition === undefined
+          ? []
+          : Array.from(definition.make(session as Session), (cells) => rowOf(columns, cells))
       if (facts.length === 0) return own
       const base = builtins(name, columns, facts)
       return own.length === 0 ? base : [...base, ...own]

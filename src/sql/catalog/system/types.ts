@@ -3,8 +3,9 @@
  *
  * Not here: the built-in rows (facts.ts), how values of the types behave (types/).
  */
-import type { Session } from '../../session/session.ts'
+
 import { deparseAlone } from '../../deparse/definitions.ts'
+import type { Session } from '../../session/session.ts'
 import { arrayOf } from '../../types/array.ts'
 import type { FunctionDescriptor, TypeDescriptor } from '../descriptors.ts'
 import { procNamed } from './facts.ts'
@@ -23,13 +24,34 @@ function typeRow(s: Session, t: TypeDescriptor): Cells {
   const layout = layoutOf(s, t.oid)
   const [input, output, receive, send] = inputs[t.form].map(procNamed)
   return {
-    oid: t.oid, typname: t.name, typnamespace: t.schema, typowner: t.owner, typlen: layout.length, typbyval: layout.byValue,
-    typtype: { enum: 'e', domain: 'd', composite: 'c', array: 'b' }[t.form], typcategory: type.category, typisdefined: true, typdelim: type.delimiter,
-    typrelid: t.relation ?? 0, typsubscript: t.form === 'array' ? procNamed('array_subscript_handler') : 0, typelem: t.element ?? 0, typarray: t.array,
-    typinput: input, typoutput: output, typreceive: receive, typsend: send, typanalyze: t.form === 'array' ? procNamed('array_typanalyze') : 0,
-    typalign: layout.align, typstorage: layout.storage, typnotnull: t.notNull === true, typbasetype: t.base ?? 0, typtypmod: t.typmod ?? -1,
-    typndims: t.form === 'domain' && type.category === 'A' ? 1 : 0, typcollation: t.form === 'domain' || t.form === 'array' ? layout.collation : 0,
-    typdefaultbin: t.default === undefined ? null : nodeTree(t.default), typdefault: t.default === undefined ? null : deparseAlone(s, t.default),
+    oid: t.oid,
+    typname: t.name,
+    typnamespace: t.schema,
+    typowner: t.owner,
+    typlen: layout.length,
+    typbyval: layout.byValue,
+    typtype: { enum: 'e', domain: 'd', composite: 'c', array: 'b' }[t.form],
+    typcategory: type.category,
+    typisdefined: true,
+    typdelim: type.delimiter,
+    typrelid: t.relation ?? 0,
+    typsubscript: t.form === 'array' ? procNamed('array_subscript_handler') : 0,
+    typelem: t.element ?? 0,
+    typarray: t.array,
+    typinput: input,
+    typoutput: output,
+    typreceive: receive,
+    typsend: send,
+    typanalyze: t.form === 'array' ? procNamed('array_typanalyze') : 0,
+    typalign: layout.align,
+    typstorage: layout.storage,
+    typnotnull: t.notNull === true,
+    typbasetype: t.base ?? 0,
+    typtypmod: t.typmod ?? -1,
+    typndims: t.form === 'domain' && type.category === 'A' ? 1 : 0,
+    typcollation: t.form === 'domain' || t.form === 'array' ? layout.collation : 0,
+    typdefaultbin: t.default === undefined ? null : nodeTree(t.default),
+    typdefault: t.default === undefined ? null : deparseAlone(s, t.default),
   }
 }
 
@@ -47,12 +69,49 @@ function procRow(f: FunctionDescriptor): Cells {
   const defaults = inputArgs.filter((a) => a.default !== undefined)
   const variadic = f.args.find((a) => a.mode === 'v')
   return {
-    oid: f.oid, proname: f.name, pronamespace: f.schema, proowner: f.owner, prolang: languageOid(f.language), procost: f.cost ?? 100, prorows: f.rows ?? (f.returnsSet ? 1000 : 0),
-    provariadic: variadic === undefined ? 0 : variadic.type, prokind: f.prokind, prosecdef: f.securityDefiner, proisstrict: f.strict, proretset: f.returnsSet,
-    provolatile: f.volatility, proparallel: f.parallel[0], pronargs: inputArgs.length, pronargdefaults: defaults.length, prorettype: f.result,
-    proargtypes: vector(26, inputArgs.map((a) => a.type)), proallargtypes: allIn ? null : arrayOf(26, f.args.map((a) => a.type)),
-    proargmodes: allIn ? null : arrayOf(18, f.args.map((a) => a.mode)), proargnames: named ? arrayOf(25, f.args.map((a) => a.name)) : null,
-    proargdefaults: defaults.length === 0 ? null : nodeTree(defaults.map((a) => a.default)), prosrc: f.body, proconfig: textArray(f.settings), proacl: aclArray(undefined),
+    oid: f.oid,
+    proname: f.name,
+    pronamespace: f.schema,
+    proowner: f.owner,
+    prolang: languageOid(f.language),
+    procost: f.cost ?? 100,
+    prorows: f.rows ?? (f.returnsSet ? 1000 : 0),
+    provariadic: variadic === undefined ? 0 : variadic.type,
+    prokind: f.prokind,
+    prosecdef: f.securityDefiner,
+    proisstrict: f.strict,
+    proretset: f.returnsSet,
+    provolatile: f.volatility,
+    proparallel: f.parallel[0],
+    pronargs: inputArgs.length,
+    pronargdefaults: defaults.length,
+    prorettype: f.result,
+    proargtypes: vector(
+      26,
+      inputArgs.map((a) => a.type),
+    ),
+    proallargtypes: allIn
+      ? null
+      : arrayOf(
+          26,
+          f.args.map((a) => a.type),
+        ),
+    proargmodes: allIn
+      ? null
+      : arrayOf(
+          18,
+          f.args.map((a) => a.mode),
+        ),
+    proargnames: named
+      ? arrayOf(
+          25,
+          f.args.map((a) => a.name),
+        )
+      : null,
+    proargdefaults: defaults.length === 0 ? null : nodeTree(defaults.map((a) => a.default)),
+    prosrc: f.body,
+    proconfig: textArray(f.settings),
+    proacl: aclArray(undefined),
   }
 }
 
@@ -71,8 +130,28 @@ export function defineTypes(): void {
   define('pg_aggregate', function* (s) {
     for (const f of s.catalog.functions()) {
       if (f.aggregate === undefined) continue
-      yield { aggfnoid: f.oid, aggkind: 'n', aggtransfn: f.aggregate.step, aggfinalfn: f.aggregate.final, aggtranstype: f.aggregate.state, aggfinalmodify: 'r', aggmfinalmodify: 'r', agginitval: f.aggregate.initial ?? null }
+      yield {
+        aggfnoid: f.oid,
+        aggkind: 'n',
+        aggtransfn: f.aggregate.step,
+        aggfinalfn: f.aggregate.final,
+        aggtranstype: f.aggregate.state,
+        aggfinalmodify: 'r',
+        aggmfinalmodify: 'r',
+        agginitval: f.aggregate.initial ?? null,
+      }
     }
   })
-  define('pg_language', () => [{ oid: plpgsqlOid, lanname: 'plpgsql', lanowner: 10, lanispl: true, lanpltrusted: true, lanplcallfoid: 13560, laninline: 13561, lanvalidator: 13562 }])
+  define('pg_language', () => [
+    {
+      oid: plpgsqlOid,
+      lanname: 'plpgsql',
+      lanowner: 10,
+      lanispl: true,
+      lanpltrusted: true,
+      lanplcallfoid: 13560,
+      laninline: 13561,
+      lanvalidator: 13562,
+    },
+  ])
 }

@@ -20,6 +20,9 @@ export const schemaCommands: CommandTable = {
 /** Extensions whose functions are built in, or that change nothing we have. */
 const extensions: Record<string, string> = { plpgsql: '1.0', 'uuid-ossp': '1.1', pgcrypto: '1.3', citext: '1.6', hstore: '1.8', pg_trgm: '1.6', btree_gist: '1.7', btree_gin: '1.3' }
 const available = new Set(['plpgsql', 'pgcrypto', 'uuid-ossp'])
+export function availableExtensions(): (readonly [name: string, version: string])[] {
+  return [...available].map((name) => [name, extensions[name]])
+}
 /** Functions without arguments that come with an extension, as bodies in SQL; the rest of uuid-ossp's are not there. */
 export const extensionFunctions: Record<string, readonly (readonly [name: string, body: string])[]> = {
   'uuid-ossp': [

@@ -13,9 +13,18 @@ export interface Recorded {
 
 /** What an object id recorded in a statement stood for, by name. */
 const recorded: Record<string, { kind: 'class' | 'type' | 'proc'; name: string }> = {
-  16488: { kind: 'class', name: 'customers' }, 16500: { kind: 'class', name: 'orders' }, 16515: { kind: 'class', name: 'rich' }, 16519: { kind: 'proc', name: 'f_add' },
-  16522: { kind: 'type', name: 'mood' }, 16528: { kind: 'class', name: 'customers' }, 16540: { kind: 'class', name: 'orders' }, 16555: { kind: 'class', name: 'rich' },
-  16559: { kind: 'proc', name: 'f_add' }, 16527: { kind: 'class', name: 'customers_id_seq' }, 16928: { kind: 'class', name: 'customers' }, 17048: { kind: 'class', name: 'customers' },
+  16488: { kind: 'class', name: 'customers' },
+  16500: { kind: 'class', name: 'orders' },
+  16515: { kind: 'class', name: 'rich' },
+  16519: { kind: 'proc', name: 'f_add' },
+  16522: { kind: 'type', name: 'mood' },
+  16528: { kind: 'class', name: 'customers' },
+  16540: { kind: 'class', name: 'orders' },
+  16555: { kind: 'class', name: 'rich' },
+  16559: { kind: 'proc', name: 'f_add' },
+  16527: { kind: 'class', name: 'customers_id_seq' },
+  16928: { kind: 'class', name: 'customers' },
+  17048: { kind: 'class', name: 'customers' },
 }
 
 export function load(path: string): Recorded[] {
@@ -28,7 +37,9 @@ export async function idsOf(client: pg.Client): Promise<Ids> {
   const ids = new Map<string, number>()
   for (const { kind, name } of Object.values(recorded)) {
     const table = { class: ['pg_class', 'relname'], type: ['pg_type', 'typname'], proc: ['pg_proc', 'proname'] }[kind]
-    const found = await client.query(`select oid from ${table[0]} where ${table[1]} = $1 order by oid desc limit 1`, [name])
+    const found = await client.query(`select oid from ${table[0]} where ${table[1]} = $1 order by oid desc limit 1`, [
+      name,
+    ])
     ids.set(`${kind}.${name}`, found.rows[0]?.oid ?? 0)
   }
   return ids
@@ -45,7 +56,19 @@ export function localized(sql: string, ids: Ids): string {
 export function valuesFor(sql: string, ids: Ids): unknown[] | undefined {
   const count = new Set(sql.match(/\$\d+/g) ?? []).size
   if (count === 0 || /^\s*PREPARE|\$func|AS \$\$/.test(sql)) return undefined
-  if (/"c"\."relkind" in/.test(sql)) return ['r', 'v', 'p', '^pg_', 'information_schema', 'crdb_internal', 0, true, 'kysely_migration', 'kysely_migration_lock'].slice(0, count)
+  if (/"c"\."relkind" in/.test(sql))
+    return [
+      'r',
+      'v',
+      'p',
+      '^pg_',
+      'information_schema',
+      'crdb_internal',
+      0,
+      true,
+      'kysely_migration',
+      'kysely_migration_lock',
+    ].slice(0, count)
   if (/pg_notify/.test(sql)) return ['ch', 'hello']
   if (/table_name = \$1 and column_name = \$2/.test(sql)) return ['customers', 'email']
   if (/table_name = \$1/.test(sql)) return ['customers']

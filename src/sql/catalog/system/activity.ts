@@ -8,6 +8,7 @@
  * Not here: metrics for monitoring (node/metrics.ts).
  */
 
+import { availableExtensions } from '../../ddl/schemas.ts'
 import { storageSpan } from '../../execute/tables.ts'
 import type { Session } from '../../session/session.ts'
 import { arrayOf } from '../../types/array.ts'
@@ -164,7 +165,96 @@ function* databases(s: Session): Iterable<Cells> {
   }
 }
 
+/** Views of one row whose counters are not kept. */
+function defineServerCounters(): void {
+  const since = (s: Session) => s.database.startedMicros - microsTo2000
+  define(
+    'pg_stat_bgwriter',
+    (s) => [
+      {
+        checkpoints_timed: 0,
+        checkpoints_req: 0,
+        checkpoint_write_time: 0,
+        checkpoint_sync_time: 0,
+        buffers_checkpoint: 0,
+        buffers_clean: 0,
+        maxwritten_clean: 0,
+        buffers_backend: 0,
+        buffers_backend_fsync: 0,
+        buffers_alloc: 0,
+        stats_reset: since(s),
+      },
+    ],
+    'live',
+  )
+  define('pg_stat_archiver', (s) => [{ archived_count: 0, failed_count: 0, stats_reset: since(s) }], 'live')
+  define(
+    'pg_stat_wal',
+    (s) => [
+      {
+        wal_records: 0,
+        wal_fpi: 0,
+        wal_buffers_full: 0,
+        wal_write: 0,
+        wal_sync: 0,
+        wal_write_time: 0,
+        wal_sync_time: 0,
+        stats_reset: since(s),
+      },
+    ],
+    'live',
+  )
+  define(
+    'pg_stat_database_conflicts',
+    function* (s) {
+      for (const d of s.catalog.databases()) {
+        yield {
+          datid: d.oid,
+          datname: d.name,
+          confl_tablespace: 0,
+          confl_lock: 0,
+          confl_snapshot: 0,
+          confl_bufferpin: 0,
+          confl_deadlock: 0,
+        }
+      }
+    },
+    'live',
+  )
+  // The extensions that CREATE EXTENSION knows and has.
+  define(
+    'pg_available_extensions',
+    function* (s) {
+      for (const [name, version] of availableExtensions()) {
+        const installed = name === 'plpgsql' ? version : (s.catalog.extensionNamed(name)?.version ?? null)
+        yield { name, default_version: version, installed_version: installed, comment: null }
+      }
+    },
+    'live',
+  )
+  define(
+    'pg_available_extension_versions',
+    function* (s) {
+      for (const [name, version] of availableExtensions()) {
+        yield {
+          name,
+          version,
+          installed: name === 'plpgsql' || s.catalog.extensionNamed(name) !== undefined,
+          superuser: false,
+          trusted: true,
+          relocatable: name !== 'plpgsql',
+          schema: null,
+          requires: null,
+          comment: null,
+        }
+      }
+    },
+    'live',
+  )
+}
+
 export function defineActivity(): void {
+  defineServerCounters()
   define('pg_stat_activity', activity, 'live')
   define('pg_locks', locks, 'live')
   define('pg_stat_database', databases, 'live')

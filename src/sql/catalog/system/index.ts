@@ -4,6 +4,7 @@ import { defineActivity } from './activity.ts'
 import { defineCluster } from './cluster.ts'
 import { defineConstraints } from './constraints.ts'
 import { defineDependencies } from './dependencies.ts'
+import { defineInformationObjects } from './information-objects.ts'
 import { defineInformationSchema } from './information-schema.ts'
 import { registerDefined } from './relation.ts'
 import { defineRelations } from './relations.ts'
@@ -24,6 +25,7 @@ export function registerSystemCatalogs(): void {
     defineDependencies()
     defineActivity()
     defineInformationSchema()
+    defineInformationObjects()
     registerDefined()
   })
 }

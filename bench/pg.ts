@@ -23,7 +23,21 @@ interface Side {
 const ours: Side = { name: 'latticedb', port: 7499, user: 'lattice', database: 'lattice' }
 const theirs: Side = { name: 'postgresql-15', port: 7498, user: 'postgres', database: 'postgres' }
 
-const peerSettings = ['shared_buffers=1GB', 'max_wal_size=8GB', 'checkpoint_timeout=30min', 'work_mem=64MB', 'effective_cache_size=8GB', 'max_connections=100', 'wal_compression=off', 'jit=off', 'listen_addresses=127.0.0.1', `port=${theirs.port}`, 'fsync=on', 'synchronous_commit=on', 'autovacuum=on']
+const peerSettings = [
+  'shared_buffers=1GB',
+  'max_wal_size=8GB',
+  'checkpoint_timeout=30min',
+  'work_mem=64MB',
+  'effective_cache_size=8GB',
+  'max_connections=100',
+  'wal_compression=off',
+  'jit=off',
+  'listen_addresses=127.0.0.1',
+  `port=${theirs.port}`,
+  'fsync=on',
+  'synchronous_commit=on',
+  'autovacuum=on',
+]
 
 function asPostgres(command: string): void {
   if (process.getuid?.() === 0) execFileSync('su', ['postgres', '-s', '/bin/sh', '-c', command], { stdio: 'pipe' })
@@ -38,12 +52,18 @@ function startPostgres(directory: string): () => void {
   }
   asPostgres(`${bin}/initdb -D ${directory} --encoding=UTF8 --locale=C -A trust >/dev/null`)
   const options = peerSettings.map((s) => `-c ${s}`).join(' ')
-  asPostgres(`taskset -c 0,1 ${bin}/pg_ctl -D ${directory} -w -l ${directory}/log -o "${options} -c unix_socket_directories=${directory}" start >/dev/null`)
+  asPostgres(
+    `taskset -c 0,1 ${bin}/pg_ctl -D ${directory} -w -l ${directory}/log -o "${options} -c unix_socket_directories=${directory}" start >/dev/null`,
+  )
   return () => asPostgres(`${bin}/pg_ctl -D ${directory} -m immediate stop >/dev/null`)
 }
 
 function pgbench(side: Side, args: readonly string[]): string {
-  return execFileSync('taskset', ['-c', '0,1', 'pgbench', '-h', '127.0.0.1', '-p', String(side.port), '-U', side.user, ...args, side.database], { stdio: ['ignore', 'pipe', 'pipe'] }).toString()
+  return execFileSync(
+    'taskset',
+    ['-c', '0,1', 'pgbench', '-h', '127.0.0.1', '-p', String(side.port), '-U', side.user, ...args, side.database],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  ).toString()
 }
 
 function tps(side: Side, args: readonly string[]): number {
@@ -53,7 +73,28 @@ function tps(side: Side, args: readonly string[]): number {
 }
 
 function psql(side: Side, args: readonly string[]): string {
-  return execFileSync('taskset', ['-c', '0,1', 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', String(side.port), '-U', side.user, '-d', side.database, ...args], { stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 28 }).toString()
+  return execFileSync(
+    'taskset',
+    [
+      '-c',
+      '0,1',
+      'psql',
+      '-X',
+      '-q',
+      '-v',
+      'ON_ERROR_STOP=1',
+      '-h',
+      '127.0.0.1',
+      '-p',
+      String(side.port),
+      '-U',
+      side.user,
+      '-d',
+      side.database,
+      ...args,
+    ],
+    { stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 28 },
+  ).toString()
 }
 
 /** Best of several: both sides warm, the machine's noise left out. */
@@ -121,7 +162,8 @@ async function createTables(side: Side): Promise<number> {
   const client = await connect(side)
   await client.query('drop schema if exists bench_ddl cascade')
   await client.query('create schema bench_ddl')
-  for (let i = 0; i < 100; i++) await client.query(`create table bench_ddl.t${i} (id int primary key, a text not null, b int)`)
+  for (let i = 0; i < 100; i++)
+    await client.query(`create table bench_ddl.t${i} (id int primary key, a text not null, b int)`)
   const times: number[] = []
   for (let i = 100; i < 200; i++) {
     const before = performance.now()
@@ -149,7 +191,9 @@ async function run(report: Report, options: Options): Promise<void> {
   try {
     const version = psql(theirs, ['-At', '-c', 'show server_version']).trim()
     report.note(`PostgreSQL ${version}: ${peerSettings.join(' ')}; read committed; fsync on`)
-    report.note(`LatticeDB: defaults; read committed; every commit fdatasynced before it is acknowledged; Node ${process.version}`)
+    report.note(
+      `LatticeDB: defaults; read committed; every commit fdatasynced before it is acknowledged; Node ${process.version}`,
+    )
     report.note(`pgbench scale ${scale}, 32 clients, ${seconds} s a row; both pinned to cores 0,1 with their clients`)
     for (const side of [theirs, ours]) pgbench(side, ['-i', '-q', '-s', String(scale)])
     const rate = (row: string, args: string[], floor: number | undefined) => {
@@ -158,7 +202,8 @@ async function run(report: Report, options: Options): Promise<void> {
       for (const side of [theirs, ours]) tps(side, ['-c', '32', '-j', '2', '-T', '3', ...args])
       const peer = tps(theirs, run)
       const mine = tps(ours, run)
-      if (floor !== undefined && peer < 0.8 * floor) report.warn(`${row}: PostgreSQL ran at ${peer.toFixed(0)}/s, below 80 % of its known ${floor}/s`)
+      if (floor !== undefined && peer < 0.8 * floor)
+        report.warn(`${row}: PostgreSQL ran at ${peer.toFixed(0)}/s, below 80 % of its known ${floor}/s`)
       report.row({ bench: 'pg', row, ours: mine, peer, peerName: theirs.name, unit: 'tps', higherIsBetter: true })
     }
     rate('select-only-prepared', ['-S', '-M', 'prepared'], 38_000)
@@ -168,12 +213,25 @@ async function run(report: Report, options: Options): Promise<void> {
       const file = join(directory, 'accounts.tsv')
       copyFile(file, 1_000_000)
       const load = (side: Side) => {
-        psql(side, ['-c', 'drop table if exists copied', '-c', 'create table copied (aid int primary key, bid int, abalance int, filler char(84))'])
+        psql(side, [
+          '-c',
+          'drop table if exists copied',
+          '-c',
+          'create table copied (aid int primary key, bid int, abalance int, filler char(84))',
+        ])
         return millis(() => psql(side, ['-c', `\\copy copied from '${file}'`]))
       }
       const peer = best(2, () => load(theirs))
       const mine = best(2, () => load(ours))
-      report.row({ bench: 'pg', row: 'copy-1m', ours: mine, peer, peerName: theirs.name, unit: 'ms', higherIsBetter: false })
+      report.row({
+        bench: 'pg',
+        row: 'copy-1m',
+        ours: mine,
+        peer,
+        peerName: theirs.name,
+        unit: 'ms',
+        higherIsBetter: false,
+      })
       for (const side of [theirs, ours]) psql(side, ['-c', 'drop table copied'])
     }
     if (wanted('group-by')) {
@@ -181,19 +239,51 @@ async function run(report: Report, options: Options): Promise<void> {
       const mine = await queryMillis(ours, 'select 1', groupBy)
       const peer = await queryMillis(theirs, 'set max_parallel_workers_per_gather = 0', groupBy)
       const parallel = await queryMillis(theirs, 'set max_parallel_workers_per_gather = 2', groupBy)
-      report.row({ bench: 'pg', row: 'group-by-1m', ours: mine, peer, peerName: theirs.name, unit: 'ms', higherIsBetter: false })
-      report.row({ bench: 'pg', row: 'group-by-1m-parallel', ours: mine, peer: parallel, peerName: `${theirs.name} (parallel)`, unit: 'ms', higherIsBetter: false })
+      report.row({
+        bench: 'pg',
+        row: 'group-by-1m',
+        ours: mine,
+        peer,
+        peerName: theirs.name,
+        unit: 'ms',
+        higherIsBetter: false,
+      })
+      report.row({
+        bench: 'pg',
+        row: 'group-by-1m-parallel',
+        ours: mine,
+        peer: parallel,
+        peerName: `${theirs.name} (parallel)`,
+        unit: 'ms',
+        higherIsBetter: false,
+      })
     }
     if (wanted('join')) {
       for (const side of [theirs, ours]) psql(side, ['-c', northwind])
       const peer = await queryMillis(theirs, 'set max_parallel_workers_per_gather = 0', join5)
       const mine = await queryMillis(ours, 'select 1', join5)
-      report.row({ bench: 'pg', row: 'join-5-tables', ours: mine, peer, peerName: theirs.name, unit: 'ms', higherIsBetter: false })
+      report.row({
+        bench: 'pg',
+        row: 'join-5-tables',
+        ours: mine,
+        peer,
+        peerName: theirs.name,
+        unit: 'ms',
+        higherIsBetter: false,
+      })
     }
     if (wanted('create-table')) {
       const peer = await createTables(theirs)
       const mine = await createTables(ours)
-      report.row({ bench: 'pg', row: 'create-table-median', ours: mine, peer, peerName: theirs.name, unit: 'ms', higherIsBetter: false })
+      report.row({
+        bench: 'pg',
+        row: 'create-table-median',
+        ours: mine,
+        peer,
+        peerName: theirs.name,
+        unit: 'ms',
+        higherIsBetter: false,
+      })
     }
   } finally {
     await node.stop()

@@ -41,7 +41,10 @@ export class Report {
     const ratio = r.higherIsBetter ? r.ours / r.peer : r.peer / r.ours
     const { higherIsBetter: _, ...fields } = r
     if (this.json) console.log(JSON.stringify({ ...fields, ratio: Number(ratio.toFixed(3)) }))
-    else console.log(`${r.row.padEnd(26)} ${number(r.ours).padStart(12)} ${r.unit.padEnd(6)} ${r.peerName.padEnd(26)} ${number(r.peer).padStart(12)} ${r.unit.padEnd(6)} ${ratio.toFixed(2)}x`)
+    else
+      console.log(
+        `${r.row.padEnd(26)} ${number(r.ours).padStart(12)} ${r.unit.padEnd(6)} ${r.peerName.padEnd(26)} ${number(r.peer).padStart(12)} ${r.unit.padEnd(6)} ${ratio.toFixed(2)}x`,
+      )
   }
   note(text: string): void {
     if (!this.json) console.log(`  ${text}`)
@@ -59,11 +62,32 @@ function number(n: number): string {
 }
 
 /** Starts `bin/lattice start` on two cores and waits until it answers. */
-export async function startLattice(root: string, data: string, port: number, env: NodeJS.ProcessEnv = {}): Promise<{ pid: number; millis: number; stop(): Promise<void>; kill(): Promise<void> }> {
+export async function startLattice(
+  root: string,
+  data: string,
+  port: number,
+  env: NodeJS.ProcessEnv = {},
+): Promise<{ pid: number; millis: number; stop(): Promise<void>; kill(): Promise<void> }> {
   const before = performance.now()
-  const child = spawn('taskset', ['-c', '0,1', `${root}/bin/lattice`, 'start', '--data', data, '--pg', `127.0.0.1:${port}`, '--http', `127.0.0.1:${port + 1000}`], {
-    stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, UV_THREADPOOL_SIZE: '64', ...env },
-  })
+  const child = spawn(
+    'taskset',
+    [
+      '-c',
+      '0,1',
+      `${root}/bin/lattice`,
+      'start',
+      '--data',
+      data,
+      '--pg',
+      `127.0.0.1:${port}`,
+      '--http',
+      `127.0.0.1:${port + 1000}`,
+    ],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, UV_THREADPOOL_SIZE: '64', ...env },
+    },
+  )
   let log = ''
   child.stderr.on('data', (chunk) => {
     log += chunk

@@ -2,8 +2,7 @@
  * `npm run bench:start`: start to ready on an empty directory, recovery of 300,000 rows that only the log holds, and
  * memory of an idle node.
  */
-import { readFileSync, rmSync } from 'node:fs'
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { Options, Report, startLattice } from './report.ts'
@@ -27,7 +26,15 @@ async function run(report: Report, options: Options): Promise<void> {
       times.push(node.millis)
       await node.stop()
     }
-    report.row({ bench: 'start', row: 'empty-to-ready', ours: times.sort((a, b) => a - b)[2], peer: 700, peerName: 'bar', unit: 'ms', higherIsBetter: false })
+    report.row({
+      bench: 'start',
+      row: 'empty-to-ready',
+      ours: times.sort((a, b) => a - b)[2],
+      peer: 700,
+      peerName: 'bar',
+      unit: 'ms',
+      higherIsBetter: false,
+    })
     const data = join(directory, 'recover')
     // The failpoint keeps memtables from being written to tables, so that all rows are in the log alone.
     const held = { LATTICE_FAILPOINTS: 'hold-flush' }
@@ -39,12 +46,28 @@ async function run(report: Report, options: Options): Promise<void> {
     const count = Number((await client.query('select count(*) from recovered')).rows[0].count)
     await client.end()
     if (count !== rows) throw new Error(`${count} of ${rows} rows came back`)
-    report.row({ bench: 'start', row: 'recovery-300k-rows', ours: node.millis, peer: 3000, peerName: 'bar', unit: 'ms', higherIsBetter: false })
+    report.row({
+      bench: 'start',
+      row: 'recovery-300k-rows',
+      ours: node.millis,
+      peer: 3000,
+      peerName: 'bar',
+      unit: 'ms',
+      higherIsBetter: false,
+    })
     await node.stop()
     node = await startLattice(root, join(directory, 'idle'), port)
     await (await connect()).end()
     await new Promise((r) => setTimeout(r, 3000))
-    report.row({ bench: 'start', row: 'idle-memory', ours: resident(node.pid), peer: 180, peerName: 'bar', unit: 'MiB', higherIsBetter: false })
+    report.row({
+      bench: 'start',
+      row: 'idle-memory',
+      ours: resident(node.pid),
+      peer: 180,
+      peerName: 'bar',
+      unit: 'MiB',
+      higherIsBetter: false,
+    })
     await node.stop()
   } finally {
     rmSync(directory, { recursive: true, force: true })
@@ -61,7 +84,9 @@ async function fill(rows: number): Promise<void> {
   const client = await connect()
   await client.query('create table recovered (id int primary key, name text, value int)')
   for (let from = 1; from <= rows; from += 10_000) {
-    await client.query(`insert into recovered select i, 'row number ' || i, i % 1000 from generate_series(${from}, ${Math.min(rows, from + 9_999)}) i`)
+    await client.query(
+      `insert into recovered select i, 'row number ' || i, i % 1000 from generate_series(${from}, ${Math.min(rows, from + 9_999)}) i`,
+    )
   }
   await client.end()
 }

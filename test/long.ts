@@ -25,7 +25,10 @@ const all: readonly Suite[] = [
   { file: 'test/torture/storage.test.ts', env: { TORTURE_SEED: `storage ${seed}` } },
   { file: 'src/wire/pg/fuzz.test.ts', env: { SEED: String(seed), STREAMS: '60000' } },
   { file: 'src/storage/lsm/differential.test.ts', env: { STORAGE_SEED: String(seed), STORAGE_RUNS: '600' } },
-  { file: 'test/sql/differential/differential.test.ts', env: { SEED: String(seed), LONG_SECONDS: String(Math.floor(seconds / 4)) } },
+  {
+    file: 'test/sql/differential/differential.test.ts',
+    env: { SEED: String(seed), LONG_SECONDS: String(Math.floor(seconds / 4)) },
+  },
 ]
 const suites = all.filter((s) => existsSync(`${root}/${s.file}`))
 
@@ -34,7 +37,10 @@ for (const suite of suites) {
   const words = Object.entries(suite.env).map(([k, v]) => `${k}='${v}'`)
   console.log(`${words.join(' ')} node --test ${suite.file}`)
   const run = spawnSync(process.execPath, ['--test', '--test-reporter=dot', `${root}/${suite.file}`], {
-    cwd: root, stdio: 'inherit', timeout: (seconds + 180) * 1000, env: { ...process.env, ...suite.env, NODE_NO_WARNINGS: '1' },
+    cwd: root,
+    stdio: 'inherit',
+    timeout: (seconds + 180) * 1000,
+    env: { ...process.env, ...suite.env, NODE_NO_WARNINGS: '1' },
   })
   if (run.status !== 0) failed++
 }

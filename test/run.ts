@@ -28,9 +28,23 @@ for (const [name, patterns] of Object.entries(groups)) {
     process.exit(1)
   }
   console.log(`\n── ${name}: ${files.length} files`)
-  const run = spawnSync(process.execPath, ['--test', '--test-reporter=dot', '--test-reporter=spec', '--test-reporter-destination=stdout', `--test-reporter-destination=${join(root, '.tmp', `${name}.log`)}`, '--test-concurrency=2', ...files], {
-    cwd: root, stdio: 'inherit', env: { ...process.env, NODE_NO_WARNINGS: '1' },
-  })
+  const run = spawnSync(
+    process.execPath,
+    [
+      '--test',
+      '--test-reporter=dot',
+      '--test-reporter=spec',
+      '--test-reporter-destination=stdout',
+      `--test-reporter-destination=${join(root, '.tmp', `${name}.log`)}`,
+      '--test-concurrency=2',
+      ...files,
+    ],
+    {
+      cwd: root,
+      stdio: 'inherit',
+      env: { ...process.env, NODE_NO_WARNINGS: '1' },
+    },
+  )
   if (run.status !== 0) failed = true
 }
 process.exit(failed ? 1 : 0)

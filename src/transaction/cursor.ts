@@ -57,7 +57,15 @@ export class MergedCursor implements EngineCursor {
   #engineDone = false
 
   /** @param before statement number: only versions of earlier statements are seen. */
-  constructor(engine: EngineCursor, overlay: Overlay, storage: number, start: string, end: string | undefined, before: number, reverse: boolean) {
+  constructor(
+    engine: EngineCursor,
+    overlay: Overlay,
+    storage: number,
+    start: string,
+    end: string | undefined,
+    before: number,
+    reverse: boolean,
+  ) {
     this.#engine = engine
     this.#overlay = overlay
     this.#storage = storage
@@ -99,7 +107,14 @@ export class MergedCursor implements EngineCursor {
         if (version === undefined) continue
         if (own === theirs) this.#skipEngine()
         if (version.valueStart >= 0) {
-          out.add(version.slab, version.keyStart, version.keyEnd, version.valueStart, version.valueEnd, Number.MAX_SAFE_INTEGER)
+          out.add(
+            version.slab,
+            version.keyStart,
+            version.keyEnd,
+            version.valueStart,
+            version.valueEnd,
+            Number.MAX_SAFE_INTEGER,
+          )
         }
         continue
       }

@@ -32,7 +32,15 @@ export class OverlayVersion {
   readonly statement: number
   readonly older: OverlayVersion | undefined
 
-  constructor(slab: Slab, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number, statement: number, older: OverlayVersion | undefined) {
+  constructor(
+    slab: Slab,
+    keyStart: number,
+    keyEnd: number,
+    valueStart: number,
+    valueEnd: number,
+    statement: number,
+    older: OverlayVersion | undefined,
+  ) {
     this.slab = slab
     this.keyStart = keyStart
     this.keyEnd = keyEnd
@@ -79,12 +87,22 @@ class Run {
   }
 
   version(i: number): OverlayVersion {
-    return new OverlayVersion(this.slabs[this.slab[i]], this.keyStart[i], this.keyEnd[i], this.keyEnd[i], this.valueEnd[i], this.statement[i], undefined)
+    return new OverlayVersion(
+      this.slabs[this.slab[i]],
+      this.keyStart[i],
+      this.keyEnd[i],
+      this.keyEnd[i],
+      this.valueEnd[i],
+      this.statement[i],
+      undefined,
+    )
   }
 
   key(i: number): string {
     const { bytes } = this.slabs[this.slab[i]]
-    return Buffer.from(bytes.buffer, bytes.byteOffset + this.keyStart[i], this.keyEnd[i] - this.keyStart[i]).toString('latin1')
+    return Buffer.from(bytes.buffer, bytes.byteOffset + this.keyStart[i], this.keyEnd[i] - this.keyStart[i]).toString(
+      'latin1',
+    )
   }
 
   #grow(): void {
@@ -196,7 +214,14 @@ export class Overlay {
   }
 
   /** Writes a version; `value` undefined deletes. */
-  set(key: Uint8Array, keyString: string, value: Uint8Array | undefined, valueStart: number, valueEnd: number, statement: number): void {
+  set(
+    key: Uint8Array,
+    keyString: string,
+    value: Uint8Array | undefined,
+    valueStart: number,
+    valueEnd: number,
+    statement: number,
+  ): void {
     const partition = this.#partition(storageId(key))
     partition.settle()
     const before = partition.newest.get(keyString)
@@ -234,7 +259,12 @@ export class Overlay {
     this.#at = start + keyLength + valueLength
     this.bytes += keyLength + valueLength
     const last = this.#undo[this.#undo.length - 1]
-    if (this.#undo.length <= this.#sealed || last === undefined || last.partition !== partition || last.key !== undefined) {
+    if (
+      this.#undo.length <= this.#sealed ||
+      last === undefined ||
+      last.partition !== partition ||
+      last.key !== undefined
+    ) {
       this.#undo.push({ partition, key: undefined, before: undefined, count: run.count })
     }
     run.add(slab, start, start + keyLength, this.#at, statement)
@@ -284,7 +314,10 @@ export class Overlay {
   #room(length: number): Slab {
     if (this.#slab === undefined || this.#at + length > this.#slab.bytes.length) {
       // Small transactions stay small, large ones get large slabs.
-      const size = Math.max(length, this.#slab === undefined ? 1024 : Math.min(maxArenaBytes, Math.max(arenaBytes, this.bytes)))
+      const size = Math.max(
+        length,
+        this.#slab === undefined ? 1024 : Math.min(maxArenaBytes, Math.max(arenaBytes, this.bytes)),
+      )
       const bytes = new Uint8Array(size)
       this.#slab = { bytes, view: new DataView(bytes.buffer) }
       this.#at = 0

@@ -12,10 +12,10 @@ import { WriteSetBuilder, WriteSetReader } from '../encoding/index.ts'
 import type { Io } from '../io/index.ts'
 import type { Replica, StateMachine } from '../replication/index.ts'
 import type { Engine } from '../storage/index.ts'
+import type { LockOwner } from './lock-table.ts'
 import { advisoryConflicts, LockTable, rowConflicts, tableConflicts } from './lock-table.ts'
 import type { Isolation } from './transaction.ts'
 import { Transaction } from './transaction.ts'
-import type { LockOwner } from './lock-table.ts'
 
 /** How long superseded versions are kept for reads in the past. */
 const defaultRetentionMs = 60_000

@@ -163,7 +163,9 @@ export class Transaction {
     if (policy !== 'wait') {
       if (!rows.tryAcquire(this.owner, text, mode)) {
         if (policy === 'skip') return END
-        throw new DbError('lock_not_available', 'could not obtain lock on row', { hint: 'Another transaction holds the row; retry later.' })
+        throw new DbError('lock_not_available', 'could not obtain lock on row', {
+          hint: 'Another transaction holds the row; retry later.',
+        })
       }
     } else if (!rows.acquire(this.owner, text, mode)) return this.#wait()
     this.#rowModes.set(text, mode)
@@ -192,7 +194,8 @@ export class Transaction {
     // A wait that was granted is held already, but not yet ours to release.
     if (this.owner.waiting === undefined && tables.holds(this.owner, table, mode)) return ROW
     if (!wait) {
-      if (!tables.tryAcquire(this.owner, table, mode)) throw new DbError('lock_not_available', 'could not obtain lock on relation')
+      if (!tables.tryAcquire(this.owner, table, mode))
+        throw new DbError('lock_not_available', 'could not obtain lock on relation')
     } else if (!tables.acquire(this.owner, table, mode)) return this.#wait()
     this.#tableLocks.push(table)
     return ROW
@@ -347,7 +350,15 @@ export class Transaction {
     const storage = storageId(span.start)
     if (!this.overlay.hasStorage(storage)) return cursor
     const end = span.end === undefined ? undefined : keyText(span.end, 0, span.end.length)
-    return new MergedCursor(cursor, this.overlay, storage, keyText(span.start, 0, span.start.length), end, before, reverse)
+    return new MergedCursor(
+      cursor,
+      this.overlay,
+      storage,
+      keyText(span.start, 0, span.start.length),
+      end,
+      before,
+      reverse,
+    )
   }
 
   #noteRead(start: Uint8Array, end: Uint8Array | undefined): void {
@@ -418,7 +429,8 @@ export class Transaction {
       if (newest < 0) return WAIT
       if (newest > tail.at) throw conflict('a row that it added was added by another transaction too')
       for (const other of this.store.inFlight) {
-        if (other.overlay.get(bytes, key, Number.POSITIVE_INFINITY) !== undefined) throw conflict('a row that it adds is being added by another transaction too')
+        if (other.overlay.get(bytes, key, Number.POSITIVE_INFINITY) !== undefined)
+          throw conflict('a row that it adds is being added by another transaction too')
       }
     }
     return ROW
@@ -456,8 +468,12 @@ function storageEnd(storage: number): Uint8Array {
 }
 
 function conflict(why: string): DbError {
-  return new DbError('serialization_failure', 'could not serialize access due to read/write dependencies among transactions', {
-    detail: `The transaction was given up because ${why}.`,
-    hint: 'The transaction might succeed if retried.',
-  })
+  return new DbError(
+    'serialization_failure',
+    'could not serialize access due to read/write dependencies among transactions',
+    {
+      detail: `The transaction was given up because ${why}.`,
+      hint: 'The transaction might succeed if retried.',
+    },
+  )
 }

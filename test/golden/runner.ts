@@ -92,7 +92,11 @@ class Runner {
           const step = p.run(
             {
               row: (r) => {
-                rows.push((p.fields ?? []).map((f) => (r[f.slot] === null ? 'NULL' : f.type.format(r[f.slot], session.types))).join(' | '))
+                rows.push(
+                  (p.fields ?? [])
+                    .map((f) => (r[f.slot] === null ? 'NULL' : f.type.format(r[f.slot], session.types)))
+                    .join(' | '),
+                )
                 return true
               },
               copyOut: () => true,

@@ -31,7 +31,14 @@ interface Plan {
   readonly extra?: boolean
 }
 
-async function life(world: SimWorld, disk: ReturnType<SimWorld['disk']>, n: number, plan: Plan, acknowledged: Map<number, number>, violations: string[]): Promise<void> {
+async function life(
+  world: SimWorld,
+  disk: ReturnType<SimWorld['disk']>,
+  n: number,
+  plan: Plan,
+  acknowledged: Map<number, number>,
+  violations: string[],
+): Promise<void> {
   const io = world.node(disk)
   const random = world.random.fork(`life ${n}`)
   let cut = false
@@ -47,7 +54,8 @@ async function life(world: SimWorld, disk: ReturnType<SimWorld['disk']>, n: numb
       const sum = Number((await db.query<{ s: number }>('select sum(balance) s from account')).rows[0].s)
       if (sum !== total) violations.push(`life ${n}: the accounts hold ${sum} instead of ${total}`)
       const kept = new Set((await db.query<{ id: number }>('select id from done')).rows.map((r) => r.id))
-      for (const id of acknowledged.keys()) if (!kept.has(id)) violations.push(`life ${n}: transfer ${id} was acknowledged and is gone`)
+      for (const id of acknowledged.keys())
+        if (!kept.has(id)) violations.push(`life ${n}: transfer ${id} was acknowledged and is gone`)
     }
     let next = n * 10_000
     const worker = async () => {
@@ -122,7 +130,8 @@ test('twin runs give one trace, one more query another', async () => {
 })
 
 test('planted: a disk that lies about syncs is found', async () => {
-  for (let seed = first; seed < first + 20; seed++) if ((await run({ seed, lives: 3, lyingSync: true })).violations.length > 0) return
+  for (let seed = first; seed < first + 20; seed++)
+    if ((await run({ seed, lives: 3, lyingSync: true })).violations.length > 0) return
   assert.fail('twenty seeds saw nothing wrong')
 })
 

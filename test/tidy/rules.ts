@@ -10,7 +10,19 @@ export const root = resolve(import.meta.dirname, '../..')
 
 /** Layers from the ground up: a file imports from its own layer and from those before it. */
 export const layers = [
-  ['base'], ['io'], ['encoding'], ['storage'], ['cluster'], ['replication'], ['transaction'], ['jobs'], ['model'], ['sql'], ['security'], ['wire'], ['node'],
+  ['base'],
+  ['io'],
+  ['encoding'],
+  ['storage'],
+  ['cluster'],
+  ['replication'],
+  ['transaction'],
+  ['jobs'],
+  ['model'],
+  ['sql'],
+  ['security'],
+  ['wire'],
+  ['node'],
   ['cli', 'client', 'testing'],
 ]
 
@@ -49,7 +61,10 @@ export const banned: readonly { readonly pattern: RegExp; readonly what: string 
   { pattern: /\bAbortSignal\.timeout\b/, what: 'AbortSignal.timeout' },
   { pattern: /(?<![\w.#])fetch\(/, what: 'fetch' },
   { pattern: /\brandomBytes\s*\}|\brandomUUID\b|\bgetRandomValues\b|crypto\.random/, what: 'crypto random' },
-  { pattern: /from 'node:(fs|net|tls|timers|worker_threads|fs\/promises|timers\/promises)'/, what: 'node:fs, node:net, node:tls, timers, workers' },
+  {
+    pattern: /from 'node:(fs|net|tls|timers|worker_threads|fs\/promises|timers\/promises)'/,
+    what: 'node:fs, node:net, node:tls, timers, workers',
+  },
   { pattern: /\.localeCompare\(/, what: 'localeCompare' },
   { pattern: /\bnew (WeakRef|FinalizationRegistry)\b/, what: 'WeakRef, FinalizationRegistry' },
 ]
@@ -91,7 +106,9 @@ export interface Violation {
 
 /** Every import, export-from and dynamic import, type-only ones included, by the compiler's own scanner. */
 export function importsOf(text: string): { path: string; line: number }[] {
-  return ts.preProcessFile(text, true, true).importedFiles.map((f) => ({ path: f.fileName, line: text.slice(0, f.pos).split('\n').length }))
+  return ts
+    .preProcessFile(text, true, true)
+    .importedFiles.map((f) => ({ path: f.fileName, line: text.slice(0, f.pos).split('\n').length }))
 }
 
 /** Violations of the import direction and of the package lists in one file. */
@@ -110,7 +127,10 @@ export function checkImports(file: string, text: string): Violation[] {
     const other = layerOf(target)
     if (other === undefined || other === own) continue
     const there = layers.findIndex((l) => l.includes(other))
-    const seen = narrower[own] === undefined ? there < place || (wider[own]?.includes(other) ?? false) : narrower[own].includes(other)
+    const seen =
+      narrower[own] === undefined
+        ? there < place || (wider[own]?.includes(other) ?? false)
+        : narrower[own].includes(other)
     if (!seen) out.push({ file, line, what: `${own} may not import from ${other}` })
   }
   return out
@@ -118,16 +138,23 @@ export function checkImports(file: string, text: string): Violation[] {
 
 function allowed(layer: string, name: string): boolean {
   const list = packages[layer] ?? []
-  const bare = name.startsWith('@') ? name.split('/').slice(0, 2).join('/') : name.startsWith('node:') ? name : name.split('/')[0]
+  const bare = name.startsWith('@')
+    ? name.split('/').slice(0, 2).join('/')
+    : name.startsWith('node:')
+      ? name
+      : name.split('/')[0]
   return list.some((p) => p === bare || (p === 'node:*' && bare.startsWith('node:')))
 }
 
 export function checkCalls(file: string, text: string): Violation[] {
   if (outside.some((o) => file.startsWith(o))) return []
   const out: Violation[] = []
-  code(text).split('\n').forEach((line, i) => {
-    for (const b of banned) if (b.pattern.test(line)) out.push({ file, line: i + 1, what: `${b.what} is banned outside of io/node` })
-  })
+  code(text)
+    .split('\n')
+    .forEach((line, i) => {
+      for (const b of banned)
+        if (b.pattern.test(line)) out.push({ file, line: i + 1, what: `${b.what} is banned outside of io/node` })
+    })
   return out
 }
 

@@ -11,6 +11,10 @@ export function bindColumnRef(scope: QueryScope, node: any): Expr {
   const fields: any[] = node.fields
   const at: number = node.location ?? 0
   if (fields.some((f) => f.A_Star)) {
+    // Inside an expression t.* is the whole row.
+    const names: string[] = fields.slice(0, -1).map((f) => f.String.sval)
+    const table = names.length > 0 && fields[fields.length - 1].A_Star ? findAlias(scope, names.at(-2), names[names.length - 1], at) : undefined
+    if (table !== undefined) return wholeRow(table.scope, table.item.entry, table.up)
     throw errorAt(scope.context, at, new DbError('syntax_error', 'row expansion via "*" is not supported here'))
   }
   const names: string[] = fields.map((f) => f.String.sval)

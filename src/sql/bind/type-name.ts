@@ -147,6 +147,8 @@ export function formatType(context: Pick<BindContext, 'names' | 'types'>, type: 
     case oid.intervalOid:
       return `interval${intervalModifier(typmod)}`
     case 1560:
+      if (typmod === -1) return '"bit"'
+      return typmod > 0 ? `bit(${typmod})` : 'bit'
     case 1562:
       return typmod > 0 ? `${sqlNames.get(type)}(${typmod})` : sqlNames.get(type)!
     case oid.charOid:

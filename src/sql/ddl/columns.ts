@@ -89,7 +89,7 @@ export function bindDefault(session: Session, column: Column, node: Node): Expr 
   }
   if (expr.kind === 'const' && expr.text === undefined) return undefined
   if (expr.kind === 'const') validate(session, expr)
-  return stripped(expr)
+  return withObjectIds(session, stripped(expr))
 }
 
 function validate(session: Session, e: Expr & { kind: 'const' }): void {
@@ -99,6 +99,16 @@ function validate(session: Session, e: Expr & { kind: 'const' }): void {
 /** Stored expressions carry no text positions. */
 export function stripped<T extends Expr>(expr: T): T {
   return JSON.parse(JSON.stringify(expr, (key, value) => (key === 'at' ? undefined : value)))
+}
+
+/** Stored expressions name relations and the like by object id, so that they follow renames. */
+export function withObjectIds<T extends Expr>(session: Session, expr: T): T {
+  return JSON.parse(JSON.stringify(expr), (_key, value) => {
+    if (value === null || typeof value !== 'object' || value.kind !== 'const' || typeof value.text !== 'string') return value
+    const type = session.types.types.type(value.type)
+    if (!type.name.startsWith('reg') || /^\d+$|^-$/.test(value.text)) return value
+    return { ...value, text: String(type.parse(value.text, -1, session.types)) }
+  })
 }
 
 /** Columns GENERATED ALWAYS AS (…) are bound when all columns are known. */

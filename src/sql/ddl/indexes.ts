@@ -60,6 +60,12 @@ export function* createIndex(session: Session, table: RelationDescriptor, name: 
   session.change('relation', oid, index)
   const next: RelationDescriptor = { ...table, storage: clustered ? storage : table.storage, indexes: [...table.indexes, oid] }
   if (!empty) {
+    // Rows that move take their other indexes with them: entries hold the rows' keys.
+    for (const other of clustered ? table.indexes : []) {
+      const before = session.catalog.relationOf(other)
+      session.dropStorage(before.storage)
+      session.change('relation', other, { ...before, storage: session.newOid() })
+    }
     if (clustered) yield* rewriteTable(session, table, next, (values) => values)
     else yield* fillIndex(session, table, saved(session, next), oid)
   }

@@ -12,7 +12,7 @@ import type { Value } from '../types/type.ts'
 import { makePlan } from '../session/plan.ts'
 import { saved } from './constraints.ts'
 import { type Command, type CommandTable, contextOf, createRowType, lockRelation, openRelation, requireFree, type Session, targetSchema } from './context.ts'
-import { stripped } from './columns.ts'
+import { stripped, withObjectIds } from './columns.ts'
 import { writerFor } from './indexes.ts'
 import { emptyTable, newTable } from './tables.ts'
 
@@ -24,7 +24,7 @@ export const viewCommands: CommandTable = {
 
 function bindQuery(session: Session, node: Node, text: string): Query {
   const context = session.bindContext(text, new ParameterTypes([], false))
-  return stripped(bindSelectNode(context, undefined, node, true) as never) as unknown as Query
+  return withObjectIds(session, stripped(bindSelectNode(context, undefined, node, true) as never)) as unknown as Query
 }
 
 function outputs(query: Query): Target[] {

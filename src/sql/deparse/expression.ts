@@ -154,9 +154,6 @@ function constant(d: Deparser, e: Const): string {
     }
     case oid.unknownOid:
       return quoteLiteral(text)
-    case 1560:
-    case 1562:
-      return `B'${text}'::${typeName(d, e.type, e.typmod)}`
     default:
       return `${quoteLiteral(text)}::${typeName(d, e.type, e.typmod)}`
   }

@@ -149,6 +149,9 @@ class CopyIn implements Portal {
   #columns: readonly Column[]
   #relation: RelationDescriptor
   #reader: RecordReader | undefined
+  /** The reader, when records may be taken without unescaping. */
+  #plain: TextReader | undefined
+  #integers: readonly boolean[] = []
   #binary: BinaryReader | undefined
   #state: 'new' | 'reading' | 'ending' | 'checking' | 'committing' = 'new'
   #writer!: RowWriter
@@ -194,11 +197,17 @@ class CopyIn implements Portal {
     if (this.#node.whereClause) this.#where = compile(scope, bindCondition(contextOf(session), this.#relation, this.#node.whereClause, 'copy', 'WHERE')).eval
     this.#types = this.#columns.map((c) => session.types.types.type(c.type))
     this.#writer = writer
+    this.#integers = this.#columns.map((c) => c.type === 23 || c.type === 20)
     this.#x = new Execution(builder.registers, [], tx, session)
     builder.running = this.#x
     const names = this.#columns.map((c) => c.name)
     if (this.#options.format === 'binary') this.#binary = new BinaryReader(this.#types)
-    else this.#reader = this.#options.format === 'csv' ? new CsvReader(this.#options, names) : new TextReader(this.#options)
+    else if (this.#options.format === 'csv') this.#reader = new CsvReader(this.#options, names)
+    else {
+      const reader = new TextReader(this.#options)
+      this.#reader = reader
+      if (this.#options.header === false && this.#options.null !== '') this.#plain = reader
+    }
     this.#state = 'reading'
     return END
   }
@@ -229,9 +238,13 @@ class CopyIn implements Portal {
     x.startSlice()
     for (;;) {
       if (this.#running === undefined) {
-        const cells = this.#nextCells()
-        if (cells === undefined) return END
-        if (!this.#convert(cells)) continue
+        if (this.#plain !== undefined && this.#plain.scan()) {
+          if (!this.#finishRow(this.#readPlain(this.#plain))) continue
+        } else {
+          const cells = this.#nextCells()
+          if (cells === undefined) return END
+          if (!this.#convert(cells)) continue
+        }
         if (this.#appending !== 'no') {
           const step = this.#append()
           if (step === WAIT) {
@@ -300,13 +313,55 @@ class CopyIn implements Portal {
     })
   }
 
+  /** The values of a record whose cells stand in the input as they are; small integers need no string. */
+  #readPlain(reader: TextReader): Value[] {
+    const columns = this.#columns
+    const values: Value[] = new Array(this.#relation.columns.length)
+    for (let i = 0; i < values.length; i++) values[i] = null
+    if (reader.cells !== columns.length) {
+      throw this.#locate(
+        new DbError('bad_copy_file_format', reader.cells > columns.length ? 'extra data after last expected column' : `missing data for column "${columns[reader.cells].name}"`),
+      )
+    }
+    const { bytes, starts, ends } = reader
+    for (let i = 0; i < columns.length; i++) {
+      const c = columns[i]
+      const start = starts[i]
+      const end = ends[i]
+      if (this.#integers[i]) {
+        const n = digits(bytes, start, end)
+        if (n >= 0) {
+          values[c.number - 1] = n
+          continue
+        }
+      }
+      const cell = bytes.toString('latin1', start, end)
+      if (cell === this.#options.null) continue
+      values[c.number - 1] = this.#parseCell(i, c, cell)
+    }
+    return values
+  }
+
+  #parseCell(i: number, c: Column, cell: string): Value {
+    try {
+      return this.#types[i].parse(cell, c.typmod, this.#session.types)
+    } catch (error) {
+      throw error instanceof DbError ? this.#locate(error, c.name, cell) : error
+    }
+  }
+
   /** Fills the row's values; false when WHERE leaves it out. */
   #convert(cells: Cells): boolean {
-    const x = this.#x
     const columns = this.#columns
     const values: Value[] = new Array(this.#relation.columns.length).fill(null)
     if (cells.binary !== undefined) columns.forEach((c, i) => (values[c.number - 1] = cells.binary![i]))
     else this.#parse(cells.values!, values)
+    return this.#finishRow(values)
+  }
+
+  /** Defaults, WHERE, generated columns and constraints. */
+  #finishRow(values: Value[]): boolean {
+    const x = this.#x
     for (let i = 0; i < this.#defaults.length; i++) {
       const d = this.#defaults[i]
       if (d !== undefined) values[i] = d(x)
@@ -316,7 +371,11 @@ class CopyIn implements Portal {
       this.#writer.load(x, values)
       if (this.#where(x) !== true) return false
     }
-    this.#located(() => this.#writer.complete(x, values), undefined)
+    try {
+      this.#writer.complete(x, values)
+    } catch (error) {
+      throw error instanceof DbError ? this.#locate(error) : error
+    }
     return true
   }
 
@@ -328,19 +387,7 @@ class CopyIn implements Portal {
       const cell = cells[i]
       if (cell === null) continue
       const c = columns[i]
-      try {
-        values[c.number - 1] = this.#types[i].parse(cell, c.typmod, this.#session.types)
-      } catch (error) {
-        throw error instanceof DbError ? this.#locate(error, c.name, cell) : error
-      }
-    }
-  }
-
-  #located(run: () => void, column: string | undefined): void {
-    try {
-      run()
-    } catch (error) {
-      throw error instanceof DbError ? this.#locate(error, column) : error
+      values[c.number - 1] = this.#parseCell(i, c, cell)
     }
   }
 
@@ -420,6 +467,18 @@ class CopyIn implements Portal {
   close(): void {
     this.#running?.return(false)
   }
+}
+
+/** A short run of digits as a number, -1 for anything else (signs, spaces, what may not fit). */
+function digits(bytes: Uint8Array, start: number, end: number): number {
+  if (end === start || end - start > 9) return -1
+  let n = 0
+  for (let i = start; i < end; i++) {
+    const c = bytes[i] - 48
+    if (c < 0 || c > 9) return -1
+    n = n * 10 + c
+  }
+  return n
 }
 
 function columnsOf(session: Session, relation: RelationDescriptor, node: any): Column[] {

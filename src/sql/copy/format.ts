@@ -171,6 +171,45 @@ export class TextReader implements RecordReader {
   end(): void {
     this.#ended = true
   }
+  /** Bounds of the cells of the record that `scan` found, in `bytes`. */
+  readonly starts = new Int32Array(1664)
+  readonly ends = new Int32Array(1664)
+  cells = 0
+
+  get bytes(): Buffer {
+    return this.#buffer
+  }
+
+  /**
+   * Finds the next record when it is plain: ASCII without backslashes, so that its cells are what they look like. False
+   * for any other; then `next` reads it, or says that there is none.
+   */
+  scan(): boolean {
+    if (this.#finished) return false
+    const b = this.#buffer
+    const n = b.length
+    const delimiter = this.#delimiter
+    const { starts, ends } = this
+    let count = 0
+    let from = this.#at
+    for (let i = from; i < n; i++) {
+      const c = b[i]
+      if (c === delimiter) {
+        starts[count] = from
+        ends[count++] = i
+        from = i + 1
+      } else if (c === 10) {
+        starts[count] = from
+        ends[count++] = i > from && b[i - 1] === 13 ? i - 1 : i
+        this.cells = count
+        this.#at = i + 1
+        this.line++
+        return true
+      } else if (c === 92 || c > 127 || count >= 1663) return false
+    }
+    return false
+  }
+
   next(): (string | null)[] | undefined {
     if (this.#finished) return undefined
     const b = this.#buffer

@@ -9,7 +9,7 @@ import { ParameterTypes } from '../bind/context.ts'
 import { formatType, quoteIdentifier } from '../bind/type-name.ts'
 import type { RelationDescriptor } from '../catalog/descriptors.ts'
 import { effectivePath, findRelation, pgCatalog, relationVisible, schemaName } from '../catalog/names.ts'
-import { predefinedRoles } from '../catalog/system/cluster.ts'
+import { commentOn, predefinedRoles } from '../catalog/system/cluster.ts'
 import { systemKeyDefinition } from '../catalog/system/constraints.ts'
 import { derivedOid } from '../catalog/system/relations.ts'
 import { systemRelation } from '../catalog/system-schema.ts'
@@ -302,7 +302,7 @@ function visibility(): void {
 
 function comments(): void {
   const text = (s: Session, oid: number, sub: number, catalog?: string): Value => {
-    const c = s.catalog.comment(oid, sub)
+    const c = commentOn(s, oid, sub)
     if (c === undefined) return null
     const relation = catalog === undefined ? undefined : findRelation(s.names, 'pg_catalog', catalog)
     return relation === undefined || relation.oid === c.classOid ? c.text : null

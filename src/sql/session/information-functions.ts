@@ -5,6 +5,7 @@
  * Not here: functions over the catalog's objects (catalog-functions.ts).
  */
 import { DbError } from '../../base/index.ts'
+import { predefinedRoles } from '../catalog/system/cluster.ts'
 import { factsOf } from '../catalog/system/facts.ts'
 import { registerCode, registerSetCode } from '../functions/registry.ts'
 import { arrayOf, type SqlArray } from '../types/array.ts'
@@ -48,7 +49,7 @@ function privileges(): void {
     const found = defaults[kind]
     if (found === undefined)
       throw new DbError('invalid_parameter_value', `unrecognized object type abbreviation: ${kind}`)
-    const name = s.catalog.role(owner)?.name ?? String(owner)
+    const name = s.catalog.role(owner)?.name ?? predefinedRoles.get(owner) ?? String(owner)
     const items: string[] = []
     if (found[1] !== '') items.push(`=${found[1]}/${name}`)
     if (found[0] !== '') items.push(`${name}=${found[0]}/${name}`)

@@ -54,10 +54,15 @@ function* authid(s: Session): Iterable<Cells> {
   }
 }
 
+const powerless: Cells = {
+  rolsuper: false, rolinherit: true, rolcreaterole: false, rolcreatedb: false, rolcanlogin: false, rolreplication: false, rolbypassrls: false, rolconnlimit: -1, rolpassword: null,
+  rolvaliduntil: null,
+}
+
 function* authidWithPredefined(s: Session): Iterable<Cells> {
   yield* authid(s)
   for (const [oid, rolname] of predefinedRoles)
-    yield { oid, rolname, rolinherit: true, rolconnlimit: -1, rolpassword: null, rolvaliduntil: null }
+    yield { ...powerless, oid, rolname }
 }
 
 function* roles(s: Session): Iterable<Cells> {
@@ -105,12 +110,21 @@ function* namespaces(s: Session): Iterable<Cells> {
   yield { oid: 13207, nspname: 'information_schema', nspowner: 10, nspacl: everybody }
 }
 
+/** Comments on objects that are there from the start. */
+const builtinComments: readonly { oid: number; classOid: number; sub: number; text: string }[] = [
+  { oid: 2200, classOid: 2615, sub: 0, text: 'standard public schema' },
+  { oid: 13500, classOid: 3079, sub: 0, text: 'PL/pgSQL procedural language' },
+  { oid: 13563, classOid: 2612, sub: 0, text: 'PL/pgSQL procedural language' },
+]
+
+/** The comment on an object, given by a user or from the start. */
+export function commentOn(s: Session, oid: number, sub: number): { readonly classOid: number; readonly text: string } | undefined {
+  return s.catalog.comment(oid, sub) ?? (sub === 0 ? builtinComments.find((c) => c.oid === oid) : undefined)
+}
+
 function* descriptions(s: Session, shared: boolean): Iterable<Cells> {
-  if (!shared) {
-    if (s.catalog.comment(2200) === undefined)
-      yield { objoid: 2200, classoid: 2615, objsubid: 0, description: 'standard public schema' }
-    if (s.catalog.comment(13500) === undefined)
-      yield { objoid: 13500, classoid: 3079, objsubid: 0, description: 'PL/pgSQL procedural language' }
+  for (const c of shared ? [] : builtinComments) {
+    if (s.catalog.comment(c.oid) === undefined) yield { objoid: c.oid, classoid: c.classOid, objsubid: 0, description: c.text }
   }
   for (const c of s.catalog.comments()) {
     if (sharedClasses.has(c.classOid) !== shared) continue

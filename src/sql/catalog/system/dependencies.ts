@@ -130,8 +130,9 @@ function* ofIndex(s: Session, r: RelationDescriptor): Iterable<Cells> {
     yield row(['relation', r.oid], ['constraint', constraint.oid], 'i')
     return
   }
-  for (const n of [...index.columns.map((c) => c.column), ...index.include])
-    if (n > 0) yield row(['relation', r.oid], ['relation', index.table, n], 'a')
+  const plain = [...index.columns.map((c) => c.column), ...index.include].filter((n) => n > 0)
+  // Of expressions alone the index belongs to the table as a whole.
+  for (const n of plain.length > 0 ? plain : [0]) yield row(['relation', r.oid], ['relation', index.table, n], 'a')
   for (const tree of [...index.columns.map((c) => c.expr), index.predicate])
     if (tree !== undefined) yield* ofTree(s, ['relation', r.oid], tree, index.table, 'a')
 }

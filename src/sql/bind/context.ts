@@ -1,7 +1,7 @@
 /**
  * What binding a statement needs to know, and what it finds out: parameter types and the objects it depends on.
  */
-import { DbError } from '../../base/index.ts'
+import type { DbError } from '../../base/index.ts'
 import type { NameScope } from '../catalog/names.ts'
 import { characterPosition } from '../parse/parser.ts'
 import { unknownOid } from '../types/oids.ts'

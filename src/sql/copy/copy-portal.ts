@@ -6,26 +6,36 @@
 import { DbError, END, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
 import { ByteWriter } from '../../encoding/index.ts'
 import { rowExclusive } from '../../transaction/index.ts'
+import { ParameterTypes } from '../bind/context.ts'
 import { lookUpRelation } from '../bind/from.ts'
 import { insertColumns } from '../bind/modify.ts'
-import { ParameterTypes } from '../bind/context.ts'
 import type { Column, RelationDescriptor } from '../catalog/descriptors.ts'
+import { bindCondition, contextOf } from '../ddl/context.ts'
 import { type Eval, Execution } from '../execute/execution.ts'
 import { checkParent } from '../execute/foreign-keys.ts'
 import type { RowWriter } from '../execute/row-writer.ts'
 import type { Node } from '../parse/parser.ts'
 import { compile } from '../plan/compile.ts'
 import { compileDefault, standaloneWriter } from '../plan/plan-modify.ts'
-import { bindCondition, contextOf } from '../ddl/context.ts'
+import type { Session } from '../session/session.ts'
 import type { Portal, RowSink } from '../session-api.ts'
 import type { Type, Value } from '../types/type.ts'
-import type { Session } from '../session/session.ts'
-import { binarySignature, type CopyOptions, copyOptions, CsvReader, type RecordReader, RowWriterText, TextReader } from './format.ts'
+import {
+  binarySignature,
+  type CopyOptions,
+  CsvReader,
+  copyOptions,
+  type RecordReader,
+  RowWriterText,
+  TextReader,
+} from './format.ts'
 
 export function copyPortal(session: Session, node: any, text: string, last: boolean): Portal {
   session.requireLive()
   if (node.filename || node.is_program) {
-    throw new DbError('feature_not_supported', 'COPY with a file or program on the server is not supported', { hint: 'Use COPY … FROM STDIN or TO STDOUT, or \\copy in psql.' })
+    throw new DbError('feature_not_supported', 'COPY with a file or program on the server is not supported', {
+      hint: 'Use COPY … FROM STDIN or TO STDOUT, or \\copy in psql.',
+    })
   }
   const options = copyOptions(node.options ?? [])
   if (node.is_from) return new CopyIn(session, node, options, last)
@@ -60,7 +70,12 @@ class CopyOut implements Portal {
     const fields = this.#inner.fields ?? []
     this.#names = fields.map((f) => f.name)
     this.#slots = fields.map((f) => f.slot)
-    this.#writer = new RowWriterText(options, fields.map((f) => f.type), this.#names, session.types)
+    this.#writer = new RowWriterText(
+      options,
+      fields.map((f) => f.type),
+      this.#names,
+      session.types,
+    )
     this.copy = { direction: 'out', binary: options.format === 'binary', columns: fields.length }
   }
 
@@ -82,7 +97,10 @@ class CopyOut implements Portal {
           row: (r) => {
             out.reset()
             this.#rows++
-            this.#writer.write(this.#slots.map((s) => r[s]), out)
+            this.#writer.write(
+              this.#slots.map((s) => r[s]),
+              out,
+            )
             return sink.copyOut(out.bytes)
           },
           copyOut: () => true,
@@ -119,14 +137,21 @@ class CopyOut implements Portal {
 /** COPY table (columns) TO as a query. */
 function selectOf(session: Session, node: any): Node {
   const relation = lookUpRelation(contextOf(session), node.relation)
-  if (relation.relkind === 'v') throw new DbError('wrong_object_type', `cannot copy from view "${relation.name}"`, { hint: 'Try the COPY (SELECT ...) TO variant.' })
+  if (relation.relkind === 'v')
+    throw new DbError('wrong_object_type', `cannot copy from view "${relation.name}"`, {
+      hint: 'Try the COPY (SELECT ...) TO variant.',
+    })
   if (relation.relkind === 'S') throw new DbError('wrong_object_type', `cannot copy from sequence "${relation.name}"`)
   const columns = insertColumns(contextOf(session), relation, node.attlist)
   const visible = node.attlist === undefined ? columns.filter((c) => c.generated === undefined) : columns
   return {
     SelectStmt: {
-      targetList: visible.map((c) => ({ ResTarget: { val: { ColumnRef: { fields: [{ String: { sval: c.name } }] } } } })),
-      fromClause: [{ RangeVar: node.relation }], limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE',
+      targetList: visible.map((c) => ({
+        ResTarget: { val: { ColumnRef: { fields: [{ String: { sval: c.name } }] } } },
+      })),
+      fromClause: [{ RangeVar: node.relation }],
+      limitOption: 'LIMIT_OPTION_DEFAULT',
+      op: 'SETOP_NONE',
     },
   } as never
 }
@@ -172,8 +197,13 @@ class CopyIn implements Portal {
     this.#last = last
     const context = contextOf(session)
     this.#relation = lookUpRelation(context, node.relation)
-    if (this.#relation.relkind !== 'r') throw new DbError('wrong_object_type', `cannot copy to ${this.#relation.relkind === 'v' ? 'view' : 'relation'} "${this.#relation.name}"`)
-    if (this.#relation.oid < 16384) throw new DbError('insufficient_privilege', `permission denied for table ${this.#relation.name}`)
+    if (this.#relation.relkind !== 'r')
+      throw new DbError(
+        'wrong_object_type',
+        `cannot copy to ${this.#relation.relkind === 'v' ? 'view' : 'relation'} "${this.#relation.name}"`,
+      )
+    if (this.#relation.oid < 16384)
+      throw new DbError('insufficient_privilege', `permission denied for table ${this.#relation.name}`)
     this.#columns = columnsOf(session, this.#relation, node)
     this.copy = { direction: 'in', binary: options.format === 'binary', columns: this.#columns.length }
   }
@@ -181,7 +211,8 @@ class CopyIn implements Portal {
   #begin(): Step {
     const session = this.#session
     const tx = session.transaction()
-    if (tx.readOnly) throw new DbError('read_only_sql_transaction', 'cannot execute COPY FROM in a read-only transaction')
+    if (tx.readOnly)
+      throw new DbError('read_only_sql_transaction', 'cannot execute COPY FROM in a read-only transaction')
     if (tx.lockTable(String(this.#relation.oid), rowExclusive) === WAIT) {
       session.blocker = tx.blocker
       return WAIT
@@ -193,8 +224,14 @@ class CopyIn implements Portal {
     const { writer, scope } = standaloneWriter(builder, this.#relation)
     const { access } = writer.options
     const given = new Set(this.#columns.map((c) => c.number))
-    this.#defaults = this.#relation.columns.map((c) => (given.has(c.number) ? undefined : compileDefault(scope, access, c.number)))
-    if (this.#node.whereClause) this.#where = compile(scope, bindCondition(contextOf(session), this.#relation, this.#node.whereClause, 'copy', 'WHERE')).eval
+    this.#defaults = this.#relation.columns.map((c) =>
+      given.has(c.number) ? undefined : compileDefault(scope, access, c.number),
+    )
+    if (this.#node.whereClause)
+      this.#where = compile(
+        scope,
+        bindCondition(contextOf(session), this.#relation, this.#node.whereClause, 'copy', 'WHERE'),
+      ).eval
     this.#types = this.#columns.map((c) => session.types.types.type(c.type))
     this.#writer = writer
     this.#integers = this.#columns.map((c) => c.type === 23 || c.type === 20)
@@ -238,7 +275,7 @@ class CopyIn implements Portal {
     x.startSlice()
     for (;;) {
       if (this.#running === undefined) {
-        if (this.#plain !== undefined && this.#plain.scan()) {
+        if (this.#plain?.scan()) {
           if (!this.#finishRow(this.#readPlain(this.#plain))) continue
         } else {
           const cells = this.#nextCells()
@@ -309,7 +346,11 @@ class CopyIn implements Portal {
 
   #matchHeader(names: readonly (string | null)[]): void {
     this.#columns.forEach((c, i) => {
-      if (names[i] !== c.name) throw new DbError('bad_copy_file_format', `column name mismatch in header line field ${i + 1}: got "${names[i]}", expected "${c.name}"`)
+      if (names[i] !== c.name)
+        throw new DbError(
+          'bad_copy_file_format',
+          `column name mismatch in header line field ${i + 1}: got "${names[i]}", expected "${c.name}"`,
+        )
     })
   }
 
@@ -320,7 +361,12 @@ class CopyIn implements Portal {
     for (let i = 0; i < values.length; i++) values[i] = null
     if (reader.cells !== columns.length) {
       throw this.#locate(
-        new DbError('bad_copy_file_format', reader.cells > columns.length ? 'extra data after last expected column' : `missing data for column "${columns[reader.cells].name}"`),
+        new DbError(
+          'bad_copy_file_format',
+          reader.cells > columns.length
+            ? 'extra data after last expected column'
+            : `missing data for column "${columns[reader.cells].name}"`,
+        ),
       )
     }
     const { bytes, starts, ends } = reader
@@ -354,7 +400,8 @@ class CopyIn implements Portal {
   #convert(cells: Cells): boolean {
     const columns = this.#columns
     const values: Value[] = new Array(this.#relation.columns.length).fill(null)
-    if (cells.binary !== undefined) columns.forEach((c, i) => (values[c.number - 1] = cells.binary![i]))
+    if (cells.binary !== undefined)
+      for (let i = 0; i < columns.length; i++) values[columns[i].number - 1] = cells.binary[i]
     else this.#parse(cells.values!, values)
     return this.#finishRow(values)
   }
@@ -381,8 +428,10 @@ class CopyIn implements Portal {
 
   #parse(cells: readonly (string | null)[], values: Value[]): void {
     const columns = this.#columns
-    if (cells.length > columns.length) throw this.#locate(new DbError('bad_copy_file_format', 'extra data after last expected column'))
-    if (cells.length < columns.length) throw this.#locate(new DbError('bad_copy_file_format', `missing data for column "${columns[cells.length].name}"`))
+    if (cells.length > columns.length)
+      throw this.#locate(new DbError('bad_copy_file_format', 'extra data after last expected column'))
+    if (cells.length < columns.length)
+      throw this.#locate(new DbError('bad_copy_file_format', `missing data for column "${columns[cells.length].name}"`))
     for (let i = 0; i < columns.length; i++) {
       const cell = cells[i]
       if (cell === null) continue
@@ -428,7 +477,9 @@ class CopyIn implements Portal {
   }
 
   copyFail(message: string): void {
-    throw new DbError('query_canceled', `COPY from stdin failed: ${message}`, { where: `COPY ${this.#relation.name}, line ${(this.#reader?.line ?? 0) + 1}` })
+    throw new DbError('query_canceled', `COPY from stdin failed: ${message}`, {
+      where: `COPY ${this.#relation.name}, line ${(this.#reader?.line ?? 0) + 1}`,
+    })
   }
 
   run(_sink: RowSink): Step {
@@ -485,7 +536,10 @@ function columnsOf(session: Session, relation: RelationDescriptor, node: any): C
   const columns = insertColumns(contextOf(session), relation, node.attlist)
   if (node.attlist === undefined) return columns.filter((c) => c.generated === undefined)
   const generated = columns.find((c) => c.generated !== undefined)
-  if (generated !== undefined) throw new DbError('invalid_column_reference', `column "${generated.name}" is a generated column`, { detail: 'Generated columns cannot be used in COPY.' })
+  if (generated !== undefined)
+    throw new DbError('invalid_column_reference', `column "${generated.name}" is a generated column`, {
+      detail: 'Generated columns cannot be used in COPY.',
+    })
   return columns
 }
 
@@ -502,7 +556,8 @@ class BinaryReader {
     this.#types = types
   }
   push(bytes: Uint8Array): void {
-    this.#buffer = this.#at >= this.#buffer.length ? Buffer.from(bytes) : Buffer.concat([this.#buffer.subarray(this.#at), bytes])
+    this.#buffer =
+      this.#at >= this.#buffer.length ? Buffer.from(bytes) : Buffer.concat([this.#buffer.subarray(this.#at), bytes])
     this.#at = 0
   }
   next(): (Value | null)[] | undefined {
@@ -510,7 +565,8 @@ class BinaryReader {
     if (this.#finished) return undefined
     if (!this.#started) {
       if (b.length < 19) return undefined
-      if (!b.subarray(0, 11).equals(binarySignature)) throw new DbError('bad_copy_file_format', 'COPY file signature not recognized')
+      if (!b.subarray(0, 11).equals(binarySignature))
+        throw new DbError('bad_copy_file_format', 'COPY file signature not recognized')
       const extension = b.readUInt32BE(15)
       if (b.length < 19 + extension) return undefined
       this.#at = 19 + extension
@@ -525,7 +581,8 @@ class BinaryReader {
       return undefined
     }
     this.line++
-    if (count !== this.#types.length) throw new DbError('bad_copy_file_format', `row field count is ${count}, expected ${this.#types.length}`)
+    if (count !== this.#types.length)
+      throw new DbError('bad_copy_file_format', `row field count is ${count}, expected ${this.#types.length}`)
     const out: (Value | null)[] = []
     for (let i = 0; i < count; i++) {
       if (b.length < at + 4) return this.#again()
@@ -550,4 +607,3 @@ class BinaryReader {
     if (this.#started && !this.#finished) throw new DbError('bad_copy_file_format', 'unexpected EOF in COPY data')
   }
 }
-

@@ -32,22 +32,37 @@ export function copyOptions(nodes: readonly any[]): CopyOptions {
     seen.set(n.DefElem.defname, n.DefElem.arg)
   }
   const format = seen.has('format') ? textOf(seen.get('format')) : 'text'
-  if (format !== 'text' && format !== 'csv' && format !== 'binary') throw new DbError('invalid_parameter_value', `COPY format "${format}" not recognized`)
+  if (format !== 'text' && format !== 'csv' && format !== 'binary')
+    throw new DbError('invalid_parameter_value', `COPY format "${format}" not recognized`)
   const csv = format === 'csv'
   const one = (name: string, fallback: string): string => {
     const value = seen.has(name) ? textOf(seen.get(name)) : fallback
-    if (value.length !== 1 || value.charCodeAt(0) > 127) throw new DbError('feature_not_supported', `COPY ${name} must be a single one-byte character`)
+    if (value.length !== 1 || value.charCodeAt(0) > 127)
+      throw new DbError('feature_not_supported', `COPY ${name} must be a single one-byte character`)
     return value
   }
   const quote = one('quote', '"')
-  const header = seen.has('header') ? (seen.get('header') !== undefined && textOf(seen.get('header')).toLowerCase() === 'match' ? 'match' : flag(seen.get('header'))) : false
+  const header = seen.has('header')
+    ? seen.get('header') !== undefined && textOf(seen.get('header')).toLowerCase() === 'match'
+      ? 'match'
+      : flag(seen.get('header'))
+    : false
   const names = (name: string) => ((seen.get(name)?.List?.items ?? []) as any[]).map((i) => i.String.sval as string)
-  if (format === 'binary' && (seen.has('delimiter') || seen.has('null') || header)) throw new DbError('syntax_error', 'cannot specify DELIMITER, NULL or HEADER in BINARY mode')
+  if (format === 'binary' && (seen.has('delimiter') || seen.has('null') || header))
+    throw new DbError('syntax_error', 'cannot specify DELIMITER, NULL or HEADER in BINARY mode')
   const encoding = seen.has('encoding') ? textOf(seen.get('encoding')) : 'UTF8'
-  if (!/^(utf-?8|unicode|sql_ascii)$/i.test(encoding)) throw new DbError('invalid_parameter_value', `argument to option "encoding" must be a valid encoding name`)
+  if (!/^(utf-?8|unicode|sql_ascii)$/i.test(encoding))
+    throw new DbError('invalid_parameter_value', `argument to option "encoding" must be a valid encoding name`)
   return {
-    format, delimiter: format === 'binary' ? '\t' : one('delimiter', csv ? ',' : '\t'), null: seen.has('null') ? textOf(seen.get('null')) : csv ? '' : '\\N', header, quote,
-    escape: one('escape', quote), forceQuote: seen.get('force_quote')?.A_Star ? '*' : names('force_quote'), forceNotNull: names('force_not_null'), forceNull: names('force_null'),
+    format,
+    delimiter: format === 'binary' ? '\t' : one('delimiter', csv ? ',' : '\t'),
+    null: seen.has('null') ? textOf(seen.get('null')) : csv ? '' : '\\N',
+    header,
+    quote,
+    escape: one('escape', quote),
+    forceQuote: seen.get('force_quote')?.A_Star ? '*' : names('force_quote'),
+    forceNotNull: names('force_not_null'),
+    forceNull: names('force_null'),
   }
 }
 
@@ -88,7 +103,13 @@ export class RowWriterText {
 
   header(names: readonly string[], out: ByteWriter): void {
     const o = this.#options
-    out.utf8(names.map((n) => (o.format === 'csv' ? this.#csv(n, false, names.length === 1) : escapeText(n, o.delimiter.charCodeAt(0)))).join(o.delimiter))
+    out.utf8(
+      names
+        .map((n) =>
+          o.format === 'csv' ? this.#csv(n, false, names.length === 1) : escapeText(n, o.delimiter.charCodeAt(0)),
+        )
+        .join(o.delimiter),
+    )
     out.u8(10)
   }
 
@@ -106,18 +127,29 @@ export class RowWriterText {
         continue
       }
       const text = this.#types[i].format(v, this.#context)
-      out.utf8(o.format === 'csv' ? this.#csv(text, this.#force[i], values.length === 1) : escapeText(text, o.delimiter.charCodeAt(0)))
+      out.utf8(
+        o.format === 'csv'
+          ? this.#csv(text, this.#force[i], values.length === 1)
+          : escapeText(text, o.delimiter.charCodeAt(0)),
+      )
     }
     out.u8(10)
   }
 
   #csv(text: string, force: boolean, single: boolean): string {
-    const { delimiter, quote, escape } = this.#options
-    const needs = force || text === this.#options.null || text.includes(delimiter) || text.includes(quote) || text.includes('\n') || text.includes('\r') || (single && text === '\\.')
+    const { delimiter, quote, escape: escapeWith } = this.#options
+    const needs =
+      force ||
+      text === this.#options.null ||
+      text.includes(delimiter) ||
+      text.includes(quote) ||
+      text.includes('\n') ||
+      text.includes('\r') ||
+      (single && text === '\\.')
     if (!needs) return text
     let body = text
-    if (escape !== quote) body = body.replaceAll(escape, escape + escape)
-    return quote + body.replaceAll(quote, escape + quote) + quote
+    if (escapeWith !== quote) body = body.replaceAll(escapeWith, escapeWith + escapeWith)
+    return quote + body.replaceAll(quote, escapeWith + quote) + quote
   }
 
   #binary(values: readonly Value[], out: ByteWriter): void {
@@ -248,7 +280,7 @@ export class TextReader implements RecordReader {
       }
       if (c !== this.#delimiter && c !== -1) continue
       const raw = text.slice(from, i)
-      out.push(raw === nullText ? null : unescape(raw))
+      out.push(raw === nullText ? null : unescaped(raw))
       from = i + 1
     }
     return out
@@ -283,13 +315,24 @@ export function decode(b: Buffer, start: number, end: number): string {
 
 const controls: Record<string, string> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' }
 
-function unescape(raw: string): string {
+function unescaped(raw: string): string {
   if (!raw.includes('\\')) return raw
-  return raw.replace(/\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|([\s\S]))/g, (_all, octal, hex, c) => {
-    if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8) & 255)
-    if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16))
-    return controls[c] ?? c
-  })
+  // A number names a byte: characters outside ASCII may be written as several of them.
+  let bytes = false
+  const byte = (value: number): string => {
+    if (value > 127) bytes = true
+    return String.fromCharCode(value)
+  }
+  const named = (text: string) =>
+    text.replace(/\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|([\s\S]))/g, (_all, octal, hex, c) => {
+      if (octal !== undefined) return byte(Number.parseInt(octal, 8) & 255)
+      if (hex !== undefined) return byte(Number.parseInt(hex, 16))
+      return controls[c] ?? c
+    })
+  const text = named(raw)
+  if (!bytes) return text
+  const latin = Buffer.from(named(Buffer.from(raw, 'utf8').toString('latin1')), 'latin1')
+  return decode(latin, 0, latin.length)
 }
 
 export class CsvReader implements RecordReader {
@@ -333,11 +376,11 @@ export class CsvReader implements RecordReader {
   /** The line end that is not inside quotes, or the end of input. */
   #recordEnd(b: Buffer): number {
     const quote = this.#options.quote.charCodeAt(0)
-    const escape = this.#options.escape.charCodeAt(0)
+    const escapeWith = this.#options.escape.charCodeAt(0)
     let inside = false
     for (let i = this.#at; i < b.length; i++) {
       const c = b[i]
-      if (inside && c === escape && escape !== quote) i++
+      if (inside && c === escapeWith && escapeWith !== quote) i++
       else if (c === quote) inside = !inside
       else if (c === 10 && !inside) return i
     }
@@ -346,7 +389,7 @@ export class CsvReader implements RecordReader {
     return b.length
   }
   #cells(text: string): (string | null)[] {
-    const { delimiter, quote, escape } = this.#options
+    const { delimiter, quote, escape: escapeWith } = this.#options
     const out: (string | null)[] = []
     let i = 0
     for (;;) {
@@ -360,7 +403,7 @@ export class CsvReader implements RecordReader {
         quoted = true
         i++
         while (i < text.length) {
-          if (text[i] === escape && i + 1 < text.length && (text[i + 1] === quote || text[i + 1] === escape)) {
+          if (text[i] === escapeWith && i + 1 < text.length && (text[i + 1] === quote || text[i + 1] === escapeWith)) {
             cell += text[i + 1]
             i += 2
           } else if (text[i] === quote) break

@@ -26,7 +26,6 @@ const modes: Record<string, FunctionDescriptor['args'][number]['mode']> = {
   FUNC_PARAM_IN: 'i', FUNC_PARAM_OUT: 'o', FUNC_PARAM_INOUT: 'b', FUNC_PARAM_VARIADIC: 'v', FUNC_PARAM_TABLE: 't', FUNC_PARAM_DEFAULT: 'i',
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* create(session: Session, node: any): Command {
   const context = contextOf(session)
   const tag = node.is_procedure ? 'CREATE PROCEDURE' : 'CREATE FUNCTION'
@@ -75,7 +74,6 @@ function* create(session: Session, node: any): Command {
 }
 
 /** CREATE AGGREGATE name (types) (SFUNC = …, STYPE = …). */
-// biome-ignore lint/correctness/useYield: commands are generators
 function* define(session: Session, node: any): Command {
   if (node.kind !== 'OBJECT_AGGREGATE') throw new DbError('feature_not_supported', `CREATE ${String(node.kind).slice('OBJECT_'.length)} is not supported`)
   const context = contextOf(session)
@@ -106,7 +104,6 @@ function* define(session: Session, node: any): Command {
   return { tag: 'CREATE AGGREGATE' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* language(session: Session, node: any): Command {
   if (node.plname !== 'plpgsql') throw new DbError('feature_not_supported', `language "${node.plname}" is not available`)
   if (!node.replace) throw new DbError('duplicate_object', 'language "plpgsql" already exists')
@@ -114,7 +111,6 @@ function* language(session: Session, node: any): Command {
   return { tag: 'CREATE LANGUAGE' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* alter(session: Session, node: any): Command {
   let f = functionOf(session, node.func)
   for (const a of (node.actions ?? []) as any[]) {

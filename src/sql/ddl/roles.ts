@@ -48,7 +48,6 @@ function roleOptions(session: Session, before: RoleDescriptor, options: readonly
   return role
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* create(session: Session, node: any): Command {
   requireAdmin(session)
   if (session.catalog.roleNamed(node.role) !== undefined) throw new DbError('duplicate_object', `role "${node.role}" already exists`)
@@ -80,7 +79,6 @@ function addMember(session: Session, member: RoleDescriptor, of: RoleDescriptor)
   if (!member.memberOf.includes(of.oid)) session.change('role', member.oid, { ...member, memberOf: [...member.memberOf, of.oid] })
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* alter(session: Session, node: any): Command {
   const role = roleOf(session, node.role)
   if (role.oid !== session.role) requireAdmin(session)
@@ -88,7 +86,6 @@ function* alter(session: Session, node: any): Command {
   return { tag: 'ALTER ROLE' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* drop(session: Session, node: any): Command {
   requireAdmin(session)
   for (const r of node.roles as any[]) {
@@ -106,7 +103,6 @@ function* drop(session: Session, node: any): Command {
   return { tag: 'DROP ROLE' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* setForRole(session: Session, node: any): Command {
   const role = node.role === undefined ? undefined : roleOf(session, node.role)
   const oid = role?.oid ?? 0
@@ -118,7 +114,6 @@ function* setForRole(session: Session, node: any): Command {
   return { tag: 'ALTER ROLE' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* grantRole(session: Session, node: any): Command {
   for (const g of node.granted_roles as any[]) {
     const group = named(session, g.AccessPriv.priv_name)
@@ -137,7 +132,6 @@ const letters: Record<string, string> = {
 const allOf: Record<string, string> = { OBJECT_TABLE: 'arwdDxt', OBJECT_SEQUENCE: 'rwU', OBJECT_SCHEMA: 'UC' }
 
 /** Access lists as PostgreSQL writes them: grantee=letters/grantor. */
-// biome-ignore lint/correctness/useYield: commands are generators
 function* grant(session: Session, node: any): Command {
   const tag = node.is_grant ? 'GRANT' : 'REVOKE'
   const privileges = node.privileges === undefined ? (allOf[node.objtype] ?? '') : (node.privileges as any[]).map((p) => letters[p.AccessPriv.priv_name] ?? '').join('')

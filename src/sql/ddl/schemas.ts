@@ -32,7 +32,6 @@ export const extensionFunctions: Record<string, readonly (readonly [name: string
   ],
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* createSchema(session: Session, node: any, text: string): Command {
   const role = node.authrole === undefined ? undefined : session.catalog.roleNamed(node.authrole.rolename ?? session.currentUser)
   const name: string = node.schemaname ?? role?.name
@@ -62,7 +61,6 @@ function* inside(session: Session, schema: string, element: any, text: string): 
   }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* createDatabase(session: Session, node: any): Command {
   if (session.block === 'explicit') throw new DbError('active_sql_transaction', 'CREATE DATABASE cannot run inside a transaction block')
   if (session.catalog.databaseNamed(node.dbname) !== undefined) throw new DbError('duplicate_database', `database "${node.dbname}" already exists`)
@@ -75,7 +73,6 @@ function* createDatabase(session: Session, node: any): Command {
   return { tag: 'CREATE DATABASE' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* dropDatabase(session: Session, node: any): Command {
   if (session.block === 'explicit') throw new DbError('active_sql_transaction', 'DROP DATABASE cannot run inside a transaction block')
   const database = session.catalog.databaseNamed(node.dbname)
@@ -104,13 +101,11 @@ function* dropDatabase(session: Session, node: any): Command {
   return { tag: 'DROP DATABASE' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* alterDatabase(session: Session, node: any): Command {
   if (session.catalog.databaseNamed(node.dbname) === undefined) throw new DbError('invalid_catalog_name', `database "${node.dbname}" does not exist`)
   throw new DbError('feature_not_supported', 'ALTER DATABASE options are not supported')
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* createExtension(session: Session, node: any): Command {
   const name: string = node.extname
   if (session.catalog.extensionNamed(name) !== undefined || name === 'plpgsql') {
@@ -139,7 +134,6 @@ function* createExtension(session: Session, node: any): Command {
 /** Which catalog holds an object of a kind, as pg_description.classoid. */
 const classes = { relation: 1259, type: 1247, schema: 2615, function: 1255, constraint: 2606, database: 1262, role: 1260, extension: 3079, trigger: 2620 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* comment(session: Session, node: any): Command {
   const { oid, sub, classOid } = commentTarget(session, node)
   const text: string | undefined = node.comment === '' ? undefined : node.comment

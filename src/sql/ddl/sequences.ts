@@ -84,7 +84,6 @@ export function createSequence(session: Session, schema: number, name: string, i
   return id
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* create(session: Session, node: any): Command {
   const { sequence } = node
   const temporary = sequence.relpersistence === 't'

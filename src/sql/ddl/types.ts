@@ -39,7 +39,6 @@ function addType(session: Session, make: (oid: number, array: number) => TypeDes
   return type
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* createEnum(session: Session, node: any): Command {
   const { schema, name } = placeOf(session, nameParts(node.typeName))
   requireFreeType(session, schema, name)
@@ -113,7 +112,6 @@ function* renameLabel(session: Session, type: TypeDescriptor, from: string, to: 
   session.change('type', type.oid, { ...type, labels: labels.map((l) => (l.label === from ? { ...l, label: to } : l)) })
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* createComposite(session: Session, node: any): Command {
   const { typevar } = node
   const schema = typevar.schemaname ? requireSchema(session.names, typevar.schemaname) : creationSchema(session.names).oid
@@ -132,7 +130,6 @@ function* createComposite(session: Session, node: any): Command {
   return { tag: 'CREATE TYPE' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* createDomain(session: Session, node: any): Command {
   const { schema, name } = placeOf(session, nameParts(node.domainname))
   requireFreeType(session, schema, name)
@@ -176,7 +173,6 @@ function domainCheck(session: Session, c: any, base: { type: number; typmod: num
   return { oid: session.newOid(), name: c.conname ?? `${domain}_check${n === 0 ? '' : n}`, check, validated: c.skip_validation !== true }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* alterDomain(session: Session, node: any): Command {
   const context = contextOf(session)
   const parts = nameParts(node.typeName)

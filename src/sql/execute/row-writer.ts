@@ -192,7 +192,7 @@ export class RowWriter {
       const before = this.#entry(x, index, oldValues, oldKey)
       const after = this.#entry(x, index, values, key)
       const moved = before === undefined || after === undefined ? before !== after : !equalBytes(before.key, after.key)
-      if (moved && after !== undefined && after.unique && (yield* this.#taken(x, after.key)) === ROW) {
+      if (moved && after?.unique && (yield* this.#taken(x, after.key)) === ROW) {
         // The entry may be this row's own, when only its case or the like changed and back.
         const { found } = x.tx
         const owner = this.rowKey(found.slab.bytes, found.valueStart, found.valueEnd)

@@ -357,7 +357,7 @@ function mergeWay(type: 'inner' | 'left', left: Path, right: Path, keys: readonl
       const sorted = (input: Operator, side: 'left' | 'right'): { operator: Operator; registers: number[] } => {
         const registers = parts.map((p) => p[side].register ?? builder.allocate())
         const computed = parts.flatMap((p, i) => (p[side].register === undefined ? [{ eval: p[side].eval, register: registers[i], uses: p[side].uses, suspends: p[side].suspends }] : []))
-        parts.forEach((p, i) => builder.noteType(registers[i], p.type))
+        for (let i = 0; i < parts.length; i++) builder.noteType(registers[i], parts[i].type)
         const below = computed.length === 0 ? input : new Project(input, computed)
         const sortKeys = parts.map((p, i) => ({ register: registers[i], type: p.type, descending: false, nullsFirst: false, text: p.text }))
         return { operator: new Sort(below, sortKeys, (r) => builder.typeOfRegister(r)), registers }

@@ -54,10 +54,10 @@ export function planFrom(scope: PlanScope, order?: WantedOrdering): { operator: 
     if (join !== undefined) semi.push(join)
     else problem.conditions.push(condition(scope, c))
   }
-  return joinProblem(scope, problem, semi)
+  return joinProblem(problem, semi)
 }
 
-export function joinProblem(scope: PlanScope, problem: ReturnType<typeof emptyProblem>, semi: readonly SemiJoin[]): { operator: Operator; rows: number; ordered: boolean } {
+export function joinProblem(problem: ReturnType<typeof emptyProblem>, semi: readonly SemiJoin[]): { operator: Operator; rows: number; ordered: boolean } {
   const isConstant = (c: Condition) => c.rels.size === 0 && !c.volatile
   const once = problem.conditions.filter(isConstant)
   // Sub-plans are costly and volatile conditions run once a row: both after the joins.

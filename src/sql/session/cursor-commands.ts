@@ -29,7 +29,6 @@ function* declare(session: Session, node: any, text: string): Command {
   return { tag: 'DECLARE CURSOR' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* close(session: Session, node: any): Command {
   session.requireLive()
   if (node.portalname === undefined) {

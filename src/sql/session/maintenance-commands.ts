@@ -31,7 +31,6 @@ function* vacuum(session: Session, node: any): Command {
   return { tag: isVacuum ? 'VACUUM' : 'ANALYZE' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* checkpoint(session: Session): Command {
   const done = session.database.store.engine.flush()
   let finished = false
@@ -53,7 +52,6 @@ function* checkpoint(session: Session): Command {
   return { tag: 'CHECKPOINT' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* reindex(session: Session, node: any): Command {
   // Indexes are kept in step with their rows by construction; there is nothing to rebuild but to check the name.
   if (node.relation) lookUpRelation(contextOf(session), node.relation)

@@ -12,20 +12,17 @@ export const notifyCommands: CommandTable = {
   NotifyStmt: { transactional: 'inside', writes: false, run: notify },
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* listen(session: Session, node: any): Command {
   session.pendingListens.push({ channel: node.conditionname, listen: true })
   return { tag: 'LISTEN' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* unlisten(session: Session, node: any): Command {
   const channels = node.conditionname === undefined ? [...session.channels] : [node.conditionname as string]
   for (const channel of channels) session.pendingListens.push({ channel, listen: false })
   return { tag: 'UNLISTEN' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* notify(session: Session, node: any): Command {
   queueNotification(session, node.conditionname, node.payload ?? '')
   return { tag: 'NOTIFY' }

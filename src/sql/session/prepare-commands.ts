@@ -24,7 +24,6 @@ export const prepareCommands: CommandTable = {
   DiscardStmt: { transactional: 'itself', writes: false, run: discard },
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* prepare(session: Session, node: any, text: string): Command {
   if (session.statements.has(node.name)) throw new DbError('duplicate_prepared_statement', `prepared statement "${node.name}" already exists`)
   const context = session.bindContext(text, new ParameterTypes([], false))
@@ -68,7 +67,6 @@ export function evaluate(session: Session, expr: Expr): Value {
   return compiled.eval(x)
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* deallocate(session: Session, node: any): Command {
   if (node.name === undefined) {
     session.statements.clear()
@@ -78,7 +76,6 @@ function* deallocate(session: Session, node: any): Command {
   return { tag: 'DEALLOCATE' }
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* discard(session: Session, node: any): Command {
   switch (node.target) {
     case 'DISCARD_ALL':

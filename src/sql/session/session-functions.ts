@@ -134,8 +134,14 @@ function advisory(): void {
     for (const [kind, transaction] of [['', false], ['_xact', true]] as const) {
       const lock = `pg_advisory${kind}_lock${suffix}`
       const tryLock = `pg_try_advisory${kind}_lock${suffix}`
-      sessionFunction(`${lock}_int8`, (s, k: number) => (take(s, key1(k), mode, true, transaction), ''))
-      sessionFunction(`${lock}_int4`, (s, a: number, b: number) => (take(s, key2(a, b), mode, true, transaction), ''))
+      sessionFunction(`${lock}_int8`, (s, k: number) => {
+        take(s, key1(k), mode, true, transaction)
+        return ''
+      })
+      sessionFunction(`${lock}_int4`, (s, a: number, b: number) => {
+        take(s, key2(a, b), mode, true, transaction)
+        return ''
+      })
       sessionFunction(`${tryLock}_int8`, (s, k: number) => take(s, key1(k), mode, false, transaction))
       sessionFunction(`${tryLock}_int4`, (s, a: number, b: number) => take(s, key2(a, b), mode, false, transaction))
     }

@@ -239,15 +239,14 @@ export class Session implements SqlSession, ExecutionSession {
   }
 
   #typeContext(): TypeContext {
-    const session = this
     return {
       timeZone: 'UTC', dateOrder: 'MDY', intervalStyle: 'postgres', extraFloatDigits: 1, byteaOutput: 'hex',
       transactionMicros: 0, statementMicros: 0,
-      clockMicros: () => session.clock.wallMicros() - microsTo2000,
-      random: () => session.database.io.random.below(0x1_0000_0000) / 0x1_0000_0000,
-      randomBytes: (n) => session.database.io.random.bytes(n),
-      names: new RegNames(session),
-      types: new CatalogTypes(() => session.catalog),
+      clockMicros: () => this.clock.wallMicros() - microsTo2000,
+      random: () => this.database.io.random.below(0x1_0000_0000) / 0x1_0000_0000,
+      randomBytes: (n) => this.database.io.random.bytes(n),
+      names: new RegNames(this),
+      types: new CatalogTypes(() => this.catalog),
     }
   }
 

@@ -12,7 +12,6 @@ export const setCommands: CommandTable = {
   VariableShowStmt: { transactional: 'itself', writes: false, run: runShow, fields: showFields },
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* runSet(session: Session, node: any): Command {
   session.requireLive()
   const name: string = node.name ?? ''
@@ -104,7 +103,6 @@ export function showFields(_session: Session, node: any): readonly Field[] {
   return [textField(settingFacts.get(key)?.name ?? aliases[key] ?? node.name)]
 }
 
-// biome-ignore lint/correctness/useYield: commands are generators
 function* runShow(session: Session, node: any): Command {
   session.requireLive()
   if (node.name === 'all') {

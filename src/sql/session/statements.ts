@@ -163,6 +163,8 @@ export class StatementCache {
         const literals = literalKey(own)!
         const values = this.#literalValues(statement.lifted!, literals, own)
         if (values !== undefined) return this.#portal(statement, values, last)
+        // A literal that its type refuses: bound as it stands, it raises where it is computed.
+        return this.#portal(this.#bindStatement(own, raw.node, whole, [], false), [], last)
       }
       if (own.length < 10_000) remember(this.#statements, own, statement)
     }

@@ -55,14 +55,21 @@ function* authid(s: Session): Iterable<Cells> {
 }
 
 const powerless: Cells = {
-  rolsuper: false, rolinherit: true, rolcreaterole: false, rolcreatedb: false, rolcanlogin: false, rolreplication: false, rolbypassrls: false, rolconnlimit: -1, rolpassword: null,
+  rolsuper: false,
+  rolinherit: true,
+  rolcreaterole: false,
+  rolcreatedb: false,
+  rolcanlogin: false,
+  rolreplication: false,
+  rolbypassrls: false,
+  rolconnlimit: -1,
+  rolpassword: null,
   rolvaliduntil: null,
 }
 
 function* authidWithPredefined(s: Session): Iterable<Cells> {
   yield* authid(s)
-  for (const [oid, rolname] of predefinedRoles)
-    yield { ...powerless, oid, rolname }
+  for (const [oid, rolname] of predefinedRoles) yield { ...powerless, oid, rolname }
 }
 
 function* roles(s: Session): Iterable<Cells> {
@@ -118,13 +125,18 @@ const builtinComments: readonly { oid: number; classOid: number; sub: number; te
 ]
 
 /** The comment on an object, given by a user or from the start. */
-export function commentOn(s: Session, oid: number, sub: number): { readonly classOid: number; readonly text: string } | undefined {
+export function commentOn(
+  s: Session,
+  oid: number,
+  sub: number,
+): { readonly classOid: number; readonly text: string } | undefined {
   return s.catalog.comment(oid, sub) ?? (sub === 0 ? builtinComments.find((c) => c.oid === oid) : undefined)
 }
 
 function* descriptions(s: Session, shared: boolean): Iterable<Cells> {
   for (const c of shared ? [] : builtinComments) {
-    if (s.catalog.comment(c.oid) === undefined) yield { objoid: c.oid, classoid: c.classOid, objsubid: 0, description: c.text }
+    if (s.catalog.comment(c.oid) === undefined)
+      yield { objoid: c.oid, classoid: c.classOid, objsubid: 0, description: c.text }
   }
   for (const c of s.catalog.comments()) {
     if (sharedClasses.has(c.classOid) !== shared) continue

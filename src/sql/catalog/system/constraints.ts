@@ -9,8 +9,9 @@ import { ParameterTypes } from '../../bind/context.ts'
 import type { Session } from '../../session/session.ts'
 import { arrayOf } from '../../types/array.ts'
 import type { Constraint, RelationDescriptor } from '../descriptors.ts'
+import { systemRelations } from '../system-schema.ts'
 import { factsOf } from './facts.ts'
-import { type Cells, define } from './relation.ts'
+import { type Cells, define, firstKey } from './relation.ts'
 import { nodeTree } from './relations.ts'
 
 /** Equality of the referenced and the referencing column, per column; 0 where there is none. */
@@ -63,9 +64,6 @@ function constraintRow(s: Session, r: RelationDescriptor, c: Constraint): Cells 
   }
 }
 
-/** Ids of the keys of the catalogs: their index's, moved to where no other object is. */
-const firstKey = 0x7000_0000
-
 /** pg_get_constraintdef of a catalog's own key. */
 export function systemKeyDefinition(oid: number): string | undefined {
   const f = oid < firstKey ? undefined : factsOf('pg_index').find((x) => Number(x.indexrelid) === oid - firstKey)
@@ -77,24 +75,8 @@ export function systemKeyDefinition(oid: number): string | undefined {
 
 export function defineConstraints(): void {
   define('pg_constraint', function* (s) {
-    for (const f of factsOf('pg_index')) {
-      if (f.indisunique !== 't') continue
-      yield {
-        oid: firstKey + Number(f.indexrelid),
-        conname: f.relname,
-        connamespace: 11,
-        contype: f.indisprimary === 't' ? 'p' : 'u',
-        convalidated: true,
-        conrelid: Number(f.indrelid),
-        conindid: Number(f.indexrelid),
-        confupdtype: ' ',
-        confdeltype: ' ',
-        confmatchtype: ' ',
-        conislocal: true,
-        connoinherit: true,
-        conkey: arrayOf(21, f.indkey!.split(' ').map(Number)),
-      }
-    }
+    for (const { descriptor } of systemRelations())
+      for (const c of descriptor.constraints) yield constraintRow(s, descriptor, c)
     for (const r of s.catalog.relations()) for (const c of r.constraints) yield constraintRow(s, r, c)
     for (const t of s.catalog.types()) {
       for (const c of t.checks ?? []) {

@@ -65,8 +65,7 @@ function columnRow(s: Session, r: RelationDescriptor, c: Column, number: number)
 }
 
 function* constraints(s: Session): Iterable<{ r: RelationDescriptor; c: Constraint; own: Cells }> {
-  for (const r of s.catalog.relations()) {
-    if (!mayTouch(s, r)) continue
+  for (const r of visibleRelations(s, 'r')) {
     const schema = schemaName(s.names, r.schema)
     for (const c of r.constraints)
       yield { r, c, own: { constraint_catalog: s.databaseName, constraint_schema: schema, constraint_name: c.name } }
@@ -75,8 +74,7 @@ function* constraints(s: Session): Iterable<{ r: RelationDescriptor; c: Constrai
 
 /** A NOT NULL column has a check in the standard's eyes, named by object ids. */
 function* notNulls(s: Session): Iterable<{ r: RelationDescriptor; column: Column; own: Cells }> {
-  for (const r of s.catalog.relations()) {
-    if (r.relkind !== 'r' || !mayTouch(s, r)) continue
+  for (const r of visibleRelations(s, 'r')) {
     for (const column of r.columns) {
       if (!column.notNull || column.dropped) continue
       yield {

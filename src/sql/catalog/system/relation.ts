@@ -12,7 +12,7 @@ import type { Session } from '../../session/session.ts'
 import { arrayOf, SqlArray } from '../../types/array.ts'
 import { builtinType } from '../../types/registry.ts'
 import type { Value } from '../../types/type.ts'
-import type { Column, RelationDescriptor } from '../descriptors.ts'
+import type { Column, Constraint, RelationDescriptor } from '../descriptors.ts'
 import { registerSystemRelation, type SystemSession } from '../system-schema.ts'
 import { type Fact, factsOf, procNamed } from './facts.ts'
 
@@ -166,6 +166,33 @@ export function registerDefined(): void {
     )
 }
 
+/** Ids of the keys of the catalogs: their index's, moved to where no other object is. */
+export const firstKey = 0x7000_0000
+
+let keys: Map<string, Constraint[]> | undefined
+
+/** The primary key and the unique ones of a catalog. */
+function keysOf(relation: string): readonly Constraint[] {
+  if (keys === undefined) {
+    keys = new Map()
+    for (const f of factsOf('pg_index')) {
+      if (f.indisunique !== 't') continue
+      const key: Constraint = {
+        oid: firstKey + Number(f.indexrelid),
+        name: f.relname!,
+        type: f.indisprimary === 't' ? 'p' : 'u',
+        columns: f.indkey!.split(' ').map(Number),
+        deferrable: false,
+        deferred: false,
+        validated: true,
+        index: Number(f.indexrelid),
+      }
+      keys.set(f.indrelid!, [...(keys.get(f.indrelid!) ?? []), key])
+    }
+  }
+  return keys.get(relation) ?? []
+}
+
 function register(fact: Fact, columns: readonly Column[]): void {
   const schema = Number(fact.relnamespace)
   const name = fact.relname!
@@ -180,7 +207,7 @@ function register(fact: Fact, columns: readonly Column[]): void {
     columns,
     storage: 0,
     layouts: [],
-    constraints: [],
+    constraints: keysOf(fact.oid!),
     indexes: [],
     rowType: Number(fact.reltype),
   }

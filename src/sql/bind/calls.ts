@@ -8,12 +8,18 @@
 import { DbError } from '../../base/index.ts'
 import { effectivePath, informationSchema, pgCatalog, requireSchema } from '../catalog/names.ts'
 import type { FunctionRow } from '../functions/function.ts'
-import { functionByOid, functionsByName, type OperatorRow, operatorByOid, operatorsByName } from '../functions/registry.ts'
+import {
+  functionByOid,
+  functionsByName,
+  type OperatorRow,
+  operatorByOid,
+  operatorsByName,
+} from '../functions/registry.ts'
 import type { Expr } from '../query.ts'
 import * as oid from '../types/oids.ts'
 import { acceptsPolymorphic, baseType, canCoerce, coerce, commonType, isPolymorphic } from './coerce.ts'
 import { type BindContext, errorAt, typeOf } from './context.ts'
-import { formatType } from './type-name.ts'
+import { findType, formatType } from './type-name.ts'
 
 export interface Resolution {
   readonly row: FunctionRow
@@ -38,10 +44,17 @@ export function userFunctionRow(context: BindContext, id: number): FunctionRow |
   const outputs = f.args.filter((a) => a.mode === 'o' || a.mode === 'b' || a.mode === 't')
   const last = inputs[inputs.length - 1]
   return {
-    oid: f.oid, name: f.name, args: inputs.map((a) => a.type), result: f.result,
+    oid: f.oid,
+    name: f.name,
+    args: inputs.map((a) => a.type),
+    result: f.result,
     variadic: last?.mode === 'v' ? typeOf(context, last.type).element : 0,
-    kind: f.prokind, strict: f.strict, volatility: f.volatility, returnsSet: f.returnsSet,
-    defaults: inputs.filter((a) => a.default !== undefined).length, source: f.body,
+    kind: f.prokind,
+    strict: f.strict,
+    volatility: f.volatility,
+    returnsSet: f.returnsSet,
+    defaults: inputs.filter((a) => a.default !== undefined).length,
+    source: f.body,
     outNames: outputs.length > 0 ? outputs.map((a) => a.name) : undefined,
     outTypes: outputs.length > 0 ? outputs.map((a) => a.type) : undefined,
   }
@@ -70,7 +83,12 @@ export function candidatesNamed(context: BindContext, parts: readonly string[]):
 }
 
 /** Chooses a function; undefined when no candidate fits (the caller knows what else the name can be). */
-export function chooseFunction(context: BindContext, parts: readonly string[], types: readonly number[], explicitVariadic: boolean): Resolution | undefined {
+export function chooseFunction(
+  context: BindContext,
+  parts: readonly string[],
+  types: readonly number[],
+  explicitVariadic: boolean,
+): Resolution | undefined {
   const candidates: Candidate[] = []
   for (const row of candidatesNamed(context, parts)) {
     const n = row.args.length
@@ -83,6 +101,7 @@ export function chooseFunction(context: BindContext, parts: readonly string[], t
       candidates.push({ row, types: row.args.slice(0, types.length), expandVariadic: false })
     }
   }
+  if (meansCast(context, parts, candidates, types)) return undefined
   const chosen = choose(context, candidates, types)
   if (chosen === 'ambiguous') {
     throw new DbError('ambiguous_function', `function ${signature(context, parts, types)} is not unique`, {
@@ -93,14 +112,31 @@ export function chooseFunction(context: BindContext, parts: readonly string[], t
   return settle(context, chosen, types)
 }
 
+/** A type's name called with an untyped literal, and no function of exactly that argument: the literal in that type. */
+function meansCast(
+  context: BindContext,
+  parts: readonly string[],
+  candidates: readonly Candidate[],
+  types: readonly number[],
+): boolean {
+  if (types.length !== 1 || types[0] !== oid.unknownOid || candidates.length < 2) return false
+  return candidates.every((c) => c.row.kind === 'f') && findType(context, parts) !== undefined
+}
+
 export function signature(context: BindContext, parts: readonly string[], types: readonly number[]): string {
   return `${parts.join('.')}(${types.map((t) => formatType(context, t, -1)).join(', ')})`
 }
 
-function choose<C extends { types: readonly number[]; expandVariadic?: boolean }>(context: BindContext, candidates: C[], types: readonly number[]): C | 'ambiguous' | undefined {
+function choose<C extends { types: readonly number[]; expandVariadic?: boolean }>(
+  context: BindContext,
+  candidates: C[],
+  types: readonly number[],
+): C | 'ambiguous' | undefined {
   const exact = candidates.filter((c) => c.types.every((t, i) => t === types[i]))
   if (exact.length > 0) return exact.find((c) => !c.expandVariadic) ?? exact[0]
-  let left = candidates.filter((c) => types.every((t, i) => canCoerce(context, t, c.types[i], 'implicit')) && consistent(context, c.types, types))
+  let left = candidates.filter(
+    (c) => types.every((t, i) => canCoerce(context, t, c.types[i], 'implicit')) && consistent(context, c.types, types),
+  )
   if (left.length === 0) return undefined
   if (left.length === 1) return left[0]
   left = preferPlain(left)
@@ -114,7 +150,9 @@ function consistent(context: BindContext, declared: readonly number[], actual: r
   const compatible = declared.flatMap((t, i) => {
     if (actual[i] === oid.unknownOid) return []
     if (t === oid.anycompatibleOid || t === oid.anycompatiblenonarrayOid) return [baseType(context, actual[i])]
-    return t === oid.anycompatiblearrayOid ? [typeOf(context, baseType(context, actual[i])).element].filter((e) => e !== 0) : []
+    return t === oid.anycompatiblearrayOid
+      ? [typeOf(context, baseType(context, actual[i])).element].filter((e) => e !== 0)
+      : []
   })
   return compatible.length < 2 || commonType(context, compatible, undefined) !== undefined
 }
@@ -130,7 +168,11 @@ function preferPlain<C extends { types: readonly number[]; expandVariadic?: bool
 }
 
 /** func_select_candidate: the heuristics of 10.3 steps 4c to 4f. */
-function narrow<C extends { types: readonly number[] }>(context: BindContext, candidates: C[], given: readonly number[]): C | 'ambiguous' | undefined {
+function narrow<C extends { types: readonly number[] }>(
+  context: BindContext,
+  candidates: C[],
+  given: readonly number[],
+): C | 'ambiguous' | undefined {
   const types = given.map((t) => (t === oid.unknownOid ? t : baseType(context, t)))
   let left = mostOf(candidates, (c) => count(c.types, (t, i) => types[i] !== oid.unknownOid && t === types[i]))
   if (left.length === 1) return left[0]
@@ -150,13 +192,25 @@ function narrow<C extends { types: readonly number[] }>(context: BindContext, ca
   const known = new Set(types.filter((t) => t !== oid.unknownOid))
   if (known.size === 1) {
     const only = [...known][0]
-    const fit = left.filter((c) => c.types.every((t) => canCoerce(context, only, t, 'implicit')) && consistent(context, c.types, types.map(() => only)))
+    const fit = left.filter(
+      (c) =>
+        c.types.every((t) => canCoerce(context, only, t, 'implicit')) &&
+        consistent(
+          context,
+          c.types,
+          types.map(() => only),
+        ),
+    )
     if (fit.length === 1) return fit[0]
   }
   return 'ambiguous'
 }
 
-function narrowUnknown<C extends { types: readonly number[] }>(context: BindContext, candidates: C[], types: readonly number[]): C[] {
+function narrowUnknown<C extends { types: readonly number[] }>(
+  context: BindContext,
+  candidates: C[],
+  types: readonly number[],
+): C[] {
   const wanted: { category: string; preferred: boolean }[] = []
   for (let i = 0; i < types.length; i++) {
     if (types[i] !== oid.unknownOid) {
@@ -167,7 +221,9 @@ function narrowUnknown<C extends { types: readonly number[] }>(context: BindCont
     let category = categories[0]
     if (categories.includes('S')) category = 'S'
     else if (categories.some((c) => c !== category)) return []
-    const preferred = candidates.some((c, k) => categories[k] === category && isPreferred(context, category, c.types[i]))
+    const preferred = candidates.some(
+      (c, k) => categories[k] === category && isPreferred(context, category, c.types[i]),
+    )
     wanted.push({ category, preferred })
   }
   return candidates.filter((c) =>
@@ -214,7 +270,12 @@ function settle(context: BindContext, chosen: Candidate, actual: readonly number
   return { row: chosen.row, argTypes: settled.args, result: settled.result, expandVariadic: chosen.expandVariadic }
 }
 
-export function settlePolymorphic(context: BindContext, declared: readonly number[], actual: readonly number[], result: number): { args: number[]; result: number } | undefined {
+export function settlePolymorphic(
+  context: BindContext,
+  declared: readonly number[],
+  actual: readonly number[],
+  result: number,
+): { args: number[]; result: number } | undefined {
   if (!declared.some(isPolymorphic) && !isPolymorphic(result)) return { args: [...declared], result }
   let element = 0
   let array = 0
@@ -225,7 +286,9 @@ export function settlePolymorphic(context: BindContext, declared: readonly numbe
     if (a === 0) continue
     if (!acceptsPolymorphic(context, a, declared[i])) return undefined
     switch (declared[i]) {
-      case oid.anyelementOid: case oid.anynonarrayOid: case oid.anyenumOid:
+      case oid.anyelementOid:
+      case oid.anynonarrayOid:
+      case oid.anyenumOid:
         if (element !== 0 && element !== actual[i] && element !== a) return mismatch(context, element, a)
         element = actual[i]
         break
@@ -233,27 +296,41 @@ export function settlePolymorphic(context: BindContext, declared: readonly numbe
         if (array !== 0 && array !== a) return mismatch(context, array, a)
         array = a
         break
-      case oid.anycompatibleOid: case oid.anycompatiblenonarrayOid:
+      case oid.anycompatibleOid:
+      case oid.anycompatiblenonarrayOid:
         compatible.push(a)
         break
       case oid.anycompatiblearrayOid:
         if (typeOf(context, a).element !== 0) compatible.push(typeOf(context, a).element)
         break
-      case oid.anyrangeOid: case oid.anymultirangeOid:
+      case oid.anyrangeOid:
+      case oid.anymultirangeOid:
         range = a
         break
     }
   }
-  if (array !== 0 && element === 0) element = array === oid.anyarrayOid ? oid.anyelementOid : typeOf(context, array).element
+  if (array !== 0 && element === 0)
+    element = array === oid.anyarrayOid ? oid.anyelementOid : typeOf(context, array).element
   if (element !== 0 && array === 0) array = typeOf(context, element).array
-  else if (element !== 0 && array !== 0 && array !== oid.anyarrayOid && baseType(context, typeOf(context, array).element) !== baseType(context, element)) {
-    throw new DbError('datatype_mismatch', `argument declared anyarray is not consistent with argument declared anyelement`, {
-      detail: `${formatType(context, array, -1)} versus ${formatType(context, element, -1)}`,
-    })
+  else if (
+    element !== 0 &&
+    array !== 0 &&
+    array !== oid.anyarrayOid &&
+    baseType(context, typeOf(context, array).element) !== baseType(context, element)
+  ) {
+    throw new DbError(
+      'datatype_mismatch',
+      `argument declared anyarray is not consistent with argument declared anyelement`,
+      {
+        detail: `${formatType(context, array, -1)} versus ${formatType(context, element, -1)}`,
+      },
+    )
   }
   const common = compatible.length > 0 ? commonType(context, compatible, undefined) : undefined
   if (compatible.length > 0 && common === undefined) return undefined
-  const needsElement = declared.some((t) => t === oid.anyelementOid || t === oid.anyarrayOid || t === oid.anynonarrayOid || t === oid.anyenumOid)
+  const needsElement = declared.some(
+    (t) => t === oid.anyelementOid || t === oid.anyarrayOid || t === oid.anynonarrayOid || t === oid.anyenumOid,
+  )
   if (needsElement && element === 0) {
     if (declared.includes(oid.anyarrayOid) && !declared.includes(oid.anyelementOid)) {
       throw new DbError('datatype_mismatch', 'could not determine polymorphic type because input has type unknown')
@@ -264,15 +341,19 @@ export function settlePolymorphic(context: BindContext, declared: readonly numbe
   const base = common ?? oid.textOid
   const substitute = (t: number): number => {
     switch (t) {
-      case oid.anyelementOid: case oid.anynonarrayOid: case oid.anyenumOid:
+      case oid.anyelementOid:
+      case oid.anynonarrayOid:
+      case oid.anyenumOid:
         return element
       case oid.anyarrayOid:
         return array
-      case oid.anycompatibleOid: case oid.anycompatiblenonarrayOid:
+      case oid.anycompatibleOid:
+      case oid.anycompatiblenonarrayOid:
         return base
       case oid.anycompatiblearrayOid:
         return typeOf(context, base).array
-      case oid.anyrangeOid: case oid.anymultirangeOid:
+      case oid.anyrangeOid:
+      case oid.anymultirangeOid:
         return range
       default:
         return t
@@ -288,20 +369,43 @@ function mismatch(context: BindContext, a: number, b: number): never {
 }
 
 /** The operator and its converted operands as a call. `left` undefined for a prefix operator. */
-export function operatorCall(context: BindContext, name: readonly string[], left: Expr | undefined, right: Expr, at?: number): Expr {
+export function operatorCall(
+  context: BindContext,
+  name: readonly string[],
+  left: Expr | undefined,
+  right: Expr,
+  at?: number,
+): Expr {
   const { row, args } = chooseOperator(context, name, left?.type, right.type, at)
   const declared = row.left === 0 ? [row.right] : [row.left, row.right]
   const operands = left === undefined ? [right] : [left, right]
-  const settled = settlePolymorphic(context, declared, operands.map((e) => e.type), row.result)
+  const settled = settlePolymorphic(
+    context,
+    declared,
+    operands.map((e) => e.type),
+    row.result,
+  )
   if (settled === undefined) throw undefinedOperator(context, name, left?.type, right.type, at)
   return {
-    kind: 'func', func: row.code, operator: row.oid,
-    args: operands.map((e, i) => coerce(context, e, isPolymorphic(args[i]) ? settled.args[i] : args[i], -1, 'implicit', at)),
-    type: settled.result, typmod: -1, at,
+    kind: 'func',
+    func: row.code,
+    operator: row.oid,
+    args: operands.map((e, i) =>
+      coerce(context, e, isPolymorphic(args[i]) ? settled.args[i] : args[i], -1, 'implicit', at),
+    ),
+    type: settled.result,
+    typmod: -1,
+    at,
   }
 }
 
-export function chooseOperator(context: BindContext, name: readonly string[], left: number | undefined, right: number, at?: number): { row: OperatorRow; args: readonly number[] } {
+export function chooseOperator(
+  context: BindContext,
+  name: readonly string[],
+  left: number | undefined,
+  right: number,
+  at?: number,
+): { row: OperatorRow; args: readonly number[] } {
   const symbol = name[name.length - 1]
   const all = operatorsByName(symbol)
   if (left === undefined) {
@@ -331,18 +435,39 @@ function describe(context: BindContext, name: readonly string[], left: number | 
   return `${left === undefined ? '' : `${formatType(context, left, -1)} `}${name.join('.')} ${formatType(context, right, -1)}`
 }
 
-function undefinedOperator(context: BindContext, name: readonly string[], left: number | undefined, right: number, at?: number): DbError {
-  return errorAt(context, at, new DbError('undefined_function', `operator does not exist: ${describe(context, name, left, right)}`, {
-    hint: left === undefined
-      ? 'No operator matches the given name and argument type. You might need to add an explicit type cast.'
-      : 'No operator matches the given name and argument types. You might need to add explicit type casts.',
-  }))
+function undefinedOperator(
+  context: BindContext,
+  name: readonly string[],
+  left: number | undefined,
+  right: number,
+  at?: number,
+): DbError {
+  return errorAt(
+    context,
+    at,
+    new DbError('undefined_function', `operator does not exist: ${describe(context, name, left, right)}`, {
+      hint:
+        left === undefined
+          ? 'No operator matches the given name and argument type. You might need to add an explicit type cast.'
+          : 'No operator matches the given name and argument types. You might need to add explicit type casts.',
+    }),
+  )
 }
 
-function ambiguousOperator(context: BindContext, name: readonly string[], left: number | undefined, right: number, at?: number): DbError {
-  return errorAt(context, at, new DbError('ambiguous_function', `operator is not unique: ${describe(context, name, left, right)}`, {
-    hint: 'Could not choose a best candidate operator. You might need to add explicit type casts.',
-  }))
+function ambiguousOperator(
+  context: BindContext,
+  name: readonly string[],
+  left: number | undefined,
+  right: number,
+  at?: number,
+): DbError {
+  return errorAt(
+    context,
+    at,
+    new DbError('ambiguous_function', `operator is not unique: ${describe(context, name, left, right)}`, {
+      hint: 'Could not choose a best candidate operator. You might need to add explicit type casts.',
+    }),
+  )
 }
 
 /** The default btree or hash equality operator between two types, for DISTINCT, GROUP BY, IN, NULLIF. */

@@ -19,9 +19,18 @@ type Path =
   | { readonly kind: 'array'; readonly element: Path }
 
 const polymorphic = new Set([
-  oid.anyOid, oid.anyelementOid, oid.anyarrayOid, oid.anynonarrayOid, oid.anyenumOid, oid.anycompatibleOid,
-  oid.anycompatiblearrayOid, oid.anycompatiblenonarrayOid, oid.anyrangeOid, oid.anymultirangeOid,
-  oid.anycompatiblerangeOid, oid.anycompatiblemultirangeOid,
+  oid.anyOid,
+  oid.anyelementOid,
+  oid.anyarrayOid,
+  oid.anynonarrayOid,
+  oid.anyenumOid,
+  oid.anycompatibleOid,
+  oid.anycompatiblearrayOid,
+  oid.anycompatiblenonarrayOid,
+  oid.anyrangeOid,
+  oid.anymultirangeOid,
+  oid.anycompatiblerangeOid,
+  oid.anycompatiblemultirangeOid,
 ])
 
 export function isPolymorphic(type: number): boolean {
@@ -82,7 +91,12 @@ export function acceptsPolymorphic(context: BindContext, source: number, target:
   switch (target) {
     case oid.anyarrayOid:
     case oid.anycompatiblearrayOid:
-      return isTrueArray(type) || type.oid === oid.anyarrayOid || type.oid === oid.int2vectorOid || type.oid === oid.oidvectorOid
+      return (
+        isTrueArray(type) ||
+        type.oid === oid.anyarrayOid ||
+        type.oid === oid.int2vectorOid ||
+        type.oid === oid.oidvectorOid
+      )
     case oid.anynonarrayOid:
     case oid.anycompatiblenonarrayOid:
       return !isTrueArray(type)
@@ -100,17 +114,33 @@ export function acceptsPolymorphic(context: BindContext, source: number, target:
 }
 
 /** Converts the expression; raises cannot_coerce or datatype_mismatch. */
-export function coerce(context: BindContext, expr: Expr, target: number, typmod: number, cast: CastContext, at?: number): Expr {
+export function coerce(
+  context: BindContext,
+  expr: Expr,
+  target: number,
+  typmod: number,
+  cast: CastContext,
+  at?: number,
+): Expr {
   const out = tryCoerce(context, expr, target, typmod, cast)
   if (out !== undefined) return out
   throw errorAt(
     context,
     at,
-    new DbError('cannot_coerce', `cannot cast type ${formatType(context, expr.type, -1)} to ${formatType(context, target, -1)}`),
+    new DbError(
+      'cannot_coerce',
+      `cannot cast type ${formatType(context, expr.type, -1)} to ${formatType(context, target, -1)}`,
+    ),
   )
 }
 
-export function tryCoerce(context: BindContext, expr: Expr, target: number, typmod: number, cast: CastContext): Expr | undefined {
+export function tryCoerce(
+  context: BindContext,
+  expr: Expr,
+  target: number,
+  typmod: number,
+  cast: CastContext,
+): Expr | undefined {
   const form = cast === 'explicit' ? 'cast' : 'implicit'
   const to = typeOf(context, target)
   if (expr.kind === 'param' && expr.type === oid.unknownOid) {
@@ -146,21 +176,50 @@ export function tryCoerce(context: BindContext, expr: Expr, target: number, typm
   return applyPath(context, expr, path, target, typmod, cast)
 }
 
-function applyPath(context: BindContext, expr: Expr, path: Path, target: number, typmod: number, cast: CastContext): Expr {
+function applyPath(
+  context: BindContext,
+  expr: Expr,
+  path: Path,
+  target: number,
+  typmod: number,
+  cast: CastContext,
+): Expr {
   const form = cast === 'explicit' ? 'cast' : 'implicit'
   switch (path.kind) {
     case 'none':
-      return applyTypmod(expr.type === target ? expr : { kind: 'relabel', arg: expr, type: target, typmod: -1, form }, typmod, cast, context)
+      return applyTypmod(
+        expr.type === target ? expr : { kind: 'relabel', arg: expr, type: target, typmod: -1, form },
+        typmod,
+        cast,
+        context,
+      )
     case 'relabel':
       return applyTypmod({ kind: 'relabel', arg: expr, type: target, typmod: -1, form }, typmod, cast, context)
     case 'text':
       return { kind: 'viatext', arg: expr, type: target, typmod, form }
     case 'func':
-      return applyTypmod({ kind: 'func', func: path.func, args: [expr], type: target, typmod: -1, form }, typmod, cast, context)
+      // An integer becomes as many of its low bits as the modifier says, so that cutting comes too late.
+      if (target === 1560) {
+        const bits: Expr = { kind: 'const', text: String(typmod), type: oid.int4Oid, typmod: -1 }
+        return { kind: 'func', func: path.func, args: [expr, bits], type: target, typmod, form }
+      }
+      return applyTypmod(
+        { kind: 'func', func: path.func, args: [expr], type: target, typmod: -1, form },
+        typmod,
+        cast,
+        context,
+      )
     case 'array': {
       const element = typeOf(context, baseType(context, target)).element
       const source = typeOf(context, baseType(context, expr.type)).element
-      const each = applyPath(context, { kind: 'casevalue', type: source, typmod: -1 }, path.element, element, typmod, cast)
+      const each = applyPath(
+        context,
+        { kind: 'casevalue', type: source, typmod: -1 },
+        path.element,
+        element,
+        typmod,
+        cast,
+      )
       const out: ArrayCoerce = { kind: 'arraycoerce', arg: expr, each, type: target, typmod, form }
       return out
     }
@@ -183,8 +242,16 @@ function coerceRecord(context: BindContext, expr: Expr, target: number, cast: Ca
 }
 
 const withModifier = new Set([
-  oid.bpcharOid, oid.varcharOid, oid.numericOid, oid.timeOid, oid.timetzOid, oid.timestampOid, oid.timestamptzOid,
-  oid.intervalOid, 1560, 1562,
+  oid.bpcharOid,
+  oid.varcharOid,
+  oid.numericOid,
+  oid.timeOid,
+  oid.timetzOid,
+  oid.timestampOid,
+  oid.timestamptzOid,
+  oid.intervalOid,
+  1560,
+  1562,
 ])
 
 function applyTypmod(expr: Expr, typmod: number, cast: CastContext, context: BindContext): Expr {
@@ -195,13 +262,31 @@ function applyTypmod(expr: Expr, typmod: number, cast: CastContext, context: Bin
   const how = cast === 'explicit' ? 'explicit' : 'assignment'
   if (isTrueArray(type)) {
     const each: Expr = {
-      kind: 'relabel', arg: { kind: 'casevalue', type: element, typmod: -1 }, type: element, typmod,
-      form: 'implicit', coerce: how,
+      kind: 'relabel',
+      arg: { kind: 'casevalue', type: element, typmod: -1 },
+      type: element,
+      typmod,
+      form: 'implicit',
+      coerce: how,
     }
-    return { kind: 'arraycoerce', arg: expr, each, type: expr.type, typmod, form: cast === 'explicit' ? 'cast' : 'implicit' }
+    return {
+      kind: 'arraycoerce',
+      arg: expr,
+      each,
+      type: expr.type,
+      typmod,
+      form: cast === 'explicit' ? 'cast' : 'implicit',
+    }
   }
   if (expr.kind === 'relabel' && expr.coerce === undefined) return { ...expr, typmod, coerce: how }
-  return { kind: 'relabel', arg: expr, type: expr.type, typmod, form: cast === 'explicit' ? 'cast' : 'implicit', coerce: how }
+  return {
+    kind: 'relabel',
+    arg: expr,
+    type: expr.type,
+    typmod,
+    form: cast === 'explicit' ? 'cast' : 'implicit',
+    coerce: how,
+  }
 }
 
 /** To boolean, for conditions; `what` names the clause in the error. */
@@ -211,7 +296,10 @@ export function coerceBoolean(context: BindContext, expr: Expr, what: string, at
   throw errorAt(
     context,
     at,
-    new DbError('datatype_mismatch', `argument of ${what} must be type boolean, not type ${formatType(context, expr.type, -1)}`),
+    new DbError(
+      'datatype_mismatch',
+      `argument of ${what} must be type boolean, not type ${formatType(context, expr.type, -1)}`,
+    ),
   )
 }
 
@@ -219,14 +307,22 @@ export function coerceBoolean(context: BindContext, expr: Expr, what: string, at
 export function coerceInteger(context: BindContext, expr: Expr, what: string): Expr {
   const out = tryCoerce(context, expr, oid.int8Oid, -1, 'assignment')
   if (out !== undefined) return out
-  throw new DbError('datatype_mismatch', `argument of ${what} must be type bigint, not type ${formatType(context, expr.type, -1)}`)
+  throw new DbError(
+    'datatype_mismatch',
+    `argument of ${what} must be type bigint, not type ${formatType(context, expr.type, -1)}`,
+  )
 }
 
 /**
  * The common type of UNION, CASE, VALUES, ARRAY, GREATEST (manual 10.5). Returns undefined when `quiet` and there is
  * none; raises datatype_mismatch otherwise.
  */
-export function commonType(context: BindContext, types: readonly number[], what: string | undefined, at?: number): number | undefined {
+export function commonType(
+  context: BindContext,
+  types: readonly number[],
+  what: string | undefined,
+  at?: number,
+): number | undefined {
   const first = types[0]
   if (first !== oid.unknownOid && types.every((t) => t === first)) return first
   let candidate = baseType(context, first)
@@ -241,12 +337,21 @@ export function commonType(context: BindContext, types: readonly number[], what:
     const b = typeOf(context, next)
     if (a.category !== b.category) {
       if (what === undefined) return undefined
-      throw errorAt(context, at, new DbError(
-        'datatype_mismatch',
-        `${what} types ${formatType(context, candidate, -1)} and ${formatType(context, next, -1)} cannot be matched`,
-      ))
+      throw errorAt(
+        context,
+        at,
+        new DbError(
+          'datatype_mismatch',
+          `${what} types ${formatType(context, candidate, -1)} and ${formatType(context, next, -1)} cannot be matched`,
+        ),
+      )
     }
-    if (!a.preferred && canCoerce(context, candidate, next, 'implicit') && !canCoerce(context, next, candidate, 'implicit')) candidate = next
+    if (
+      !a.preferred &&
+      canCoerce(context, candidate, next, 'implicit') &&
+      !canCoerce(context, next, candidate, 'implicit')
+    )
+      candidate = next
   }
   return candidate === oid.unknownOid ? oid.textOid : candidate
 }
@@ -258,8 +363,18 @@ export function commonTypmod(exprs: readonly { type: number; typmod: number }[],
 }
 
 /** Converts all to their common type. */
-export function unify(context: BindContext, exprs: readonly Expr[], what: string, at?: number): { exprs: Expr[]; type: number; typmod: number } {
-  const type = commonType(context, exprs.map((e) => e.type), what, at)!
+export function unify(
+  context: BindContext,
+  exprs: readonly Expr[],
+  what: string,
+  at?: number,
+): { exprs: Expr[]; type: number; typmod: number } {
+  const type = commonType(
+    context,
+    exprs.map((e) => e.type),
+    what,
+    at,
+  )!
   const typmod = commonTypmod(exprs, type)
   return { exprs: exprs.map((e) => convertTo(context, e, type, what, at)), type, typmod }
 }
@@ -267,8 +382,12 @@ export function unify(context: BindContext, exprs: readonly Expr[], what: string
 export function convertTo(context: BindContext, expr: Expr, type: number, what: string, at?: number): Expr {
   const out = tryCoerce(context, expr, type, -1, 'implicit')
   if (out !== undefined) return out
-  throw errorAt(context, at, new DbError(
-    'cannot_coerce',
-    `${what} could not convert type ${formatType(context, expr.type, -1)} to ${formatType(context, type, -1)}`,
-  ))
+  throw errorAt(
+    context,
+    at,
+    new DbError(
+      'cannot_coerce',
+      `${what} could not convert type ${formatType(context, expr.type, -1)} to ${formatType(context, type, -1)}`,
+    ),
+  )
 }

@@ -77,6 +77,8 @@ const charsets: Record<string, string> = {
   latin1: 'latin1',
   iso88591: 'latin1',
   win1252: 'windows-1252',
+  win1258: 'windows-1258',
+  abc: 'windows-1258',
   win1250: 'windows-1250',
   win1251: 'windows-1251',
   win1253: 'windows-1253',
@@ -157,7 +159,7 @@ function digest(algorithm: string): FunctionCode {
 export const encodingCode: Record<string, FunctionCode> = {
   binary_encode: encode,
   binary_decode: decode,
-  pg_convert_from: fromCharset,
+  pg_convert_from: (bytes: Uint8Array, from: string) => fromCharset(bytes, from),
   pg_convert_to: toCharset,
   pg_convert: (bytes: Uint8Array, from: string, to: string) => toCharset(fromCharset(bytes, from), to),
   length_in_encoding: (bytes: Uint8Array, name: string) => [...fromCharset(bytes, name, '')].length,

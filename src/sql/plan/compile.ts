@@ -421,6 +421,7 @@ function buildCall(scope: PlanScope, expr: Func, sub: Build, c: Collector): Node
 function callNode(row: FunctionRow, code: FunctionCode, args: readonly Node[]): Node {
   const [a, b, d] = args.map((n) => n.eval)
   if (!row.strict) return anyCall(code, args)
+  if (args.some((n) => n.constant?.value === null)) return literal(null)
   switch (args.length) {
     case 0:
       return { eval: (x) => code(x.types) }
@@ -446,11 +447,9 @@ function callNode(row: FunctionRow, code: FunctionCode, args: readonly Node[]): 
       return {
         eval: (x) => {
           const u = a(x)
-          if (u === null) return null
           const v = b(x)
-          if (v === null) return null
           const w = d(x)
-          return w === null ? null : code(u, v, w, x.types)
+          return u === null || v === null || w === null ? null : code(u, v, w, x.types)
         },
       }
     default: {
@@ -513,10 +512,10 @@ function binaryCall(code: FunctionCode, left: Node, right: Node): Node {
   const b = right.eval
   return {
     eval: (x) => {
+      // Both are computed before either is tested, as PostgreSQL: the second may raise.
       const u = a(x)
-      if (u === null) return null
       const v = b(x)
-      return v === null ? null : code(u, v, x.types)
+      return u === null || v === null ? null : code(u, v, x.types)
     },
   }
 }

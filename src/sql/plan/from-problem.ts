@@ -54,13 +54,7 @@ export function addFrom(
   problem.items.push(outerJoin(scope, node, nullable))
 }
 
-function addEntry(
-  problem: Problem,
-  scope: PlanScope,
-  index: number,
-  nullable: boolean,
-  order?: WantedOrdering,
-): void {
+function addEntry(problem: Problem, scope: PlanScope, index: number, nullable: boolean, order?: WantedOrdering): void {
   const entry = scope.entry(index)
   if (entry.kind === 'subquery' && openable(scope, entry.query, nullable)) {
     openUp(problem, scope, index, entry.query, nullable)
@@ -74,7 +68,10 @@ function addEntry(
       return
     }
     // A sequence is read like a system relation: its one row is not in the store.
-    if (systemRelation(entry.relation) !== undefined || scope.builder.context.names.catalog.relation(entry.relation)?.relkind === 'S') {
+    if (
+      systemRelation(entry.relation) !== undefined ||
+      scope.builder.context.names.catalog.relation(entry.relation)?.relkind === 'S'
+    ) {
       problem.items.push(leaf(scope, index, systemPaths))
       return
     }
@@ -401,9 +398,12 @@ function outerJoin(scope: PlanScope, node: FromNode & { kind: 'join' }, nullable
   const rightRels = new Set(rightProblem.items.flatMap((i) => [...i.rels]))
   const rels = new Set([...leftRels, ...rightRels])
   const on = conjuncts(node.on).map((c) => condition(scope, c))
-  const needs = new Set(
-    [...leftProblem.items, ...rightProblem.items].flatMap((i) => [...i.needs]).filter((r) => !rels.has(r)),
-  )
+  const inside = [...leftProblem.conditions, ...rightProblem.conditions, ...on]
+  const referred = [...leftProblem.items, ...rightProblem.items].flatMap((i) => [...i.needs])
+  const needs = new Set([...referred, ...inside.flatMap((c) => [...c.rels])].filter((r) => !rels.has(r)))
+  // A lateral sub-query that was opened up leaves its references to the left side in its conditions: they join.
+  const lateral = type === 'full' ? [] : rightProblem.conditions.filter((c) => [...c.rels].some((r) => leftRels.has(r)))
+  const rightOwn = rightProblem.conditions.filter((c) => !lateral.includes(c))
   const paths: Item['paths'] = (available, conditions) => {
     // Conditions on the preserved side alone may be applied before the join; the others only above it.
     const early =
@@ -416,8 +416,8 @@ function outerJoin(scope: PlanScope, node: FromNode & { kind: 'join' }, nullable
     const left = joinAll(leftProblem.items, [...leftProblem.conditions, ...early], available)
     const outer = new Set([...available, ...leftRels])
     const rightOnly = on.filter((c) => subset(c.rels, new Set([...rightRels, ...available])))
-    const joining = on.filter((c) => type === 'full' || !rightOnly.includes(c))
-    const rightConditions = type === 'full' ? rightProblem.conditions : [...rightProblem.conditions, ...rightOnly]
+    const joining = [...lateral, ...on.filter((c) => type === 'full' || !rightOnly.includes(c))]
+    const rightConditions = type === 'full' ? rightOwn : [...rightOwn, ...rightOnly]
     const needsLeft = rightProblem.items.some((i) => [...i.needs].some((r) => leftRels.has(r)))
     const ways: Path[] = []
     if (!needsLeft) {

@@ -65,7 +65,10 @@ function planSub(scope: PlanScope, expr: SubLink, uses: Set<number>): Planned & 
   planned.operator.require(new Set(planned.outputs))
   const plan = new SubPlan(planned.operator)
   scope.builder.resets.push((x) => plan.reset(x))
-  scope.builder.subplans.push({ name: correlated ? `SubPlan ${scope.builder.subplans.length + 1}` : `InitPlan ${scope.builder.subplans.length + 1}`, plan: planned.operator })
+  scope.builder.subplans.push({
+    name: correlated ? `SubPlan ${scope.builder.subplans.length + 1}` : `InitPlan ${scope.builder.subplans.length + 1}`,
+    plan: planned.operator,
+  })
   return { operator: planned.operator, outputs: planned.outputs, correlated, plan }
 }
 
@@ -92,15 +95,26 @@ export function compileSublink(scope: PlanScope, expr: SubLink, sub: Build, uses
   }
 }
 
-function computation(scope: PlanScope, expr: SubLink, sub: Build, outputs: readonly number[], plan: SubPlan, correlated: boolean): Eval {
+function computation(
+  scope: PlanScope,
+  expr: SubLink,
+  sub: Build,
+  outputs: readonly number[],
+  plan: SubPlan,
+  correlated: boolean,
+): Eval {
   switch (expr.link) {
     case 'exists':
       return (x) => {
         let found = false
-        plan.run(x, () => {}, () => {
-          found = true
-          return false
-        })
+        plan.run(
+          x,
+          () => {},
+          () => {
+            found = true
+            return false
+          },
+        )
         return found
       }
     case 'scalar':
@@ -151,17 +165,36 @@ function array(scope: PlanScope, expr: SubLink, plan: SubPlan, output: number): 
   }
 }
 
-function quantified(scope: PlanScope, expr: SubLink, sub: Build, outputs: readonly number[], plan: SubPlan, correlated: boolean): Eval {
+function quantified(
+  scope: PlanScope,
+  expr: SubLink,
+  sub: Build,
+  outputs: readonly number[],
+  plan: SubPlan,
+  correlated: boolean,
+): Eval {
   const left = expr.left!.map((e) => sub(e).eval)
   const leftTypes = expr.left!.map((e) => e.type)
   const visible = expr.query.targets.filter((t) => !t.junk)
   const rightTypes = visible.map((t) => t.expr.type)
   const any = expr.link === 'any'
-  const hashable = !correlated && any && expr.test === '=' && leftTypes.every((t, i) => t === rightTypes[i] && typeOf(scope, t).hashable)
-  if (hashable) return hashed(leftTypes.map((t) => typeOf(scope, t)), left, outputs, plan, scope)
-  const test = left.length === 1
-    ? single(scope, expr, leftTypes[0], rightTypes[0])
-    : rowComparison(scope, expr.test!, expr.funcs!, leftTypes, rightTypes)
+  const hashable =
+    !correlated &&
+    any &&
+    expr.test === '=' &&
+    leftTypes.every((t, i) => t === rightTypes[i] && typeOf(scope, t).hashable)
+  if (hashable)
+    return hashed(
+      leftTypes.map((t) => typeOf(scope, t)),
+      left,
+      outputs,
+      plan,
+      scope,
+    )
+  const test =
+    left.length === 1
+      ? single(scope, expr, leftTypes[0], rightTypes[0])
+      : rowComparison(scope, expr.test!, expr.funcs!, leftTypes, rightTypes)
   return (x) => {
     const l = left.map((e) => e(x))
     plan.run(
@@ -170,7 +203,11 @@ function quantified(scope: PlanScope, expr: SubLink, sub: Build, outputs: readon
         plan.partial = !any
       },
       () => {
-        const v = test(l, outputs.map((o) => x.r[o]), x)
+        const v = test(
+          l,
+          outputs.map((o) => x.r[o]),
+          x,
+        )
         if (v === any) {
           plan.partial = any
           return false
@@ -183,7 +220,12 @@ function quantified(scope: PlanScope, expr: SubLink, sub: Build, outputs: readon
   }
 }
 
-function single(scope: PlanScope, expr: SubLink, left: number, right: number): (l: readonly Value[], r: readonly Value[], x: Execution) => boolean | null {
+function single(
+  scope: PlanScope,
+  expr: SubLink,
+  left: number,
+  right: number,
+): (l: readonly Value[], r: readonly Value[], x: Execution) => boolean | null {
   const code = callable(scope, expr.funcs![0], [left, right], 16)
   return (l, r, x) => (l[0] === null || r[0] === null ? null : code(l[0], r[0], x.types))
 }
@@ -193,17 +235,32 @@ interface KeySet {
   /** Some row had a NULL in it. */
   hasNull: boolean
   empty: boolean
+  /** Rows of several columns, value by value: NULL matches nothing for certain, but unequal columns decide. */
+  readonly rows: (readonly any[])[]
 }
 
-function hashed(types: readonly Type[], left: readonly Eval[], outputs: readonly number[], plan: SubPlan, scope: PlanScope): Eval {
+/** Whether some row equals the values as far as neither has a NULL. */
+function mayEqual(set: KeySet, keys: readonly any[]): boolean {
+  return set.rows.some((row) => row.every((k, i) => k === null || keys[i] === null || k === keys[i]))
+}
+
+function hashed(
+  types: readonly Type[],
+  left: readonly Eval[],
+  outputs: readonly number[],
+  plan: SubPlan,
+  scope: PlanScope,
+): Eval {
   const kept = scope.builder.allocate()
   const one = outputs.length === 1
-  const keyOf = (values: readonly Value[]): any => (one ? types[0].key(values[0]) : JSON.stringify(values.map((v, i) => String(types[i].key(v)))))
+  const keysOf = (values: readonly Value[]): any[] =>
+    values.map((v, i) => (v === null ? null : String(types[i].key(v))))
+  const keyOf = (values: readonly Value[]): any => (one ? types[0].key(values[0]) : JSON.stringify(keysOf(values)))
   const build = (x: Execution): KeySet => {
     plan.run(
       x,
       () => {
-        plan.partial = { keys: new Set(), hasNull: false, empty: true }
+        plan.partial = { keys: new Set(), hasNull: false, empty: true, rows: [] }
       },
       () => {
         const set = plan.partial as KeySet
@@ -211,6 +268,7 @@ function hashed(types: readonly Type[], left: readonly Eval[], outputs: readonly
         const values = outputs.map((o) => x.r[o])
         if (values.includes(null)) set.hasNull = true
         else set.keys.add(keyOf(values))
+        if (!one) set.rows.push(keysOf(values))
         return true
       },
     )
@@ -224,8 +282,8 @@ function hashed(types: readonly Type[], left: readonly Eval[], outputs: readonly
     }
     if (set.empty) return false
     const values = left.map((e) => e(x))
-    if (values.includes(null)) return null
+    if (values.includes(null)) return one || mayEqual(set, keysOf(values)) ? null : false
     if (set.keys.has(keyOf(values))) return true
-    return set.hasNull ? null : false
+    return set.hasNull && (one || mayEqual(set, keysOf(values))) ? null : false
   }
 }

@@ -6,23 +6,23 @@
  * one become parameters of the plan, those of the next are found by a small lexer (literals.ts).
  */
 import { DbError } from '../../base/index.ts'
-import type { Node } from '../parse/parser.ts'
-import { parse, type RawStatement } from '../parse/parser.ts'
 import { type BindContext, ParameterTypes } from '../bind/context.ts'
 import { bindModifyNode } from '../bind/modify.ts'
 import { bindSelectNode } from '../bind/select.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { findRelation } from '../catalog/names.ts'
+import type { Node } from '../parse/parser.ts'
+import { parse, type RawStatement } from '../parse/parser.ts'
 import type { Query } from '../query.ts'
 import type { Field, Portal, Prepared, Script } from '../session-api.ts'
-import { unknownOid, textOid } from '../types/oids.ts'
+import { textOid, unknownOid } from '../types/oids.ts'
 import type { Type, Value } from '../types/type.ts'
-import { liftLiterals, type Lifted, literalKey, type Literals } from './literals.ts'
+import { type Lifted, type Literals, liftLiterals, literalKey } from './literals.ts'
 import { fieldsOf, makePlan, type Plan } from './plan.ts'
 import { QueryPortal } from './query-portal.ts'
 import type { Session } from './session.ts'
-import { EmptyPortal } from './utility-portal.ts'
 import { utilityFields, utilityPortal } from './utility.ts'
+import { EmptyPortal } from './utility-portal.ts'
 
 export class PreparedStatement implements Prepared {
   readonly text: string
@@ -40,7 +40,18 @@ export class PreparedStatement implements Prepared {
   lifted: Lifted | undefined
   readonly preparedMicros: number
 
-  constructor(text: string, node: Node | undefined, parameterTypes: readonly Type[], givenTypes: readonly number[], query: Query | undefined, fields: readonly Field[] | undefined, catalog: Catalog, dependencies: BindContext['dependencies'], settings: number, now: number) {
+  constructor(
+    text: string,
+    node: Node | undefined,
+    parameterTypes: readonly Type[],
+    givenTypes: readonly number[],
+    query: Query | undefined,
+    fields: readonly Field[] | undefined,
+    catalog: Catalog,
+    dependencies: BindContext['dependencies'],
+    settings: number,
+    now: number,
+  ) {
     this.text = text
     this.node = node
     this.parameterTypes = parameterTypes
@@ -55,7 +66,16 @@ export class PreparedStatement implements Prepared {
 }
 
 const maxCached = 500
-const planSettings = new Set(['search_path', 'TimeZone', 'DateStyle', 'IntervalStyle', 'extra_float_digits', 'bytea_output', 'role', 'lattice.plan_cache'])
+const planSettings = new Set([
+  'search_path',
+  'TimeZone',
+  'DateStyle',
+  'IntervalStyle',
+  'extra_float_digits',
+  'bytea_output',
+  'role',
+  'lattice.plan_cache',
+])
 
 export class StatementCache {
   readonly #session: Session
@@ -154,7 +174,8 @@ export class StatementCache {
     const session = this.#session
     const kind = Object.keys(raw.node)[0]
     if (session.failed && kind !== 'TransactionStmt') session.requireLive()
-    if (!isQuery(kind)) return utilityPortal(session, raw.node, own, last, raw.start === 0 && own === whole ? whole : own)
+    if (!isQuery(kind))
+      return utilityPortal(session, raw.node, own, last, raw.start === 0 && own === whole ? whole : own)
     const cached = this.#statements.get(own)
     if (cached !== undefined && this.#valid(cached)) return this.#portal(cached, [], last)
     const statement = this.#bindStatement(own, raw.node, whole, [], false)
@@ -200,7 +221,18 @@ export class StatementCache {
     const session = this.#session
     const fields = node === undefined ? undefined : utilityFields(session, node)
     const types = given.map((g) => session.types.types.type(g === 0 ? textOid : g))
-    return new PreparedStatement(text, node, types, given, undefined, fields, session.catalog, [], this.settingsVersion, session.clock.wallMicros())
+    return new PreparedStatement(
+      text,
+      node,
+      types,
+      given,
+      undefined,
+      fields,
+      session.catalog,
+      [],
+      this.settingsVersion,
+      session.clock.wallMicros(),
+    )
   }
 
   bind(statement: PreparedStatement, values: readonly Value[], last: boolean): Portal {
@@ -208,7 +240,8 @@ export class StatementCache {
     if (statement.node === undefined) return new EmptyPortal()
     const kind = Object.keys(statement.node)[0]
     if (session.failed && kind !== 'TransactionStmt') session.requireLive()
-    if (statement.query === undefined) return utilityPortal(session, statement.node, statement.text, last, statement.text)
+    if (statement.query === undefined)
+      return utilityPortal(session, statement.node, statement.text, last, statement.text)
     if (!this.#valid(statement)) this.#rebind(statement)
     return this.#portal(statement, values, last)
   }
@@ -222,7 +255,8 @@ export class StatementCache {
 
   #rebind(statement: PreparedStatement): void {
     const fresh = this.#bindStatement(statement.text, statement.node!, statement.text, statement.givenTypes, true)
-    if (!sameFields(statement.fields, fresh.fields)) throw new DbError('feature_not_supported', 'cached plan must not change result type')
+    if (!sameFields(statement.fields, fresh.fields))
+      throw new DbError('feature_not_supported', 'cached plan must not change result type')
     statement.query = fresh.query
     statement.fields = fresh.fields
     statement.plan = undefined
@@ -233,19 +267,37 @@ export class StatementCache {
 
   // ---- common
 
-  #bindStatement(own: string, node: Node, whole: string, given: readonly number[], parameters: boolean): PreparedStatement {
+  #bindStatement(
+    own: string,
+    node: Node,
+    whole: string,
+    given: readonly number[],
+    parameters: boolean,
+  ): PreparedStatement {
     const session = this.#session
     const types = new ParameterTypes(given, parameters)
     const context = session.bindContext(whole, types)
     const query = bindQueryNode(context, node)
     const resolved = types.oids.map((oid, i) => {
       if (oid === unknownOid) {
-        if (given[i] === undefined || given[i] === 0) throw new DbError('indeterminate_datatype', `could not determine data type of parameter $${i + 1}`)
+        if (given[i] === undefined || given[i] === 0)
+          throw new DbError('indeterminate_datatype', `could not determine data type of parameter $${i + 1}`)
       }
       return session.types.types.type(oid)
     })
     const fields = fieldsOf(context, query, [])
-    return new PreparedStatement(own, node, resolved, given, query, fields, session.catalog, context.dependencies, this.settingsVersion, session.clock.wallMicros())
+    return new PreparedStatement(
+      own,
+      node,
+      resolved,
+      given,
+      query,
+      fields,
+      session.catalog,
+      context.dependencies,
+      this.settingsVersion,
+      session.clock.wallMicros(),
+    )
   }
 
   /** Whether all names still mean what they did. */
@@ -276,7 +328,13 @@ export class StatementCache {
     if (known !== undefined && !known.busy && !instrument) return known
     const session = this.#session
     const parameters = new ParameterTypes(statement.parameterTypes.map((t) => t.oid))
-    const plan = makePlan(session.bindContext(statement.text, parameters), statement.query!, session.tables, session.tableRows, instrument)
+    const plan = makePlan(
+      session.bindContext(statement.text, parameters),
+      statement.query!,
+      session.tables,
+      session.tableRows,
+      instrument,
+    )
     if (known === undefined && !instrument && !plan.builder.usesVolatile) statement.plan = plan
     return plan
   }
@@ -290,7 +348,9 @@ function sameParts(before: Catalog, now: Catalog, oid: number): boolean {
 }
 
 export function bindQueryNode(context: BindContext, node: Node): Query {
-  return (node as any).SelectStmt ? bindSelectNode(context, undefined, node, true) : bindModifyNode(context, undefined, node)
+  return (node as any).SelectStmt
+    ? bindSelectNode(context, undefined, node, true)
+    : bindModifyNode(context, undefined, node)
 }
 
 export function isQuery(kind: string): boolean {

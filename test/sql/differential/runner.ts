@@ -1,0 +1,147 @@
+/**
+ * Runs generated statements on both sides and reports where they differ.
+ *
+ *   node test/sql/differential/runner.ts [--seed N] [--count N] [--kind expression|query|write] [--case I] [--all]
+ *
+ * A case is drawn from (seed, kind, number) alone: `--seed N --kind K --case I` replays it. `--all` goes on after
+ * twenty differences.
+ */
+
+import { difference } from './compare.ts'
+import { type Answer, lattice, postgres, type Side } from './databases.ts'
+import { counts } from './explained.ts'
+import { Expressions, typeNames, type Vocabulary, vocabulary } from './expressions.ts'
+import { Queries } from './queries.ts'
+import { Draw } from './random.ts'
+import { schema, tables } from './tables.ts'
+import { Writes } from './writes.ts'
+
+export interface Difference {
+  readonly seed: number
+  readonly kind: string
+  readonly number: number
+  readonly sql: string
+  readonly why: string
+}
+
+export interface Report {
+  readonly ran: number
+  readonly failedOnBoth: number
+  readonly differences: readonly Difference[]
+  readonly vocabulary: Vocabulary
+}
+
+type Make = (draw: Draw, words: Vocabulary) => string
+
+export const kinds: Record<string, Make> = {
+  expression: (draw, words) => {
+    const over = draw.chance(0.5) ? draw.of(tables) : undefined
+    const columns = over?.columns.map((c) => ({ sql: `x.${c.name}`, type: c.type })) ?? []
+    const e = new Expressions(draw, words, columns)
+    return `select ${e.of(draw.of(typeNames), 1 + draw.below(3))}${over === undefined ? '' : ` from ${over.name} x`}`
+  },
+  query: (draw) => new Queries(draw).query(),
+  write: (draw) => new Writes(draw).script(),
+}
+
+export interface RunOptions {
+  readonly seed: number
+  readonly count: number
+  readonly kind: string
+  readonly only?: number
+  readonly enough?: number
+  readonly said?: (d: Difference) => void
+}
+
+export class Comparison {
+  readonly #ours: Side
+  readonly #theirs: Awaited<ReturnType<typeof postgres>>
+  readonly #words: Vocabulary
+
+  constructor(ours: Side, theirs: Awaited<ReturnType<typeof postgres>>, words: Vocabulary) {
+    this.#ours = ours
+    this.#theirs = theirs
+    this.#words = words
+  }
+
+  static async open(seed: number): Promise<Comparison> {
+    const [ours, theirs] = [await lattice(), await postgres()]
+    for (const sql of schema(new Draw(seed))) {
+      for (const side of [ours, theirs]) {
+        const { error } = await side.ask(sql)
+        if (error !== undefined) throw new Error(`${error.message} in ${sql}`)
+      }
+    }
+    return new Comparison(ours, theirs, await vocabulary(theirs))
+  }
+
+  async run(o: RunOptions): Promise<Report> {
+    const differences: Difference[] = []
+    let ran = 0
+    let failedOnBoth = 0
+    const numbers = o.only === undefined ? Array.from({ length: o.count }, (_, i) => i) : [o.only]
+    for (const number of numbers) {
+      const draw = new Draw(o.seed * 1_000_003 + number * 31 + o.kind.length)
+      const sql = kinds[o.kind](draw, this.#words)
+      const [a, b] = [await this.#ours.ask(sql), await this.#theirs.ask(sql)]
+      ran++
+      if (a.error !== undefined && b.error !== undefined) failedOnBoth++
+      if (o.only !== undefined) show(sql, a, b)
+      const why = difference(sql, a, b)
+      if (why === undefined) continue
+      const d = { seed: o.seed, kind: o.kind, number, sql, why }
+      differences.push(d)
+      o.said?.(d)
+      if (differences.length >= (o.enough ?? 20)) break
+    }
+    return { ran, failedOnBoth, differences, vocabulary: this.#words }
+  }
+
+  async close(): Promise<void> {
+    await this.#ours.close()
+    await this.#theirs.close()
+  }
+}
+
+function show(sql: string, ours: Answer, theirs: Answer): void {
+  console.log(`${sql}\n  ours        ${JSON.stringify(ours)}\n  PostgreSQL  ${JSON.stringify(theirs)}`)
+}
+
+/** What share of the callables was drawn at least once, and the most wanted of those that were not. */
+export function coverage(words: Vocabulary): string {
+  const parts = (['operator', 'function'] as const).map((kind) => {
+    const all = words.all.filter((c) => c.kind === kind)
+    return `${all.filter((c) => words.drawn.has(c)).length} of ${all.length} ${kind}s`
+  })
+  const missing = words.all
+    .filter((c) => !words.drawn.has(c))
+    .slice(0, 12)
+    .map((c) => `${c.name}(${c.args.join(',')})`)
+  return `${parts.join(', ')}${missing.length > 0 ? `; not drawn: ${missing.join(' ')} …` : ''}`
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const args = process.argv.slice(2)
+  const option = (name: string): string | undefined => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined)
+  const seed = Number(option('--seed') ?? Math.floor(Date.now() / 1000) % 1_000_000)
+  const only = option('--case')
+  const comparison = await Comparison.open(seed)
+  let found = 0
+  for (const kind of option('--kind')?.split(',') ?? Object.keys(kinds)) {
+    const report = await comparison.run({
+      seed,
+      kind,
+      count: Number(option('--count') ?? 5000),
+      only: only === undefined ? undefined : Number(only),
+      enough: args.includes('--all') ? Number.POSITIVE_INFINITY : 20,
+      said: (d) => console.log(`${d.why}\n    ${d.sql}\n    --seed ${d.seed} --kind ${d.kind} --case ${d.number}`),
+    })
+    found += report.differences.length
+    console.log(
+      `${kind}: ${report.ran} statements of seed ${seed}, ${report.failedOnBoth} refused by both, ${report.differences.length} differences; ${coverage(report.vocabulary)}`,
+    )
+  }
+  for (const [reason, n] of counts) console.log(`${n} explained: ${reason}`)
+  await comparison.close()
+  process.exit(found === 0 ? 0 : 1)
+}

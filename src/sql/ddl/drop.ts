@@ -11,7 +11,7 @@ import type { Expr, Query } from '../query.ts'
 import { type Command, type CommandTable, contextOf, lockRelation, requireUser, type Session } from './context.ts'
 import { dropColumn } from './alter-table.ts'
 import { saved } from './constraints.ts'
-import { extensionFunctions } from './schemas.ts'
+import { extensionFunctions } from '../catalog/extensions.ts'
 
 export const dropCommands: CommandTable = {
   DropStmt: { transactional: 'inside', writes: true, run: drop },

@@ -7,6 +7,7 @@
 import { DbError } from '../../base/index.ts'
 import { ParameterTypes } from '../bind/context.ts'
 import { quoteIdentifier } from '../bind/type-name.ts'
+import type { Catalog } from '../catalog/catalog.ts'
 import type {
   Constraint,
   ForeignAction,
@@ -68,18 +69,32 @@ function columnList(r: RelationDescriptor, columns: readonly number[]): string {
 
 const actions: Record<ForeignAction, string> = { a: '', r: 'RESTRICT', c: 'CASCADE', n: 'SET NULL', d: 'SET DEFAULT' }
 
+type Found =
+  | { readonly relation: RelationDescriptor; readonly constraint: Constraint }
+  | { readonly check: Expr; readonly validated: boolean }
+
+const constraintsByOid = new WeakMap<Catalog, ReadonlyMap<number, Found>>()
+
+/** Constraints of tables and domains by object id, for one catalog snapshot. */
+function constraintsOf(catalog: Catalog): ReadonlyMap<number, Found> {
+  let found = constraintsByOid.get(catalog)
+  if (found === undefined) {
+    const all = new Map<number, Found>()
+    for (const relation of catalog.relations())
+      for (const constraint of relation.constraints) all.set(constraint.oid, { relation, constraint })
+    for (const t of catalog.types()) for (const c of t.checks ?? []) all.set(c.oid, c)
+    found = all
+    constraintsByOid.set(catalog, found)
+  }
+  return found
+}
+
 /** pg_get_constraintdef. Undefined for an object id that is no constraint's. */
 export function constraintDefinition(s: Session, oid: number, pretty: boolean): string | undefined {
-  for (const r of s.catalog.relations()) {
-    const c = r.constraints.find((x) => x.oid === oid)
-    if (c !== undefined) return constraintText(s, r, c, pretty)
-  }
-  for (const t of s.catalog.types()) {
-    const c = t.checks?.find((x) => x.oid === oid)
-    if (c !== undefined)
-      return `CHECK (${deparse(deparserOver(s, undefined, pretty), c.check)})${c.validated ? '' : ' NOT VALID'}`
-  }
-  return undefined
+  const found = constraintsOf(s.catalog).get(oid)
+  if (found === undefined) return undefined
+  if ('constraint' in found) return constraintText(s, found.relation, found.constraint, pretty)
+  return `CHECK (${deparse(deparserOver(s, undefined, pretty), found.check)})${found.validated ? '' : ' NOT VALID'}`
 }
 
 export function constraintText(s: Session, r: RelationDescriptor, c: Constraint, pretty: boolean): string {

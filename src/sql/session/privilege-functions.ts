@@ -10,99 +10,11 @@
 import { DbError } from '../../base/index.ts'
 import type { RoleDescriptor } from '../catalog/descriptors.ts'
 import { findRelation, schemaName } from '../catalog/names.ts'
+import { holdsPrivilege, roleNamed, rolesOf, type Subject } from '../catalog/privileges.ts'
 import { systemRelation } from '../catalog/system-schema.ts'
 import { splitName } from './reg-names.ts'
 import type { Session } from './session.ts'
 import { sessionFunction } from './session-functions.ts'
-
-interface Subject {
-  readonly owner: number
-  /** Undefined: the default of the kind. */
-  readonly acl: readonly string[] | undefined
-  /** Letters that PUBLIC has when there is no list. */
-  readonly everybody: string
-}
-
-const letters: Record<string, string> = {
-  SELECT: 'r',
-  INSERT: 'a',
-  UPDATE: 'w',
-  DELETE: 'd',
-  TRUNCATE: 'D',
-  REFERENCES: 'x',
-  TRIGGER: 't',
-  USAGE: 'U',
-  CREATE: 'C',
-  CONNECT: 'c',
-  TEMPORARY: 'T',
-  TEMP: 'T',
-  EXECUTE: 'X',
-  SET: 's',
-  'ALTER SYSTEM': 'A',
-  RULE: '',
-}
-
-const allowed: Record<string, string> = {
-  table: 'rawdDxt',
-  any_column: 'rawx',
-  column: 'rawx',
-  schema: 'CU',
-  database: 'CTc',
-  sequence: 'rwU',
-  function: 'X',
-  type: 'U',
-  language: 'U',
-  tablespace: 'C',
-  server: 'U',
-  foreign_data_wrapper: 'U',
-  parameter: 'sA',
-}
-
-export function roleNamed(s: Session, name: string): RoleDescriptor {
-  const role = s.catalog.roleNamed(name)
-  if (role === undefined) throw new DbError('undefined_object', `role "${name}" does not exist`)
-  return role
-}
-
-/** A role and all roles it is a member of. */
-function rolesOf(s: Session, role: RoleDescriptor): Set<number> {
-  const out = new Set<number>([role.oid])
-  for (const oid of out) for (const group of s.catalog.role(oid)?.memberOf ?? []) out.add(group)
-  return out
-}
-
-function mayDo(s: Session, role: RoleDescriptor, subject: Subject, letter: string, grantable: boolean): boolean {
-  if (role.superuser) return true
-  const roles = rolesOf(s, role)
-  if (roles.has(subject.owner)) return true
-  if (subject.acl === undefined) return !grantable && subject.everybody.includes(letter)
-  return subject.acl.some((entry) => {
-    const [, grantee, rights] = /^(.*)=([a-zA-Z*]*)\//.exec(entry) ?? ['', '', '']
-    const holds = grantee === '' || [...roles].some((r) => s.catalog.role(r)?.name === grantee)
-    const at = holds ? rights.indexOf(letter) : -1
-    return at >= 0 && (!grantable || rights[at + 1] === '*')
-  })
-}
-
-/** Whether the role has one of the privileges listed. Raises invalid_parameter_value for a name that is none. */
-function check(
-  s: Session,
-  kind: string,
-  role: RoleDescriptor,
-  subject: Subject | undefined,
-  text: string,
-): boolean | null {
-  const wanted = text.split(',').map((part) => {
-    const name = part.trim().toUpperCase()
-    const grantable = name.endsWith(' WITH GRANT OPTION')
-    const letter = letters[name.replace(/ WITH GRANT OPTION$/, '')]
-    if (letter === undefined || (letter !== '' && !allowed[kind].includes(letter)))
-      throw new DbError('invalid_parameter_value', `unrecognized privilege type: "${part.trim()}"`)
-    return { letter, grantable }
-  })
-  if (subject === undefined) return null
-  return wanted.some((w) => w.letter !== '' && mayDo(s, role, subject, w.letter, w.grantable))
-}
 
 type Finder = (s: Session, object: string | number) => Subject | undefined
 
@@ -163,13 +75,13 @@ export function registerPrivilegeFunctions(): void {
   for (const [kind, find] of Object.entries(finders)) {
     for (const object of ['name', 'id']) {
       sessionFunction(`has_${kind}_privilege_${object}`, (s, o: string | number, privilege: string) =>
-        check(s, kind, s.roleOf(s.role), find(s, o), privilege),
+        holdsPrivilege(s, kind, s.roleOf(s.role), find(s, o), privilege),
       )
       for (const user of ['name', 'id']) {
         sessionFunction(
           `has_${kind}_privilege_${user}_${object}`,
           (s, u: string | number, o: string | number, privilege: string) =>
-            check(s, kind, roleOf(s, u), find(s, o), privilege),
+            holdsPrivilege(s, kind, roleOf(s, u), find(s, o), privilege),
         )
       }
     }
@@ -179,26 +91,26 @@ export function registerPrivilegeFunctions(): void {
       sessionFunction(
         `has_column_privilege_${object}_${column}`,
         (s, o: string | number, _c: unknown, privilege: string) =>
-          check(s, 'column', s.roleOf(s.role), relationSubject(s, o), privilege),
+          holdsPrivilege(s, 'column', s.roleOf(s.role), relationSubject(s, o), privilege),
       )
       for (const user of ['name', 'id']) {
         sessionFunction(
           `has_column_privilege_${user}_${object}_${column}`,
           (s, u: string | number, o: string | number, _c: unknown, privilege: string) =>
-            check(s, 'column', roleOf(s, u), relationSubject(s, o), privilege),
+            holdsPrivilege(s, 'column', roleOf(s, u), relationSubject(s, o), privilege),
         )
       }
     }
   }
   const parameter = { owner: 10, acl: undefined, everybody: '' }
   sessionFunction('has_parameter_privilege_name', (s, _name: string, privilege: string) =>
-    check(s, 'parameter', s.roleOf(s.role), parameter, privilege),
+    holdsPrivilege(s, 'parameter', s.roleOf(s.role), parameter, privilege),
   )
   sessionFunction('has_parameter_privilege_name_name', (s, u: string, _name: string, privilege: string) =>
-    check(s, 'parameter', roleOf(s, u), parameter, privilege),
+    holdsPrivilege(s, 'parameter', roleOf(s, u), parameter, privilege),
   )
   sessionFunction('has_parameter_privilege_id_name', (s, u: number, _name: string, privilege: string) =>
-    check(s, 'parameter', roleOf(s, u), parameter, privilege),
+    holdsPrivilege(s, 'parameter', roleOf(s, u), parameter, privilege),
   )
   const member = (s: Session, user: RoleDescriptor, group: RoleDescriptor) =>
     user.superuser || rolesOf(s, user).has(group.oid)
@@ -211,15 +123,4 @@ export function registerPrivilegeFunctions(): void {
   }
   sessionFunction('row_security_active', () => false)
   sessionFunction('row_security_active_name', () => false)
-}
-
-/** Whether the current role may do anything with a relation: information_schema shows nobody what they may not touch. */
-export function mayTouch(
-  s: Session,
-  relation: { readonly owner: number; readonly acl?: readonly string[] },
-  privileges = 'rawdDxtU',
-): boolean {
-  const role = s.roleOf(s.role)
-  const subject = { owner: relation.owner, acl: relation.acl, everybody: '' }
-  return role.superuser || [...privileges].some((letter) => mayDo(s, role, subject, letter, false))
 }

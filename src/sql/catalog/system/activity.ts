@@ -8,10 +8,10 @@
  * Not here: metrics for monitoring (node/metrics.ts).
  */
 
-import { availableExtensions } from '../../ddl/schemas.ts'
 import { storageSpan } from '../../execute/tables.ts'
 import type { Session } from '../../session/session.ts'
 import { arrayOf } from '../../types/array.ts'
+import { availableExtensions } from '../extensions.ts'
 import { type Cells, define } from './relation.ts'
 import { relationsOf } from './views.ts'
 

@@ -9,9 +9,9 @@
  * Not here: DROP … CASCADE, which follows the descriptors themselves (ddl/drop.ts).
  */
 
-import { extensionFunctions } from '../../ddl/schemas.ts'
 import type { Session } from '../../session/session.ts'
 import type { RelationDescriptor, TypeDescriptor } from '../descriptors.ts'
+import { extensionFunctions } from '../extensions.ts'
 import { type Cells, define } from './relation.ts'
 import { derivedOid } from './relations.ts'
 

@@ -1,6 +1,7 @@
 /**
  * Grouping and aggregation. Group keys and aggregate arguments are in registers when a row arrives; results go to
- * registers of their own. Hash aggregation keeps a state per group; over sorted input one group at a time suffices.
+ * registers of their own. Hash aggregation keeps a state per group; over sorted input one group at a time suffices,
+ * and that is what becomes of the groups that the memory has no room for (hash-overflow.ts).
  *
  * Grouping sets run side by side, each with its own table; keys that a set leaves out are NULL in its rows.
  */
@@ -9,6 +10,7 @@ import type { AggregateCode } from '../functions/function.ts'
 import type { CallSite } from '../functions/function.ts'
 import type { Type, Value } from '../types/type.ts'
 import { type Eval, type Execution, type NodeDescription, Operator } from './execution.ts'
+import { overflow } from './hash-overflow.ts'
 import { type RowOrder, rowOrder, type SortKey } from './sort.ts'
 
 export interface AggregateCall {
@@ -119,6 +121,8 @@ export interface AggregateOptions {
   readonly carried: readonly number[]
   /** Input arrives sorted by the keys: groups end when the key changes. One set only. */
   readonly sorted: boolean
+  /** Types of registers, for spilling. */
+  readonly typeOfRegister: (register: number) => Type | undefined
 }
 
 export class Aggregation extends Operator {
@@ -131,6 +135,8 @@ export class Aggregation extends Operator {
   #current: Group | undefined
   #bytes = 0
   #done = false
+  /** Groups that had no room, one at a time. */
+  #rest: Operator | undefined
   readonly #orders: readonly (RowOrder | undefined)[]
 
   constructor(input: Operator, options: AggregateOptions) {
@@ -164,8 +170,14 @@ export class Aggregation extends Operator {
   next(x: Execution): Step {
     if (this.options.sorted) return this.#nextSorted(x)
     if (!this.#filled) {
-      const step = this.#fill(x)
+      const step = this.#rest === undefined ? this.#fill(x) : END
       if (step !== END) return step
+      if (this.#rest !== undefined) {
+        const step = this.#rest.next(x)
+        if (step !== END) return step
+        this.#rest.close(x)
+        this.#rest = undefined
+      }
       this.#filled = true
       this.input.close(x)
       this.#addEmptyGroups(x)
@@ -186,6 +198,7 @@ export class Aggregation extends Operator {
     const plain = sets.length === 1 && sets[0].keys.length === keys.length
     const table = this.#tables[0]
     const values: Value[] = new Array(keys.length)
+    let limit = plain && keys.length > 0 ? x.session.workMemory : Number.POSITIVE_INFINITY
     for (;;) {
       const step = this.input.next(x)
       if (step !== ROW) return step
@@ -193,6 +206,10 @@ export class Aggregation extends Operator {
       if (plain) {
         const group = table.find(values) ?? this.#add(x, 0, values)
         this.#step(x, group)
+        if (this.#bytes <= limit) continue
+        this.#rest = this.#overflow(x)
+        if (this.#rest !== undefined) return END
+        limit = Number.POSITIVE_INFINITY
         continue
       }
       for (let s = 0; s < sets.length; s++) {
@@ -201,6 +218,35 @@ export class Aggregation extends Operator {
         this.#step(x, group)
       }
     }
+  }
+  /** From now on only groups that are in the table grow; the rows of others are sorted and grouped after. */
+  #overflow(x: Execution): Operator | undefined {
+    const { keys, calls, carried, typeOfRegister } = this.options
+    const table = this.#tables[0]
+    const values: Value[] = new Array(keys.length)
+    const needed = new Set(carried)
+    for (const c of calls) for (const u of c.uses) needed.add(u)
+    const sorted = overflow(x, {
+      input: this.input,
+      keys: keys.map((k) => ({ register: k.output, type: k.type })),
+      needed,
+      typeOfRegister,
+      take: () => {
+        for (let i = 0; i < keys.length; i++) values[i] = keys[i].input(x)
+        const group = table.find(values)
+        if (group !== undefined) this.#step(x, group)
+        else for (let i = 0; i < keys.length; i++) x.r[keys[i].output] = values[i]
+        return group !== undefined
+      },
+    })
+    if (sorted === undefined) return undefined
+    const rest = new Aggregation(sorted, {
+      ...this.options,
+      keys: keys.map((k) => ({ ...k, input: (x) => x.r[k.output] })),
+      sorted: true,
+    })
+    rest.open(x)
+    return rest
   }
   /** @param own the values of the set's own keys, in their order. */
   #add(x: Execution, set: number, own: readonly Value[]): Group {
@@ -329,6 +375,8 @@ export class Aggregation extends Operator {
       const group = this.#current
       if (group === undefined) this.#current = this.#newGroup(x, values)
       else if (!values.every((v, i) => sameKey(v, group.keys[i], keys[i].type))) {
+        x.shrink(this.#bytes)
+        this.#bytes = 0
         this.#current = this.#newGroup(x, values)
         this.#step(x, this.#current)
         this.#emit(x, group, 0)
@@ -338,7 +386,9 @@ export class Aggregation extends Operator {
     }
   }
   close(x: Execution): void {
-    if (!this.#filled) this.input.close(x)
+    if (this.#rest !== undefined) this.#rest.close(x)
+    else if (!this.#filled) this.input.close(x)
+    this.#rest = undefined
     this.#tables = []
     this.#current = undefined
     x.shrink(this.#bytes)
@@ -363,17 +413,26 @@ export function keyPart(value: Value, type: Type): string {
   return typeof key === 'string' ? `s${key.length}:${key}` : `v${String(key)};`
 }
 
-/** DISTINCT by hashing. */
+/** DISTINCT by hashing; rows that the memory has no room for are sorted (hash-overflow.ts). */
 export class HashDistinct extends Operator {
   readonly input: Operator
   readonly columns: readonly { readonly register: number; readonly type: Type }[]
   #seen = new Set<string>()
   #bytes = 0
+  #needed = new Set<number>()
+  #rest: Operator | undefined
+  #limit = 0
+  readonly typeOfRegister: (register: number) => Type | undefined
 
-  constructor(input: Operator, columns: readonly { readonly register: number; readonly type: Type }[]) {
+  constructor(
+    input: Operator,
+    columns: readonly { readonly register: number; readonly type: Type }[],
+    typeOfRegister: (register: number) => Type | undefined,
+  ) {
     super()
     this.input = input
     this.columns = columns
+    this.typeOfRegister = typeOfRegister
   }
   produces(): readonly number[] {
     return this.input.produces()
@@ -382,28 +441,47 @@ export class HashDistinct extends Operator {
     return [this.input]
   }
   require(needed: ReadonlySet<number>): void {
-    this.input.require(new Set([...needed, ...this.columns.map((c) => c.register)]))
+    this.#needed = new Set([...needed, ...this.columns.map((c) => c.register)])
+    this.input.require(this.#needed)
   }
   open(x: Execution): void {
     this.#seen = new Set()
+    this.#limit = x.session.workMemory
     this.input.open(x)
   }
   next(x: Execution): Step {
+    if (this.#rest !== undefined) return this.#rest.next(x)
     for (;;) {
       const step = this.input.next(x)
       if (step !== ROW) return step
-      let key = ''
-      for (const c of this.columns) key += keyPart(x.r[c.register], c.type)
+      const key = this.#key(x)
       if (this.#seen.has(key)) continue
       this.#seen.add(key)
       const bytes = 64 + key.length
       this.#bytes += bytes
       x.grow(bytes)
+      if (this.#bytes > this.#limit) this.#overflow(x)
       return ROW
     }
   }
+  #key(x: Execution): string {
+    let key = ''
+    for (const c of this.columns) key += keyPart(x.r[c.register], c.type)
+    return key
+  }
+  #overflow(x: Execution): void {
+    const { input, columns, typeOfRegister } = this
+    const take = () => this.#seen.has(this.#key(x))
+    const sorted = overflow(x, { input, keys: columns, needed: this.#needed, typeOfRegister, take })
+    this.#limit = Number.POSITIVE_INFINITY
+    if (sorted === undefined) return
+    this.#rest = new Unique(sorted, columns)
+    this.#rest.open(x)
+  }
   close(x: Execution): void {
-    this.input.close(x)
+    if (this.#rest !== undefined) this.#rest.close(x)
+    else this.input.close(x)
+    this.#rest = undefined
     this.#seen = new Set()
     x.shrink(this.#bytes)
     this.#bytes = 0

@@ -18,7 +18,7 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
   const { query } = scope
   const keys = query.groupBy.map((e): GroupKey => {
     const c = compile(scope, e)
-    return { input: c.eval, output: scope.builder.allocate(), type: typeOf(scope, e.type), uses: c.uses, text: exprText(scope, e) }
+    return { input: c.eval, output: scope.builder.allocate(typeOf(scope, e.type)), type: typeOf(scope, e.type), uses: c.uses, text: exprText(scope, e) }
   })
   const found = collect(query)
   const calls = found.aggregates.map((a) => planCall(scope, a))
@@ -46,7 +46,7 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
   groupings.forEach((g, i) => {
     scope.substitute(g, groupingRegisters[i])
   })
-  const operator = new Aggregation(input, { keys, calls, sets, groupingRegisters, carried, sorted: false })
+  const operator = new Aggregation(input, { keys, calls, sets, groupingRegisters, carried, sorted: false, typeOfRegister: (r) => scope.builder.typeOfRegister(r) })
   operator.rows = keys.length === 0 ? 1 : Math.min(rows, query.groupBy.reduce((n, e) => n * (columnOf(scope, e) === undefined ? 20 : distinctCount(scope, e)), 1))
   return operator
 }
@@ -120,6 +120,6 @@ function planCall(scope: PlanScope, a: Aggregate): AggregateCall {
     code, site: { argTypes, resultType: a.type, typmod: a.typmod }, args: a.args.map(evaluate),
     filter: a.filter === undefined ? undefined : evaluate(a.filter), distinct: a.distinct,
     argTypes: a.args.map((e) => typeOf(scope, e.type)), order, orderArgs: a.orderBy.map((o) => evaluate(o.expr)), direct: a.direct,
-    output: scope.builder.allocate(), uses, strict: code.strict, hypothetical: aggregateRow(a.func)?.kind === 'h', text: exprText(scope, a),
+    output: scope.builder.allocate(typeOf(scope, a.type)), uses, strict: code.strict, hypothetical: aggregateRow(a.func)?.kind === 'h', text: exprText(scope, a),
   }
 }

@@ -212,7 +212,7 @@ function planSets(scope: PlanScope, input: Operator): Operator {
     if (found.length === 0) return operator
     const sets = found.map((e): SetComputation => {
       const { iterate, uses } = iterator(scope, e, undefined)
-      return { iterate, uses, register: scope.builder.allocate() }
+      return { iterate, uses, register: scope.builder.allocate(typeOf(scope, e.type)) }
     })
     found.forEach((e, i) => {
       scope.substitute(e, sets[i].register)
@@ -284,7 +284,7 @@ function finishDistinct(scope: PlanScope, input: Operator, rows: number): Planne
   const outputs = visible.map((t) => computeOnce(scope, t.expr, computations))
   if (on.length === 0) {
     const projected = computations.length === 0 ? input : new Project(input, computations)
-    let operator: Operator = new HashDistinct(projected, outputs.map((register, i) => ({ register, type: typeOf(scope, visible[i].expr.type) })))
+    let operator: Operator = new HashDistinct(projected, outputs.map((register, i) => ({ register, type: typeOf(scope, visible[i].expr.type) })), registerTypes(scope))
     if (query.orderBy.length > 0) operator = planSort(scope, operator, query.orderBy, limitOf(scope))
     if (query.limit !== undefined || query.offset !== undefined) operator = planLimit(scope, operator, query.orderBy)
     return { operator, outputs, rows }

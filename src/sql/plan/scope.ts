@@ -43,8 +43,11 @@ export class PlanBuilder {
     return this.#problems++
   }
 
-  allocate(): number {
-    return this.registers++
+  /** A new register; of known type so that sorts can put its rows on disk. */
+  allocate(type?: Type): number {
+    const register = this.registers++
+    if (type !== undefined) this.noteType(register, type)
+    return register
   }
 
   /** Runs `make` and adds to `uses` every register that expressions compiled meanwhile read. */

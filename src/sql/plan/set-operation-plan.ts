@@ -33,15 +33,15 @@ function planNode(scope: PlanScope, node: Leaf): Planned {
   if (node.op === 'union') {
     // A chain of the same kind is one append.
     const parts = flatten(node, node.all).map((n) => planNode(scope, n))
-    const outputs = types.map(() => scope.builder.allocate())
+    const outputs = types.map((t) => scope.builder.allocate(t))
     const appended = new Append(parts.map((p) => copied(p, outputs)), outputs)
     const rows = parts.reduce((n, p) => n + p.rows, 0)
     if (node.all) return { operator: appended, outputs, rows }
-    return { operator: new HashDistinct(appended, outputs.map((register, i) => ({ register, type: types[i] }))), outputs, rows }
+    return { operator: new HashDistinct(appended, outputs.map((register, i) => ({ register, type: types[i] })), (r) => scope.builder.typeOfRegister(r)), outputs, rows }
   }
   const left = planNode(scope, node.left)
   const right = planNode(scope, node.right)
-  const outputs = types.map(() => scope.builder.allocate())
+  const outputs = types.map((t) => scope.builder.allocate(t))
   const operator = new SetOperationScan(node.op, node.all, left.operator, right.operator, left.outputs, right.outputs, outputs, types)
   return { operator, outputs, rows: left.rows }
 }
@@ -74,7 +74,7 @@ export function planRecursive(outer: PlanScope, table: CommonTable): Planned {
   outer.commonTables.unshift(outer.commonTables.splice(shadow - 1, 1)[0])
   const right = planNode(scope, top.right)
   outer.commonTables.shift()
-  const outputs = top.columns.map(() => outer.builder.allocate())
+  const outputs = top.columns.map((c) => outer.builder.allocate(typeOf(scope, c.type)))
   const operator = new RecursiveUnion(left.operator, right.operator, left.outputs, right.outputs, outputs, top.columns.map((c) => typeOf(scope, c.type)), top.all, work)
   return { operator, outputs, rows: left.rows * 10 }
 }

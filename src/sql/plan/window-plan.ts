@@ -76,6 +76,6 @@ function planFunction(scope: PlanScope, call: WindowCall): WindowFunction {
   return {
     window, aggregate, site: { argTypes: call.args.map((a) => a.type), resultType: call.type, typmod: call.typmod },
     args: call.args.map(evaluate), filter: call.filter === undefined ? undefined : evaluate(call.filter),
-    output: scope.builder.allocate(), uses,
+    output: scope.builder.allocate(typeOf(scope, call.type)), uses,
   }
 }

@@ -1,0 +1,55 @@
+/**
+ * Grouping, DISTINCT, UNION and sorts give the same rows when their memory holds a small part of them, and stay within
+ * it: the same statements without spilling are refused for their memory.
+ */
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { type Database, open } from '../../src/client/index.ts'
+
+const rows = 60_000
+const queries = [
+  'select k, count(*), sum(n), max(s), count(distinct s) from t group by k',
+  'select k, array_agg(id order by s desc) from t group by k',
+  'select s, k % 3 as m, count(*) filter (where id % 2 = 0), avg(n) from t group by s, m having count(*) > 1',
+  'select nullif(k, 5), s, min(id) from t group by 1, 2',
+  'select distinct s, k % 2 from t',
+  'select s from t union select k::text from t',
+  'select distinct on (k) k, s from t order by k, s',
+  'select id, s, n from t order by s desc, id offset 10',
+]
+let directory = ''
+let db: Database
+
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'lattice-spill-'))
+  db = await open(directory)
+  await db.query(
+    `create table t as select g as id, (g::int8 * 7919) % 25013 as k, 'name ' || g % 30011 as s, g::numeric / 3 as n
+       from generate_series(1, ${rows}) g`,
+  )
+})
+after(async () => {
+  await db.close()
+  await rm(directory, { recursive: true })
+})
+
+for (const query of queries) {
+  test(query, async () => {
+    // The digest keeps little of its own: rows are folded into one number as they come.
+    const digest = `select count(*)::int as c, sum(hashtext(r::text)::int8) as h from (${query}) r`
+    await db.query("set work_mem = '1GB'")
+    await db.query("set lattice.statement_memory = '1GB'")
+    const { rows: expected } = await db.query(digest)
+    await db.query("set lattice.statement_memory = '3MB'")
+    await assert.rejects(db.query(digest), { code: 'out_of_memory' }, 'a memory that does not hold the rows')
+    await db.query("set work_mem = '512kB'")
+    assert.deepEqual((await db.query(digest)).rows, expected)
+    // Files are removed behind the statement's answer.
+    let left = await readdir(join(directory, 'temporary'))
+    for (let tries = 0; tries < 1000 && left.length > 0; tries++) left = await readdir(join(directory, 'temporary'))
+    assert.deepEqual(left, [], 'temporary files are removed')
+  })
+}

@@ -152,6 +152,7 @@ const table = {
   operator_intervention: ['57000', 503, true],
   query_canceled: ['57014', 499, true],
   admin_shutdown: ['57P01', 503, true],
+  idle_session_timeout: ['57P05', 408, true],
   crash_shutdown: ['57P02', 503, true],
   cannot_connect_now: ['57P03', 503, true],
   database_dropped: ['57P04', 410, false],

@@ -16,7 +16,9 @@ export interface OpenedDatabase {
 export async function openDatabase(options: StoreOptions): Promise<OpenedDatabase> {
   const opened = await openStore(options)
   try {
-    const database = await openSql({ io: options.io, store: opened.store })
+    const { io, directory } = options
+    const temporaryDirectory = directory === undefined ? undefined : `${directory}/temporary`
+    const database = await openSql({ io, store: opened.store, temporaryDirectory })
     const close = () => {
       database.close()
       return opened.close()

@@ -8,6 +8,7 @@ import type { File } from '../../io/index.ts'
 import type { Type, Value } from '../types/type.ts'
 import { limitOf, union } from './basic.ts'
 import { type Eval, type Execution, type NodeDescription, Operator } from './execution.ts'
+import { GradualSort } from './gradual-sort.ts'
 import { RowSerializer } from './spill.ts'
 
 export interface SortKey {
@@ -68,6 +69,8 @@ export class Sort extends Operator {
   #registers: number[] = []
   #order: RowOrder | undefined
   #rows: Value[][] = []
+  #sorting: GradualSort<Value[]> | undefined
+  #filled = false
   #sorted = false
   #at = 0
   #bytes = 0
@@ -77,6 +80,8 @@ export class Sort extends Operator {
   #merge: RunMerge | undefined
   #waiting: Promise<void> | undefined
   #failure: unknown
+  /** How often it was opened or closed: a run that was written for a statement given up is removed. */
+  #opened = 0
   #merging = false
 
   constructor(input: Operator, keys: readonly SortKey[], typeOfRegister: (register: number) => Type | undefined, limit?: Eval, offset?: Eval) {
@@ -102,7 +107,12 @@ export class Sort extends Operator {
   }
   open(x: Execution): void {
     this.#rows = []
+    this.#sorting = undefined
+    this.#filled = false
     this.#sorted = false
+    this.#failure = undefined
+    this.#waiting = undefined
+    this.#opened++
     this.#at = 0
     this.#started = false
     this.#merging = false
@@ -131,8 +141,9 @@ export class Sort extends Operator {
     }
     const registers = this.#registers
     const cell = 16 * registers.length + 40
+    if (this.#sorting !== undefined) return this.#finishSorting(x)
     for (;;) {
-      const step = this.input.next(x)
+      const step = this.#filled ? END : this.input.next(x)
       if (step === END) break
       if (step !== ROW) return step
       const row = new Array(registers.length)
@@ -146,13 +157,26 @@ export class Sort extends Operator {
       this.#bytes += bytes
       x.grow(bytes)
       if (this.#rows.length >= 2 * this.#bound + 1024) this.#cut(x, cell)
-      if (this.#bytes > x.session.workMemory && this.#bound === Number.POSITIVE_INFINITY && this.#canSpill()) {
-        this.#spill(x)
-        return this.#wait(x)
+      if (this.#bytes > x.session.workMemory && this.#bound === Number.POSITIVE_INFINITY && this.#canSpill(x)) {
+        return this.#finishSorting(x)
       }
+      if ((this.#rows.length & 1023) === 0 && x.spent) return YIELD
+    }
+    this.#filled = true
+    return this.#finishSorting(x)
+  }
+  /** Sorts the rows in memory: all that are left are then read or merged, too many written out. */
+  #finishSorting(x: Execution): Step {
+    this.#sorting ??= new GradualSort(this.#rows, this.#order!)
+    const step = this.#sorting.step(x)
+    if (step !== END) return step
+    this.#rows = this.#sorting.rows
+    this.#sorting = undefined
+    if (!this.#filled) {
+      this.#spill(x)
+      return this.#wait(x)
     }
     this.#sorted = true
-    this.#rows.sort(this.#order)
     if (this.#rows.length > this.#bound) this.#rows.length = this.#bound
     if (this.#runs.length > 0) {
       this.#merging = true
@@ -169,21 +193,27 @@ export class Sort extends Operator {
     this.#bytes -= bytes
     x.shrink(bytes)
   }
-  #canSpill(): boolean {
-    return this.#registers.every((r) => this.typeOfRegister(r) !== undefined)
+  #canSpill(x: Execution): boolean {
+    return x.session.spill.available && this.#registers.every((r) => this.typeOfRegister(r) !== undefined)
   }
   #spill(x: Execution): void {
-    const rows = this.#rows.sort(this.#order)
+    const rows = this.#rows
     this.#rows = []
     x.shrink(this.#bytes)
     this.#bytes = 0
     const serializer = new RowSerializer(this.#registers.map((r) => this.typeOfRegister(r)!))
+    const opened = this.#opened
     this.#waiting = writeRun(x, rows, serializer).then(
       (run) => {
+        if (opened !== this.#opened) {
+          x.session.spill.remove(run.file).catch(() => {}) // then it goes at the next start
+          return
+        }
         this.#runs.push(run)
         this.#waiting = undefined
       },
       (error) => {
+        if (opened !== this.#opened) return
         this.#failure = error
         this.#waiting = undefined
       },
@@ -205,17 +235,24 @@ export class Sort extends Operator {
     if (row === undefined) return END
     const registers = this.#registers
     for (let i = 0; i < registers.length; i++) x.r[registers[i]] = row[i]
-    if ((++this.#at & 1023) === 0 && x.spent) this.#at++
+    if ((++this.#at & 1023) === 0) void x.spent // raises when the statement is cancelled
     return ROW
   }
   close(x: Execution): void {
     this.input.close(x)
+    this.#opened++
+    this.#waiting = undefined
+    this.#sorting = undefined
     this.#rows = []
     x.shrink(this.#bytes)
     this.#bytes = 0
-    for (const run of this.#runs) void x.session.spill.remove(run.file)
+    const { spill } = x.session
+    const files = this.#runs.map((run) => run.file)
     this.#runs = []
+    // A block that is being read comes to its end first. What cannot be removed now goes at the next start.
+    const reading = this.#merge?.idle() ?? Promise.resolve()
     this.#merge = undefined
+    if (files.length > 0) void reading.then(() => Promise.allSettled(files.map((file) => spill.remove(file))))
   }
   describe(): NodeDescription {
     return { name: 'Sort', details: [['Sort Key', this.keys.map((k) => k.text).join(', ')]] }
@@ -234,13 +271,18 @@ async function writeRun(x: Execution, rows: readonly Value[][], serializer: RowS
   const file = await x.session.spill.create()
   const out = new ByteWriter(blockBytes * 2)
   let position = 0
-  for (let i = 0; i < rows.length; i++) {
-    serializer.write(rows[i], out)
-    if (out.length >= blockBytes || i === rows.length - 1) {
-      await file.write(out.buffer, 0, out.length, position)
-      position += out.length
-      out.reset()
+  try {
+    for (let i = 0; i < rows.length; i++) {
+      serializer.write(rows[i], out)
+      if (out.length >= blockBytes || i === rows.length - 1) {
+        await file.write(out.buffer, 0, out.length, position)
+        position += out.length
+        out.reset()
+      }
     }
+  } catch (error) {
+    await x.session.spill.remove(file).catch(() => {}) // the reason why it could not be written is told
+    throw error
   }
   return { file, bytes: position, serializer }
 }
@@ -317,6 +359,10 @@ class RunMerge {
     if (from === undefined) this.#at++
     else this.#pending.push(from)
     return best
+  }
+  /** Resolves when nothing is being read. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#readers.map((r) => r.loading))
   }
   async ready(): Promise<void> {
     await Promise.all(this.#pending.map((r) => r.loading))

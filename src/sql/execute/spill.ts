@@ -10,6 +10,8 @@ import type { File } from '../../io/index.ts'
 import type { Type, Value } from '../types/type.ts'
 
 export interface SpillSpace {
+  /** False where there is no disk for it: nothing may be spilled. */
+  readonly available: boolean
   /** A new temporary file; its name is unknown to others. */
   create(): Promise<File>
   remove(file: File): Promise<void>

@@ -22,10 +22,13 @@ import { registerInformationFunctions } from './information-functions.ts'
 import { registerPrivilegeFunctions } from './privilege-functions.ts'
 import { registerSystemCatalogs } from '../catalog/system/index.ts'
 import { registerSessionFunctions } from './session-functions.ts'
+import { clearTemporaryFiles } from './spill-files.ts'
 
 export interface DatabaseOptions {
   readonly io: Io
   readonly store: TransactionStore
+  /** Where statements put what their memory cannot hold; undefined: nowhere. */
+  readonly temporaryDirectory?: string
 }
 
 /** Object ids of users' objects start here, as in PostgreSQL. */
@@ -48,6 +51,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<SqlDatabas
   registerPrivilegeFunctions()
   registerInformationFunctions()
   registerSystemCatalogs()
+  if (options.temporaryDirectory !== undefined) await clearTemporaryFiles(options.io, options.temporaryDirectory)
   const database = new Database(options)
   await database.load()
   return database
@@ -56,6 +60,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<SqlDatabas
 export class Database implements SqlDatabase {
   readonly io: Io
   readonly store: TransactionStore
+  readonly temporaryDirectory: string | undefined
   readonly sequences: Sequences
   readonly sessions = new Map<number, Session>()
   /** Sessions that LISTEN to a channel of a database, by "database.channel". */
@@ -73,6 +78,7 @@ export class Database implements SqlDatabase {
   constructor(options: DatabaseOptions) {
     this.io = options.io
     this.store = options.store
+    this.temporaryDirectory = options.temporaryDirectory
     this.sequences = new Sequences(options.store)
     this.startedMicros = options.io.clock.wallMicros()
   }

@@ -105,10 +105,7 @@ export class QueryPortal implements Portal {
 
   #begin(): void {
     const session = this.#session
-    const timeout = session.statementTimeout
-    if (timeout > 0) {
-      this.#timer = session.database.io.tasks.after(timeout, () => session.cancel(new DbError('query_canceled', 'canceling statement due to statement timeout')))
-    }
+    this.#timer = session.limitStatement()
     session.transaction()
     this.#claim()
     this.#state = 'locking'

@@ -7,7 +7,7 @@
  * Not here: how a statement runs (query-portal.ts, utility-portal.ts), DDL (ddl/).
  */
 import { DbError, END, type Step, WAIT } from '../../base/index.ts'
-import type { Clock } from '../../io/index.ts'
+import type { Clock, Timer } from '../../io/index.ts'
 import { type Isolation, LockOwner, type Savepoint as StoreSavepoint, type Transaction } from '../../transaction/index.ts'
 import { type BindContext, ParameterTypes } from '../bind/context.ts'
 import type { Catalog, Change } from '../catalog/catalog.ts'
@@ -35,6 +35,7 @@ import { type PreparedStatement, StatementCache } from './statements.ts'
 import { reportedSettings, Settings } from './settings.ts'
 import { bindSession } from './session-functions.ts'
 import { DiskSpill } from './spill-files.ts'
+import { SessionTimeouts } from './timeouts.ts'
 
 export interface Savepoint {
   readonly name: string
@@ -67,6 +68,7 @@ export class Session implements SqlSession, ExecutionSession {
   readonly statementCache: StatementCache
   readonly spill: SpillSpace
   readonly deferred: DeferredChecks
+  readonly timeouts: SessionTimeouts
   events: SessionEvents = { notice: () => {}, parameter: () => {}, notification: () => {}, terminate: () => {} }
   tx: Transaction | undefined
   block: 'none' | 'explicit' = 'none'
@@ -116,7 +118,8 @@ export class Session implements SqlSession, ExecutionSession {
     this.types = this.#typeContext()
     this.tables = new Tables(() => this.types.types, (type: Type, text: string) => type.parse(text, -1, this.types))
     this.statementCache = new StatementCache(this)
-    this.spill = new DiskSpill(database.io)
+    this.spill = new DiskSpill(database.io, database.temporaryDirectory)
+    this.timeouts = new SessionTimeouts(database.io.tasks, (error) => this.events.terminate(error))
     this.deferred = new DeferredChecks()
     bindSession(this.types, this)
     this.#readHotSettings()
@@ -161,7 +164,6 @@ export class Session implements SqlSession, ExecutionSession {
   statementMemory = 0
   workMemory = 0
   statementTimeout = 0
-  lockTimeout = 0
   planCache = true
   roleOf(oid: number): RoleDescriptor {
     const role = this.catalog.role(oid)
@@ -254,7 +256,9 @@ export class Session implements SqlSession, ExecutionSession {
     this.statementMemory = this.settings.number('lattice.statement_memory') * 1024
     this.workMemory = this.settings.number('work_mem') * 1024
     this.statementTimeout = this.settings.number('statement_timeout')
-    this.lockTimeout = this.settings.number('lock_timeout')
+    this.timeouts.lock = this.settings.number('lock_timeout')
+    this.timeouts.idleSession = this.settings.number('idle_session_timeout')
+    this.timeouts.idleInTransaction = this.settings.number('idle_in_transaction_session_timeout')
     this.planCache = this.settings.on('lattice.plan_cache')
   }
 
@@ -298,22 +302,34 @@ export class Session implements SqlSession, ExecutionSession {
     return this.block === 'none' ? 'I' : this.failed ? 'E' : 'T'
   }
   script(text: string): Script {
+    this.#called()
     this.noteText(text)
     return this.statementCache.script(text)
   }
   prepare(text: string, parameterTypes: readonly number[]): Prepared {
+    this.#called()
     this.noteText(text)
     const raw = parse(text)
     if (raw.length > 1) throw new DbError('syntax_error', 'cannot insert multiple commands into a prepared statement')
     return this.statementCache.prepare(text, raw[0], parameterTypes)
   }
   bind(prepared: Prepared, values: readonly Value[]): Portal {
+    this.#called()
     return this.statementCache.bind(prepared as PreparedStatement, values, false)
   }
+  /** The client asks for something: it is idle no more, and a cancel that came while it was has nothing to cancel. */
+  #called(): void {
+    this.timeouts.busy()
+    this.cancelled = undefined
+  }
   sync(): Step {
-    if (this.block === 'explicit') return this.#deliver()
-    const step = this.finishImplicit()
-    return step === END ? this.#deliver() : step
+    if (this.block !== 'explicit') {
+      const step = this.finishImplicit()
+      if (step !== END) return step
+    }
+    const step = this.#deliver()
+    this.timeouts.idle(this.block === 'explicit')
+    return step
   }
   /** Ends an implicit transaction, if there is one: END or WAIT. */
   finishImplicit(): Step {
@@ -321,7 +337,9 @@ export class Session implements SqlSession, ExecutionSession {
     return this.commit()
   }
   ready(): Promise<void> {
-    return this.blocker?.ready() ?? Promise.resolve()
+    const ready = this.blocker?.ready() ?? Promise.resolve()
+    const limited = this.timeouts.lock > 0 && this.owner.waiting !== undefined
+    return limited ? this.timeouts.lockWait(this.owner, ready) : ready
   }
   fail(): void {
     this.owner.waiting?.abort(new DbError('query_canceled', 'canceling statement'))
@@ -333,6 +351,13 @@ export class Session implements SqlSession, ExecutionSession {
     }
     this.abort()
   }
+  /** Begins a statement's time limit, if there is one; the statement cancels it at its end. */
+  limitStatement(): Timer | undefined {
+    if (this.statementTimeout === 0) return undefined
+    return this.database.io.tasks.after(this.statementTimeout, () => {
+      this.cancel(new DbError('query_canceled', 'canceling statement due to statement timeout'))
+    })
+  }
   cancel(error = new DbError('query_canceled', 'canceling statement due to user request')): void {
     this.cancelled = error
     this.owner.waiting?.abort(error)
@@ -340,6 +365,7 @@ export class Session implements SqlSession, ExecutionSession {
   close(): void {
     if (this.closed) return
     this.closed = true
+    this.timeouts.busy()
     this.owner.waiting?.abort(new DbError('query_canceled', 'session closed'))
     this.owner.waiting = undefined
     for (const portal of this.portals.values()) portal.close()

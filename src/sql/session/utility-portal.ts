@@ -3,6 +3,7 @@
  * set, and returns its tag and rows.
  */
 import { DbError, END, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
+import type { Timer } from '../../io/index.ts'
 import type { Node } from '../parse/parser.ts'
 import type { Field, Portal, RowSink } from '../session-api.ts'
 import type { Value } from '../types/type.ts'
@@ -55,6 +56,7 @@ export class UtilityPortal extends PlainPortal {
   readonly #transactional: Transactional
   readonly #make: () => Command
   #command: Command | undefined
+  #timer: Timer | undefined
   #running = false
   #result: CommandResult | undefined
   #at = 0
@@ -84,22 +86,28 @@ export class UtilityPortal extends PlainPortal {
       if (this.#command === undefined) {
         if (this.#transactional === 'inside') session.startStatement()
         this.#command = this.#make()
+        this.#timer = session.limitStatement()
       }
       this.#running = true
       let next: ReturnType<Command['next']>
       try {
         next = this.#command.next()
+      } catch (error) {
+        this.#timer?.cancel()
+        throw error
       } finally {
         this.#running = false
       }
       if (!next.done) {
         if (session.cancelled !== undefined) {
+          this.#timer?.cancel()
           const error = session.cancelled
           session.cancelled = undefined
           throw error
         }
         return next.value
       }
+      this.#timer?.cancel()
       this.#result = next.value
       this.tag = next.value.tag
     }
@@ -119,6 +127,7 @@ export class UtilityPortal extends PlainPortal {
   }
   override close(): void {
     // COMMIT and ROLLBACK close all portals, this one among them: it goes on to its end.
+    this.#timer?.cancel()
     if (!this.#running) this.#command?.return({ tag: '' })
   }
 }

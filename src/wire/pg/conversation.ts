@@ -44,6 +44,7 @@ const fatal: ReadonlySet<string> = new Set([
   'crash_shutdown',
   'database_dropped',
   'idle_in_transaction_session_timeout',
+  'idle_session_timeout',
 ])
 
 export class Conversation implements RowSink, SessionEvents {

@@ -98,7 +98,8 @@ export function mapChildren(expr: Expr, map: (e: Expr) => Expr): Expr {
     return out
   }
   const many = (list: readonly Expr[]): Expr[] => list.map(one)
-  const maybe = (e: Expr | undefined): Expr | undefined => (e === undefined ? undefined : one(e))
+  // What was stored as JSON has null for a bound that a slice leaves out.
+  const maybe = (e: Expr | undefined): Expr | undefined => (e === undefined || e === null ? undefined : one(e))
   let out: Expr = expr
   switch (expr.kind) {
     case 'const': case 'param': case 'var': case 'casevalue': case 'sqlvalue': case 'nextval': case 'grouping':

@@ -121,7 +121,7 @@ function nested(d: Deparser, e: Expr, parent: Expr, implicit: boolean): string {
 }
 
 function maybe(d: Deparser, e: Expr | undefined): string {
-  return e === undefined ? '' : deparse(d, e)
+  return e === undefined || e === null ? '' : deparse(d, e)
 }
 
 function bracketed(d: Deparser, e: Expr): string {

@@ -55,8 +55,8 @@ export function compileField(_scope: PlanScope, expr: Expr & { kind: 'field' }, 
 
 export function compileSubscript(scope: PlanScope, expr: Expr & { kind: 'subscript' }, sub: Build): Node {
   const arg = sub(expr.arg).eval
-  const upper = expr.upper.map((e) => (e === undefined ? undefined : sub(e).eval))
-  const lower = expr.lower.map((e) => (e === undefined ? undefined : sub(e).eval))
+  const upper = expr.upper.map((e) => (e === undefined || e === null ? undefined : sub(e).eval))
+  const lower = expr.lower.map((e) => (e === undefined || e === null ? undefined : sub(e).eval))
   if (expr.arg.type === 3802) return jsonbSubscript(expr, arg, upper as Eval[], sub)
   const element = typeOf(scope, expr.arg.type).element
   if (expr.assign !== undefined) {
@@ -73,7 +73,7 @@ export function compileSubscript(scope: PlanScope, expr: Expr & { kind: 'subscri
         const hi = upper.map((u) => (u === undefined ? undefined : u(x)))
         if (lo.includes(null) || hi.includes(null)) return null
         // a[2] in a slice of several dimensions means 1:2.
-        return slice(v, lo.map((l, i) => (l === undefined && expr.lower[i] === undefined && !isRange(expr, i) ? 1 : l)), hi)
+        return slice(v, lo.map((l, i) => (l === undefined && (expr.lower[i] ?? undefined) === undefined && !isRange(expr, i) ? 1 : l)), hi)
       },
     }
   }
@@ -95,7 +95,7 @@ export function compileSubscript(scope: PlanScope, expr: Expr & { kind: 'subscri
 }
 
 function isRange(expr: Expr & { kind: 'subscript' }, i: number): boolean {
-  return expr.lower[i] !== undefined || expr.upper[i] === undefined
+  return (expr.lower[i] ?? undefined) !== undefined || (expr.upper[i] ?? undefined) === undefined
 }
 
 function element1(v: SqlArray, at: readonly Value[]): Value {

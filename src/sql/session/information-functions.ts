@@ -55,6 +55,31 @@ function privileges(): void {
     if (found[0] !== '') items.push(`${name}=${found[0]}/${name}`)
     return arrayOf(1033, items)
   })
+  const letters: Record<string, string> = {
+    SELECT: 'r',
+    INSERT: 'a',
+    UPDATE: 'w',
+    DELETE: 'd',
+    TRUNCATE: 'D',
+    REFERENCES: 'x',
+    TRIGGER: 't',
+    EXECUTE: 'X',
+    USAGE: 'U',
+    CREATE: 'C',
+    TEMPORARY: 'T',
+    TEMP: 'T',
+    CONNECT: 'c',
+  }
+  sessionFunction('makeaclitem', (s, grantee: number, grantor: number, privileges: string, grantable: boolean) => {
+    const rights = privileges.split(',').map((p) => {
+      const letter = letters[p.trim().toUpperCase()]
+      if (letter === undefined)
+        throw new DbError('invalid_parameter_value', `unrecognized privilege type: "${p.trim()}"`)
+      return `${letter}${grantable ? '*' : ''}`
+    })
+    const name = (oid: number) => (oid === 0 ? '' : (s.catalog.role(oid)?.name ?? String(oid)))
+    return `${name(grantee)}=${rights.join('')}/${name(grantor)}`
+  })
   const same = (a: string, b: string) => a === b
   registerCode('aclitem_eq', () => same)
   registerCode('aclcontains', () => (list: SqlArray, item: string) => list.items.includes(item))

@@ -8,6 +8,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import pg from 'pg'
 import { startTestServer, type TestServer } from '../../clients/server.ts'
 import { type Kept, kept, normalRows, same } from './compare.ts'
 import { definitionsOf } from './definitions.ts'
@@ -52,6 +53,33 @@ test('what psql, pg_dump and client libraries ask is answered as PostgreSQL answ
 test("definitions are PostgreSQL's words", async () => {
   const found = await definitionsOf(server.url)
   assert.deepEqual(found, stored('expected-definitions.json'))
+})
+
+test('a definition makes the same view again, in either form', async (t) => {
+  await definitionsOf(server.url)
+  const url = new URL(server.url)
+  url.pathname = '/definitions'
+  const client = new pg.Client({ connectionString: url.href })
+  await client.connect()
+  t.after(() => client.end())
+  const views = (
+    await client.query(
+      "select relname, pg_get_viewdef(oid) as plain, pg_get_viewdef(oid, true) as pretty from pg_class where relkind = 'v' and relnamespace = 2200",
+    )
+  ).rows
+  assert.ok(views.length > 25)
+  for (const v of views) {
+    for (const form of ['plain', 'pretty'] as const) {
+      await client.query(`create view again as ${v[form]}`).catch((e) => assert.fail(`${v.relname}: ${e.message}\n${v[form]}`))
+      const [again] = (
+        await client.query(
+          "select pg_get_viewdef('again'::regclass) as plain, pg_get_viewdef('again'::regclass, true) as pretty",
+        )
+      ).rows
+      assert.deepEqual({ plain: again.plain, pretty: again.pretty }, { plain: v.plain, pretty: v.pretty }, v.relname)
+      await client.query('drop view again')
+    }
+  }
 })
 
 const seeds = process.env.CATALOG_SEED === undefined ? [1, 2, 3, 4] : [Number(process.env.CATALOG_SEED)]

@@ -12,6 +12,7 @@ import type { Session } from '../../session/session.ts'
 import { arrayOf, SqlArray } from '../../types/array.ts'
 import { builtinType } from '../../types/registry.ts'
 import type { Value } from '../../types/type.ts'
+import type { Catalog } from '../catalog.ts'
 import type { Column, Constraint, RelationDescriptor } from '../descriptors.ts'
 import { registerSystemRelation, type SystemSession } from '../system-schema.ts'
 import { type Fact, factsOf, procNamed } from './facts.ts'
@@ -213,17 +214,27 @@ function register(fact: Fact, columns: readonly Column[]): void {
   }
   const definition = definitions.get(schema === 11 ? name : `information_schema.${name}`)
   const facts = schema === 11 && !madeWhole.has(name) ? factsOf(name) : []
+  const make = (session: Session): readonly (readonly Value[])[] => {
+    const own = definition === undefined ? [] : Array.from(definition.make(session), (cells) => rowOf(columns, cells))
+    if (facts.length === 0) return own
+    const base = builtins(name, columns, facts)
+    return own.length === 0 ? base : [...base, ...own]
+  }
+  // Catalogs say the same to every session; views may depend on who asks and on the search path.
+  const stable = definition === undefined || definition.stable
+  const shared = stable && schema === 11 && fact.relkind === 'r'
+  const made = new WeakMap<Catalog, readonly (readonly Value[])[]>()
+  const sharedRows = (session: Session) => {
+    let rows = made.get(session.catalog)
+    if (rows === undefined) {
+      rows = make(session)
+      made.set(session.catalog, rows)
+    }
+    return rows
+  }
   registerSystemRelation({
     descriptor,
-    stable: definition === undefined || definition.stable,
-    rows: (session: SystemSession) => {
-      const own =
-        definition === undefined
-          ? []
-          : Array.from(definition.make(session as Session), (cells) => rowOf(columns, cells))
-      if (facts.length === 0) return own
-      const base = builtins(name, columns, facts)
-      return own.length === 0 ? base : [...base, ...own]
-    },
+    stable,
+    rows: (session: SystemSession) => (shared ? sharedRows : make)(session as Session),
   })
 }

@@ -39,7 +39,7 @@ export class FunctionScan extends Operator {
   }
   next(x: Execution): Step {
     if (this.#iterators.length === 0) this.#iterators = this.functions.map((f) => f.iterate(x)[Symbol.iterator]())
-    if ((this.#ordinal & 1023) === 1023 && x.spent) x.startSlice()
+    if ((this.#ordinal & 1023) === 1023 && x.spent) return YIELD
     let any = false
     this.functions.forEach((f, i) => {
       const result = this.#iterators[i]?.next()

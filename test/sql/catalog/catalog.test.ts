@@ -70,7 +70,9 @@ test('a definition makes the same view again, in either form', async (t) => {
   assert.ok(views.length > 25)
   for (const v of views) {
     for (const form of ['plain', 'pretty'] as const) {
-      await client.query(`create view again as ${v[form]}`).catch((e) => assert.fail(`${v.relname}: ${e.message}\n${v[form]}`))
+      await client
+        .query(`create view again as ${v[form]}`)
+        .catch((e) => assert.fail(`${v.relname}: ${e.message}\n${v[form]}`))
       const [again] = (
         await client.query(
           "select pg_get_viewdef('again'::regclass) as plain, pg_get_viewdef('again'::regclass, true) as pretty",

@@ -4,10 +4,12 @@
  * Exit status: 0 done, 1 failed, 2 misused.
  */
 import { Command, CommanderError, Option } from 'commander'
+import { version } from '../base/index.ts'
 import { explain } from './terminal.ts'
 
 const program = new Command('lattice')
   .description('LatticeDB: a distributed database that speaks PostgreSQL')
+  .version(version)
   .exitOverride()
   .showHelpAfterError()
 

@@ -7,7 +7,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { type Database, open } from '../../src/client/index.ts'
+import { type Client, open } from '../../src/client/index.ts'
 
 const rows = 60_000
 const queries = [
@@ -21,7 +21,7 @@ const queries = [
   'select id, s, n from t order by s desc, id offset 10',
 ]
 let directory = ''
-let db: Database
+let db: Client
 
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'lattice-spill-'))

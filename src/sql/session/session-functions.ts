@@ -2,7 +2,7 @@
  * Functions that ask the session: who and where, settings, sequences, advisory locks, notifications. They register
  * their code by PostgreSQL's names; the type context of a call is the session's.
  */
-import { DbError, WAIT } from '../../base/index.ts'
+import { DbError, version, WAIT } from '../../base/index.ts'
 import { advisoryExclusive, advisoryShare } from '../../transaction/index.ts'
 import { registerCode } from '../functions/registry.ts'
 import type { TypeContext, Value } from '../types/type.ts'
@@ -57,7 +57,7 @@ function identity(): void {
     return arrayOf(19, path.filter((o) => implicit || named.has(o) || (o === 11 && explicit)).map((o) => schemaName(s.names, o)))
   })
   sessionFunction('pg_backend_pid', (s) => s.processId)
-  sessionFunction('pgsql_version', () => 'PostgreSQL 15.18 (LatticeDB 0.0.1) on Node.js, 64-bit')
+  sessionFunction('pgsql_version', () => `PostgreSQL 15.18 (LatticeDB ${version}) on Node.js, 64-bit`)
   sessionFunction('pg_is_in_recovery', () => false)
   sessionFunction('pg_postmaster_start_time', (s) => s.database.startedMicros - 946_684_800_000_000)
   sessionFunction('pg_conf_load_time', (s) => s.database.startedMicros - 946_684_800_000_000)

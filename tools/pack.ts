@@ -1,0 +1,65 @@
+/**
+ * Writes dist/, the package as it is published: JavaScript and declarations instead of TypeScript, data files beside
+ * them, the launcher, and a package.json of its own. `npm pack ./dist` makes the tarball.
+ *
+ *   node tools/pack.ts [OUT]
+ *
+ * Not here: versions and publishing.
+ */
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const out = resolve(process.argv[2] ?? join(root, 'dist'))
+
+rmSync(out, { recursive: true, force: true })
+mkdirSync(out, { recursive: true })
+
+const config = join(out, 'tsconfig.json')
+writeFileSync(
+  config,
+  JSON.stringify({
+    extends: join(root, 'tsconfig.json'),
+    compilerOptions: {
+      noEmit: false,
+      outDir: out,
+      rootDir: join(root, 'src'),
+      typeRoots: [join(root, 'node_modules/@types')],
+      declaration: true,
+      rewriteRelativeImportExtensions: true,
+    },
+    include: [join(root, 'src/**/*.ts')],
+    exclude: ['test', 'conformance', 'fixture'].map((kind) => join(root, `src/**/*.${kind}.ts`)),
+  }),
+)
+const compiler = join(root, 'node_modules/.bin/tsc')
+const compiled = spawnSync(compiler, ['-p', config], { stdio: 'inherit', cwd: root })
+if (compiled.status !== 0) process.exit(1)
+rmSync(config)
+
+const source = join(root, 'src')
+for (const entry of readdirSync(source, { recursive: true, withFileTypes: true })) {
+  const path = join(entry.parentPath, entry.name)
+  const name = relative(source, path)
+  if (!entry.isFile() || name.endsWith('.ts') || /(^|\/)golden\//.test(name)) continue
+  mkdirSync(dirname(join(out, name)), { recursive: true })
+  cpSync(path, join(out, name))
+}
+for (const file of ['README.md', 'LICENSE', 'COMPAT.md']) cpSync(join(root, file), join(out, file))
+mkdirSync(join(out, 'bin'))
+cpSync(join(root, 'bin/lattice'), join(out, 'bin/lattice'))
+
+const { name, version, description, license, type, engines, bin, dependencies } = JSON.parse(
+  readFileSync(join(root, 'package.json'), 'utf8'),
+)
+const entry = (path: string) => ({ types: `${path}.d.ts`, default: `${path}.js` })
+const exports = {
+  '.': entry('./client/index'),
+  './testing': entry('./testing/index'),
+  './package.json': './package.json',
+}
+const published = { name, version, description, license, type, engines, bin, exports, dependencies }
+writeFileSync(join(out, 'package.json'), `${JSON.stringify(published, undefined, 2)}\n`)
+process.stdout.write(`${out}: ${readdirSync(out, { recursive: true }).length} files\n`)

@@ -25,6 +25,8 @@ import type {
   TriggerDescriptor,
   TypeDescriptor,
 } from './descriptors.ts'
+import { kinds } from './descriptors.ts'
+import { type Identity, Layer } from './layer.ts'
 
 export interface Change {
   readonly kind: Kind
@@ -34,10 +36,8 @@ export interface Change {
   readonly descriptor: Descriptor | undefined
 }
 
-type Table = Map<string | number, any>
-
 /** Objects by kind and id; comments and settings by "oid.sub". */
-function identity(kind: Kind, oid: number, sub: number): string | number {
+function identity(kind: Kind, oid: number, sub: number): Identity {
   return kind === 'comment' ? `${oid}.${sub}` : oid
 }
 
@@ -45,46 +45,35 @@ export class Catalog {
   /** Grows with every change; equal versions mean equal catalogs. */
   readonly version: number
   readonly databaseOid: number
-  readonly #tables: Readonly<Record<Kind, Table>>
-  readonly #byName = new Map<Kind, Map<string, Descriptor>>()
+  readonly #tables: Readonly<Record<Kind, Layer>>
   readonly #functions = new Map<string, FunctionDescriptor[]>()
   #functionsReady = false
 
-  constructor(databaseOid: number, version: number, tables: Readonly<Record<Kind, Table>>) {
+  constructor(databaseOid: number, version: number, tables: Readonly<Record<Kind, Layer>>) {
     this.databaseOid = databaseOid
     this.version = version
     this.#tables = tables
   }
 
   static empty(databaseOid: number): Catalog {
-    return new Catalog(databaseOid, 1, {
-      database: new Map(),
-      role: new Map(),
-      schema: new Map(),
-      relation: new Map(),
-      type: new Map(),
-      function: new Map(),
-      comment: new Map(),
-      setting: new Map(),
-      extension: new Map(),
-      trigger: new Map(),
-      statistics: new Map(),
-    })
+    const tables = Object.fromEntries(kinds.map((kind) => [kind, Layer.empty])) as Record<Kind, Layer>
+    return new Catalog(databaseOid, 1, tables)
   }
 
-  /** The next snapshot, with the changes laid over. Only the kinds that change are copied. */
+  /** The next snapshot, with the changes laid over. What does not change is shared. */
   with(changes: Iterable<Change>): Catalog {
-    const tables: Record<Kind, Table> = { ...this.#tables }
-    const copied = new Set<Kind>()
+    const byKind = new Map<Kind, [Identity, Descriptor | undefined][]>()
     for (const change of changes) {
-      if (!copied.has(change.kind)) {
-        copied.add(change.kind)
-        tables[change.kind] = new Map(tables[change.kind])
-      }
-      const id = identity(change.kind, change.oid, change.sub)
-      if (change.descriptor === undefined) tables[change.kind].delete(id)
-      else tables[change.kind].set(id, change.descriptor)
+      const entry: [Identity, Descriptor | undefined] = [
+        identity(change.kind, change.oid, change.sub),
+        change.descriptor,
+      ]
+      const list = byKind.get(change.kind)
+      if (list === undefined) byKind.set(change.kind, [entry])
+      else list.push(entry)
     }
+    const tables: Record<Kind, Layer> = { ...this.#tables }
+    for (const [kind, list] of byKind) tables[kind] = tables[kind].with(list)
     return new Catalog(this.databaseOid, this.version + 1, tables)
   }
 
@@ -106,38 +95,38 @@ export class Catalog {
   }
 
   databases(): Iterable<DatabaseDescriptor> {
-    return this.#tables.database.values()
+    return this.#tables.database.values() as Iterable<DatabaseDescriptor>
   }
   roles(): Iterable<RoleDescriptor> {
-    return this.#tables.role.values()
+    return this.#tables.role.values() as Iterable<RoleDescriptor>
   }
   schemas(): Iterable<SchemaDescriptor> {
-    return this.#tables.schema.values()
+    return this.#tables.schema.values() as Iterable<SchemaDescriptor>
   }
   relations(): Iterable<RelationDescriptor> {
-    return this.#tables.relation.values()
+    return this.#tables.relation.values() as Iterable<RelationDescriptor>
   }
   types(): Iterable<TypeDescriptor> {
-    return this.#tables.type.values()
+    return this.#tables.type.values() as Iterable<TypeDescriptor>
   }
   functions(): Iterable<FunctionDescriptor> {
-    return this.#tables.function.values()
+    return this.#tables.function.values() as Iterable<FunctionDescriptor>
   }
   comments(): Iterable<CommentDescriptor> {
-    return this.#tables.comment.values()
+    return this.#tables.comment.values() as Iterable<CommentDescriptor>
   }
   settings(): Iterable<SettingDescriptor> {
-    return this.#tables.setting.values()
+    return this.#tables.setting.values() as Iterable<SettingDescriptor>
   }
   extensions(): Iterable<ExtensionDescriptor> {
-    return this.#tables.extension.values()
+    return this.#tables.extension.values() as Iterable<ExtensionDescriptor>
   }
   triggers(): Iterable<TriggerDescriptor> {
-    return this.#tables.trigger.values()
+    return this.#tables.trigger.values() as Iterable<TriggerDescriptor>
   }
 
   relation(oid: number): RelationDescriptor | undefined {
-    return this.#tables.relation.get(oid)
+    return this.#tables.relation.get(oid) as RelationDescriptor | undefined
   }
   /** A relation that must be there: an object id taken from another descriptor. */
   relationOf(oid: number): RelationDescriptor {
@@ -146,53 +135,53 @@ export class Catalog {
     return relation
   }
   schema(oid: number): SchemaDescriptor | undefined {
-    return this.#tables.schema.get(oid)
+    return this.#tables.schema.get(oid) as SchemaDescriptor | undefined
   }
   type(oid: number): TypeDescriptor | undefined {
-    return this.#tables.type.get(oid)
+    return this.#tables.type.get(oid) as TypeDescriptor | undefined
   }
   function(oid: number): FunctionDescriptor | undefined {
-    return this.#tables.function.get(oid)
+    return this.#tables.function.get(oid) as FunctionDescriptor | undefined
   }
   role(oid: number): RoleDescriptor | undefined {
-    return this.#tables.role.get(oid)
+    return this.#tables.role.get(oid) as RoleDescriptor | undefined
   }
   database(oid: number): DatabaseDescriptor | undefined {
-    return this.#tables.database.get(oid)
+    return this.#tables.database.get(oid) as DatabaseDescriptor | undefined
   }
   trigger(oid: number): TriggerDescriptor | undefined {
-    return this.#tables.trigger.get(oid)
+    return this.#tables.trigger.get(oid) as TriggerDescriptor | undefined
   }
   extension(oid: number): ExtensionDescriptor | undefined {
-    return this.#tables.extension.get(oid)
+    return this.#tables.extension.get(oid) as ExtensionDescriptor | undefined
   }
   comment(oid: number, sub = 0): CommentDescriptor | undefined {
-    return this.#tables.comment.get(`${oid}.${sub}`)
+    return this.#tables.comment.get(`${oid}.${sub}`) as CommentDescriptor | undefined
   }
   setting(roleOid: number): SettingDescriptor | undefined {
-    return this.#tables.setting.get(roleOid)
+    return this.#tables.setting.get(roleOid) as SettingDescriptor | undefined
   }
   statistics(relation: number): StatisticsDescriptor | undefined {
-    return this.#tables.statistics.get(relation)
+    return this.#tables.statistics.get(relation) as StatisticsDescriptor | undefined
   }
 
   relationNamed(schema: number, name: string): RelationDescriptor | undefined {
-    return this.#named('relation', `${schema}.${name}`) as RelationDescriptor | undefined
+    return this.#tables.relation.named(`${schema}.${name}`) as RelationDescriptor | undefined
   }
   typeNamed(schema: number, name: string): TypeDescriptor | undefined {
-    return this.#named('type', `${schema}.${name}`) as TypeDescriptor | undefined
+    return this.#tables.type.named(`${schema}.${name}`) as TypeDescriptor | undefined
   }
   schemaNamed(name: string): SchemaDescriptor | undefined {
-    return this.#named('schema', name) as SchemaDescriptor | undefined
+    return this.#tables.schema.named(name) as SchemaDescriptor | undefined
   }
   roleNamed(name: string): RoleDescriptor | undefined {
-    return this.#named('role', name) as RoleDescriptor | undefined
+    return this.#tables.role.named(name) as RoleDescriptor | undefined
   }
   databaseNamed(name: string): DatabaseDescriptor | undefined {
-    return this.#named('database', name) as DatabaseDescriptor | undefined
+    return this.#tables.database.named(name) as DatabaseDescriptor | undefined
   }
   extensionNamed(name: string): ExtensionDescriptor | undefined {
-    return this.#named('extension', name) as ExtensionDescriptor | undefined
+    return this.#tables.extension.named(name) as ExtensionDescriptor | undefined
   }
   functionsNamed(name: string): readonly FunctionDescriptor[] {
     if (!this.#functionsReady) {
@@ -209,15 +198,5 @@ export class Catalog {
     const out: TriggerDescriptor[] = []
     for (const t of this.triggers()) if (t.table === table) out.push(t)
     return out.sort((a, b) => (a.name < b.name ? -1 : 1))
-  }
-
-  #named(kind: Kind, name: string): Descriptor | undefined {
-    let names = this.#byName.get(kind)
-    if (names === undefined) {
-      names = new Map()
-      for (const d of this.#tables[kind].values()) names.set('schema' in d ? `${d.schema}.${d.name}` : d.name, d)
-      this.#byName.set(kind, names)
-    }
-    return names.get(name)
   }
 }

@@ -11,7 +11,7 @@ import type { Constraint } from '../catalog/descriptors.ts'
 import type { Value } from '../types/type.ts'
 import type { Computation } from './basic.ts'
 import type { RowDecoder } from './decoder.ts'
-import { type Eval, type Execution, type NodeDescription, Operator } from './execution.ts'
+import { type Eval, type Execution, type NodeDescription, Operator, suspended } from './execution.ts'
 import { checkParent, latest, lock, parentChanged, referencesTo, type WriterOf } from './foreign-keys.ts'
 import type { RowWriter, Writing } from './row-writer.ts'
 
@@ -33,6 +33,8 @@ abstract class Modify extends Operator {
   readonly options: ModifyOptions
   #running: Writing<boolean> | undefined
   #count = 0
+  /** The next RETURNING expression of a row that is written; past the last one when there is no such row. */
+  #returned = Number.POSITIVE_INFINITY
 
   constructor(input: Operator, options: InsertOptions | ChangeOptions) {
     super()
@@ -50,10 +52,13 @@ abstract class Modify extends Operator {
   }
   open(x: Execution): void {
     this.#running = undefined
+    this.#returned = Number.POSITIVE_INFINITY
     this.input.open(x)
   }
   next(x: Execution): Step {
     const { returning } = this.options
+    // A sub-query in RETURNING had to wait: the row is written, its answer is not finished.
+    if (returning !== undefined && this.#returned < returning.length) return this.#answer(x, returning)
     for (;;) {
       if (this.#running === undefined) {
         const step = this.input.next(x)
@@ -70,9 +75,16 @@ abstract class Modify extends Operator {
       if (!result.value) continue
       x.affected++
       if (returning === undefined) continue
-      for (const c of returning) x.r[c.register] = c.eval(x)
-      return ROW
+      this.#returned = 0
+      return this.#answer(x, returning)
     }
+  }
+  #answer(x: Execution, returning: readonly Computation[]): Step {
+    for (; this.#returned < returning.length; this.#returned++) {
+      const c = returning[this.#returned]
+      x.r[c.register] = c.eval(x)
+    }
+    return ROW
   }
   close(x: Execution): void {
     this.#running?.return(false)
@@ -87,7 +99,11 @@ abstract class Modify extends Operator {
     const { descriptor, types } = this.options.writer.options.access
     for (const c of descriptor.constraints) {
       if (c.type !== 'f') continue
-      if (before !== undefined && c.columns.every((n) => keyOf(types[n - 1], before[n - 1]) === keyOf(types[n - 1], values[n - 1]))) continue
+      if (
+        before !== undefined &&
+        c.columns.every((n) => keyOf(types[n - 1], before[n - 1]) === keyOf(types[n - 1], values[n - 1]))
+      )
+        continue
       const held = [...values]
       queue(x, c, (y) => checkParent(y, descriptor, c, held))
     }
@@ -113,6 +129,20 @@ function keyOf(type: { key(v: Value): unknown }, v: Value): unknown {
 function queue(x: Execution, constraint: Constraint, check: (x: Execution) => Writing): void {
   if (constraint.deferrable && x.session.defer(constraint, check)) return
   x.afterStatement.push(check)
+}
+
+/** Values of expressions, each computed once: where one must wait, the write waits with it. */
+function* evaluate(x: Execution, evals: readonly (Eval | undefined)[]): Writing<Value[]> {
+  const out: Value[] = new Array(evals.length)
+  for (let i = 0; i < evals.length; ) {
+    try {
+      for (; i < evals.length; i++) out[i] = evals[i]?.(x) ?? null
+    } catch (error) {
+      if (error !== suspended) throw error
+      yield x.suspendedStep
+    }
+  }
+  return out
 }
 
 /** Sets the registers of a row's columns. */
@@ -141,7 +171,7 @@ export class Insert extends Modify {
 
   protected *write(x: Execution): Writing<boolean> {
     const { writer, conflict, rowRegisters, returning } = this.options
-    const values: Value[] = this.options.values.map((e) => (e === undefined ? null : e(x)))
+    const values = yield* evaluate(x, this.options.values)
     writer.complete(x, values)
     const key = writer.keyOf(x, values)
     if (conflict === undefined) yield* writer.insert(x, values, key)
@@ -171,12 +201,14 @@ export class Insert extends Modify {
       })
     }
     const { found } = x.tx
-    const before = access.descriptor.columns.map((c) => (c.dropped ? null : access.read(c.number, found.slab.bytes, found.slab.view, found.valueStart)))
+    const before = access.descriptor.columns.map((c) =>
+      c.dropped ? null : access.read(c.number, found.slab.bytes, found.slab.view, found.valueStart),
+    )
     show(x, rowRegisters, before)
     show(x, conflict.excluded, proposed)
-    if (conflict.where !== undefined && conflict.where(x) !== true) return false
+    if (conflict.where !== undefined && (yield* evaluate(x, [conflict.where]))[0] !== true) return false
     const values = [...before]
-    const written = conflict.values.map((e) => e(x))
+    const written = yield* evaluate(x, conflict.values)
     conflict.columns.forEach((c, i) => {
       values[c - 1] = written[i]
     })
@@ -203,7 +235,9 @@ function* newest(x: Execution, key: Uint8Array): Writing<number> {
 }
 
 export function concurrent(what: 'update' | 'delete'): DbError {
-  return new DbError('serialization_failure', `could not serialize access due to concurrent ${what}`, { hint: 'The transaction might succeed if retried.' })
+  return new DbError('serialization_failure', `could not serialize access due to concurrent ${what}`, {
+    hint: 'The transaction might succeed if retried.',
+  })
 }
 
 /** How a locked row is looked at again. */
@@ -215,7 +249,13 @@ export interface Recheck {
 }
 
 /** Locks a row the statement found, and brings the registers up to date. False: the row no longer qualifies. */
-export function* lockFound(x: Execution, key: Uint8Array, mode: number, recheck: Recheck, policy: 'wait' | 'nowait' | 'skip' = 'wait'): Writing<boolean> {
+export function* lockFound(
+  x: Execution,
+  key: Uint8Array,
+  mode: number,
+  recheck: Recheck,
+  policy: 'wait' | 'nowait' | 'skip' = 'wait',
+): Writing<boolean> {
   for (;;) {
     const step = x.tx.lockRow(key, mode, policy)
     if (step === ROW) break
@@ -234,7 +274,7 @@ export function* lockFound(x: Execution, key: Uint8Array, mode: number, recheck:
   if (!recheck.single) throw rerun
   const { found } = x.tx
   recheck.decoder().decode(x.r, found.slab.bytes, found.slab.view, found.valueStart)
-  return recheck.condition === undefined || recheck.condition(x) === true
+  return recheck.condition === undefined || (yield* evaluate(x, [recheck.condition]))[0] === true
 }
 
 export interface ChangeOptions extends ModifyOptions {
@@ -265,9 +305,7 @@ export class Update extends Modify {
     const before: Value[] = new Array(rowRegisters.length)
     for (let i = 0; i < rowRegisters.length; i++) before[i] = x.r[rowRegisters[i]] ?? null
     const values = before.slice()
-    const written = this.options.values
-    const computed = new Array(written.length)
-    for (let i = 0; i < written.length; i++) computed[i] = written[i](x)
+    const computed = yield* evaluate(x, this.options.values)
     for (let i = 0; i < columns.length; i++) values[columns[i] - 1] = computed[i]
     writer.complete(x, values)
     yield* writer.update(x, key, before, values)

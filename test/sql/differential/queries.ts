@@ -58,7 +58,7 @@ export class Queries {
   from(depth: number, outer: readonly Column[]): { sql: string; columns: Column[] } {
     const { draw } = this
     let { sql, columns } = this.item(depth, outer)
-    const joins = draw.of([0, 0, 1, 1, 1, 2, 2, 3])
+    const joins = depth > 1 ? draw.of([0, 0, 1, 1, 1, 2, 2, 3]) : draw.of([0, 0, 0, 1, 1])
     for (let i = 0; i < joins; i++) {
       const kind = draw.of([
         'join',

@@ -4,9 +4,10 @@
  *   node test/sql/differential/runner.ts [--seed N] [--count N] [--kind expression|query|write] [--case I] [--all]
  *
  * A case is drawn from (seed, kind, number) alone: `--seed N --kind K --case I` replays it. `--all` goes on after
- * twenty differences.
+ * twenty differences, `--trace` writes every statement to stderr before it runs.
  */
 
+import { writeSync } from 'node:fs'
 import { difference } from './compare.ts'
 import { type Answer, lattice, postgres, type Side } from './databases.ts'
 import { counts } from './explained.ts'
@@ -51,6 +52,8 @@ export interface RunOptions {
   readonly only?: number
   readonly enough?: number
   readonly said?: (d: Difference) => void
+  /** Told before a statement is run. */
+  readonly about?: (number: number, sql: string) => void
 }
 
 export class Comparison {
@@ -83,6 +86,7 @@ export class Comparison {
     for (const number of numbers) {
       const draw = new Draw(o.seed * 1_000_003 + number * 31 + o.kind.length)
       const sql = kinds[o.kind](draw, this.#words)
+      o.about?.(number, sql)
       const [a, b] = [await this.#ours.ask(sql), await this.#theirs.ask(sql)]
       ran++
       if (a.error !== undefined && b.error !== undefined) failedOnBoth++
@@ -134,6 +138,7 @@ if (process.argv[1] === import.meta.filename) {
       count: Number(option('--count') ?? 5000),
       only: only === undefined ? undefined : Number(only),
       enough: args.includes('--all') ? Number.POSITIVE_INFINITY : 20,
+      about: args.includes('--trace') ? (n, sql) => writeSync(2, `${n} ${sql}\n`) : undefined,
       said: (d) => console.log(`${d.why}\n    ${d.sql}\n    --seed ${d.seed} --kind ${d.kind} --case ${d.number}`),
     })
     found += report.differences.length

@@ -43,12 +43,14 @@ function* close(session: Session, node: any): Command {
 }
 
 /** A portal whose rows are kept, so that it can move both ways. */
-class Cursor implements Portal {
+export class Cursor implements Portal {
   readonly fields: readonly Field[] | undefined
   readonly copy = undefined
   readonly held: boolean
   readonly scroll: boolean
   readonly text: string
+  /** When it was declared, microseconds since 2000. */
+  readonly declaredMicros: number
   tag = ''
   /** Rows read so far; `at` is the current one, 0 before the first. */
   readonly rows: Value[][] = []
@@ -64,6 +66,7 @@ class Cursor implements Portal {
     this.scroll = scroll
     this.held = held
     this.text = text
+    this.declaredMicros = session.types.statementMicros
     const fields = inner.fields ?? []
     this.#slots = fields.map((f) => f.slot)
     this.fields = fields.map((f, i) => ({ ...f, slot: i }))

@@ -30,6 +30,7 @@ function* prepare(session: Session, node: any, text: string): Command {
   const types = (node.argtypes ?? []).map((n: any) => resolveTypeName(context, n.TypeName).type)
   const body = text.replace(/^[\s\S]*?\bAS\b\s*/i, '').replace(/;\s*$/, '')
   const statement = session.statementCache.prepare(body, { node: node.query, start: 0, length: body.length }, types)
+  statement.source = text
   session.statements.set(node.name, statement)
   return { tag: 'PREPARE' }
 }

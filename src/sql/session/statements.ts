@@ -39,6 +39,8 @@ export class PreparedStatement implements Prepared {
   /** Shared by statements that differ in literals. */
   lifted: Lifted | undefined
   readonly preparedMicros: number
+  /** The PREPARE statement that made it, when one did. */
+  source: string | undefined
 
   constructor(
     text: string,

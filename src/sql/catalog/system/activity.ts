@@ -9,7 +9,9 @@
  */
 
 import { storageSpan } from '../../execute/tables.ts'
+import type { Cursor } from '../../session/cursor-commands.ts'
 import type { Session } from '../../session/session.ts'
+import type { PreparedStatement } from '../../session/statements.ts'
 import { arrayOf } from '../../types/array.ts'
 import { availableExtensions } from '../extensions.ts'
 import { type Cells, define } from './relation.ts'
@@ -278,15 +280,16 @@ export function defineActivity(): void {
     function* (s) {
       for (const [name, p] of s.statements) {
         if (name === '') continue
+        const { source, preparedMicros } = p as PreparedStatement
         yield {
           name,
-          statement: p.text,
-          prepare_time: s.startedMicros - microsTo2000,
+          statement: source ?? p.text,
+          prepare_time: preparedMicros - microsTo2000,
           parameter_types: arrayOf(
             2206,
             p.parameterTypes.map((t) => t.oid),
           ),
-          from_sql: true,
+          from_sql: source !== undefined,
           generic_plans: 0,
           custom_plans: 0,
         }
@@ -298,14 +301,15 @@ export function defineActivity(): void {
     'pg_cursors',
     function* (s) {
       for (const [name, portal] of s.portals) {
-        const held = (portal as { held?: boolean }).held === true
+        const cursor = portal as Cursor
+        if (cursor.declaredMicros === undefined) continue
         yield {
           name,
-          statement: s.currentText,
-          is_holdable: held,
+          statement: cursor.text,
+          is_holdable: cursor.held,
           is_binary: false,
-          is_scrollable: false,
-          creation_time: s.types.statementMicros,
+          is_scrollable: cursor.scroll,
+          creation_time: cursor.declaredMicros,
         }
       }
     },

@@ -223,6 +223,43 @@ function defineUses(): void {
   })
 }
 
+/** Object ids of a key that a stored tree mentions. */
+function mentioned(tree: unknown, key: 'func' | 'column'): number[] {
+  const out = new Set<number>()
+  JSON.stringify(tree, (_key, value) => {
+    const kind = key === 'column' ? value?.kind === 'var' : true
+    if (kind && typeof value?.[key] === 'number' && value[key] > 0) out.add(value[key])
+    return value
+  })
+  return [...out]
+}
+
+function defineColumnUses(): void {
+  define('information_schema.column_column_usage', function* (s) {
+    for (const r of visibleRelations(s, 'r')) {
+      for (const c of r.columns) {
+        if (c.dropped || c.generated === undefined) continue
+        for (const n of mentioned(c.generated, 'column'))
+          yield { ...named(s, r), column_name: r.columns[n - 1].name, dependent_column: c.name }
+      }
+    }
+  })
+  define('information_schema.view_routine_usage', function* (s) {
+    for (const v of visibleRelations(s, 'v')) {
+      for (const oid of v.view === undefined ? [] : mentioned(v.view, 'func')) {
+        const f = s.catalog.function(oid)
+        if (f === undefined) continue
+        yield {
+          ...named(s, v),
+          specific_catalog: s.databaseName,
+          specific_schema: schemaName(s.names, f.schema),
+          specific_name: `${f.name}_${f.oid}`,
+        }
+      }
+    }
+  })
+}
+
 function defineNames(): void {
   define('information_schema.information_schema_catalog_name', (s) => [{ catalog_name: s.databaseName }])
   define('information_schema.schemata', function* (s) {
@@ -326,5 +363,6 @@ export function defineInformationSchema(): void {
     }
   })
   defineUses()
+  defineColumnUses()
   defineNames()
 }

@@ -593,8 +593,10 @@ export function selectField(scope: QueryScope, arg: Expr, name: string): Expr {
   const composite = compositeColumns(scope, arg)
   const at = composite?.findIndex((f) => f.name === name) ?? -1
   if (composite === undefined || at < 0) {
+    if (composite !== undefined && arg.type === oid.recordOid)
+      throw new DbError('undefined_column', `could not identify column "${name}" in record data type`)
     throw new DbError(
-      'undefined_column',
+      composite === undefined ? 'wrong_object_type' : 'undefined_column',
       composite === undefined
         ? `column notation .${name} applied to type ${formatType(c, arg.type, -1)}, which is not a composite type`
         : `column "${name}" not found in data type ${formatType(c, arg.type, -1)}`,

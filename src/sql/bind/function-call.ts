@@ -260,7 +260,7 @@ function aggregateOrWindow(
     : undefined
   if (node.over) return windowCall(scope, node, chosen, args, filter, at)
   if (row.kind === 'w')
-    throw errorAt(c, at, new DbError('windowing_error', `window function ${row.name} requires an OVER clause`))
+    throw errorAt(c, at, new DbError('wrong_object_type', `window function ${row.name} requires an OVER clause`))
   return aggregateCall(scope, node, chosen, args, withinGroup, filter, at)
 }
 

@@ -32,7 +32,8 @@ const excludeTies = 0x20000
 export function windowIndex(scope: QueryScope, def: WindowDef): number {
   if (def.name) {
     const at = scope.windowNames.findIndex((w) => w.name === def.name)
-    if (at < 0) throw errorAt(scope.context, def.location, new DbError('undefined_object', `window "${def.name}" does not exist`))
+    if (at < 0)
+      throw errorAt(scope.context, def.location, new DbError('undefined_object', `window "${def.name}" does not exist`))
     return at
   }
   const window = bindWindow(scope, def, undefined)
@@ -53,15 +54,23 @@ export function bindWindow(scope: QueryScope, def: WindowDef, name: string | und
   scope.inWindow = true
   const base = def.refname === undefined ? undefined : referenced(scope, def)
   const partition = (def.partitionClause ?? []).map((n) => settleUnknown(scope, bindSortExpr(scope, n)))
-  const order = (def.orderClause ?? []).map((n: any) => sortItem(scope, settleUnknown(scope, bindSortExpr(scope, n.SortBy.node)), n.SortBy))
+  const order = (def.orderClause ?? []).map((n: any) =>
+    sortItem(scope, settleUnknown(scope, bindSortExpr(scope, n.SortBy.node)), n.SortBy),
+  )
   if (base !== undefined) {
-    if (partition.length > 0) throw new DbError('windowing_error', `cannot override PARTITION BY clause of window "${def.refname}"`)
-    if (order.length > 0 && base.orderBy.length > 0) throw new DbError('windowing_error', `cannot override ORDER BY clause of window "${def.refname}"`)
-    if (base.frame.explicit) throw new DbError('windowing_error', `cannot copy window "${def.refname}" because it has a frame clause`)
+    if (partition.length > 0)
+      throw new DbError('windowing_error', `cannot override PARTITION BY clause of window "${def.refname}"`)
+    if (order.length > 0 && base.orderBy.length > 0)
+      throw new DbError('windowing_error', `cannot override ORDER BY clause of window "${def.refname}"`)
+    if (base.frame.explicit)
+      throw new DbError('windowing_error', `cannot copy window "${def.refname}" because it has a frame clause`)
   }
   const orderBy = base !== undefined && order.length === 0 ? base.orderBy : order
   const window: Window = {
-    name, partitionBy: base?.partitionBy ?? partition, orderBy, frame: bindFrame(scope, def, orderBy),
+    name,
+    partitionBy: base?.partitionBy ?? partition,
+    orderBy,
+    frame: bindFrame(scope, def, orderBy),
   }
   scope.inWindow = false
   scope.clause = clause
@@ -70,7 +79,12 @@ export function bindWindow(scope: QueryScope, def: WindowDef, name: string | und
 
 function referenced(scope: QueryScope, def: WindowDef): Window {
   const found = scope.windowNames.find((w) => w.name === def.refname)
-  if (found === undefined) throw errorAt(scope.context, def.location, new DbError('undefined_object', `window "${def.refname}" does not exist`))
+  if (found === undefined)
+    throw errorAt(
+      scope.context,
+      def.location,
+      new DbError('undefined_object', `window "${def.refname}" does not exist`),
+    )
   return found.window
 }
 
@@ -78,19 +92,51 @@ function bindFrame(scope: QueryScope, def: WindowDef, orderBy: readonly SortItem
   const o = def.frameOptions ?? 0
   const mode = o & rows ? 'rows' : o & range || !(o & 0x8) ? 'range' : 'groups'
   const start: FrameBound['kind'] =
-    o & startUnbounded ? 'unbounded preceding' : o & startCurrent ? 'current' : o & startPreceding ? 'preceding' : o & startFollowing ? 'following' : 'unbounded preceding'
+    o & startUnbounded
+      ? 'unbounded preceding'
+      : o & startCurrent
+        ? 'current'
+        : o & startPreceding
+          ? 'preceding'
+          : o & startFollowing
+            ? 'following'
+            : 'unbounded preceding'
   const end: FrameBound['kind'] =
-    o & endUnbounded ? 'unbounded following' : o & endCurrent ? 'current' : o & endPreceding ? 'preceding' : o & endFollowing ? 'following' : o & endUnboundedPreceding ? 'unbounded preceding' : 'current'
+    o & endUnbounded
+      ? 'unbounded following'
+      : o & endCurrent
+        ? 'current'
+        : o & endPreceding
+          ? 'preceding'
+          : o & endFollowing
+            ? 'following'
+            : o & endUnboundedPreceding
+              ? 'unbounded preceding'
+              : 'current'
   const exclude = o & excludeCurrent ? 'current' : o & excludeGroup ? 'group' : o & excludeTies ? 'ties' : 'none'
-  if (mode === 'groups' && orderBy.length === 0) throw errorAt(scope.context, def.location, new DbError('windowing_error', 'GROUPS mode requires an ORDER BY clause'))
+  if (mode === 'groups' && orderBy.length === 0)
+    throw errorAt(
+      scope.context,
+      def.location,
+      new DbError('windowing_error', 'GROUPS mode requires an ORDER BY clause'),
+    )
   return {
-    mode, exclude, explicit: (o & nonDefault) !== 0,
+    mode,
+    exclude,
+    explicit: (o & nonDefault) !== 0,
     start: bound(scope, start, def.startOffset, mode, orderBy, def.location),
     end: bound(scope, end, def.endOffset, mode, orderBy, def.location),
   }
 }
 
-function bound(scope: QueryScope, kind: FrameBound['kind'], node: Node | undefined, mode: Frame['mode'], orderBy: readonly SortItem[], at: number | undefined): FrameBound {
+function bound(
+  scope: QueryScope,
+  kind: FrameBound['kind'],
+  node: Node | undefined,
+  mode: Frame['mode'],
+  orderBy: readonly SortItem[],
+  at: number | undefined,
+): FrameBound {
   if (node === undefined) return { kind }
   const c = scope.context
   const raw = bindExpr(scope, node)
@@ -98,7 +144,11 @@ function bound(scope: QueryScope, kind: FrameBound['kind'], node: Node | undefin
     return { kind, offset: coerce(c, raw, oid.int8Oid, -1, 'assignment', at) }
   }
   if (orderBy.length !== 1) {
-    throw errorAt(c, at, new DbError('windowing_error', 'RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column'))
+    throw errorAt(
+      c,
+      at,
+      new DbError('windowing_error', 'RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column'),
+    )
   }
   const key = orderBy[0].expr.type
   for (const offsetType of offsetTypes(key, raw.type)) {
@@ -106,14 +156,37 @@ function bound(scope: QueryScope, kind: FrameBound['kind'], node: Node | undefin
     const offset = func === undefined ? undefined : tryCoerce(c, raw, offsetType, -1, 'implicit')
     if (func !== undefined && offset !== undefined) return { kind, offset, inRange: func }
   }
-  throw errorAt(c, at, new DbError('feature_not_supported',
-    `RANGE with offset PRECEDING/FOLLOWING is not supported for column type ${formatType(c, key, -1)} and offset type ${formatType(c, raw.type, -1)}`))
+  const numeric = offsetTypes(key, oid.unknownOid).some((t) => inRangeFunction(key, t) !== undefined)
+  const shown = key === oid.varcharOid ? oid.textOid : key
+  if (!numeric)
+    throw errorAt(
+      c,
+      at,
+      new DbError(
+        'feature_not_supported',
+        `RANGE with offset PRECEDING/FOLLOWING is not supported for column type ${formatType(c, shown, -1)}`,
+      ),
+    )
+  throw errorAt(
+    c,
+    at,
+    new DbError(
+      'feature_not_supported',
+      `RANGE with offset PRECEDING/FOLLOWING is not supported for column type ${formatType(c, key, -1)} and offset type ${formatType(c, raw.type, -1)}`,
+    ),
+  )
 }
 
 /** What an untyped offset may become, best first. */
 function offsetTypes(key: number, given: number): number[] {
   if (given !== oid.unknownOid) return [given, key, oid.int8Oid, oid.float8Oid, oid.intervalOid]
-  if (key === oid.dateOid || key === oid.timestampOid || key === oid.timestamptzOid || key === oid.timeOid || key === oid.timetzOid) return [oid.intervalOid]
+  if (
+    key === oid.dateOid ||
+    key === oid.timestampOid ||
+    key === oid.timestamptzOid ||
+    key === oid.timeOid ||
+    key === oid.timetzOid
+  )
+    return [oid.intervalOid]
   return [key]
 }
-

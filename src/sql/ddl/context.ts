@@ -5,12 +5,12 @@ import { coerceBoolean } from '../bind/coerce.ts'
 import { type BindContext, ParameterTypes } from '../bind/context.ts'
 import { bindExpr } from '../bind/expression.ts'
 import { lookUpRelation, relationEntry } from '../bind/from.ts'
+import type { Clause } from '../bind/scope.ts'
 import { forEachChild, QueryScope } from '../bind/scope.ts'
 import type { RelationDescriptor, SchemaDescriptor, TypeDescriptor } from '../catalog/descriptors.ts'
 import { creationSchema, requireSchema } from '../catalog/names.ts'
 import type { Node } from '../parse/parser.ts'
 import type { Expr } from '../query.ts'
-import type { Clause } from '../bind/scope.ts'
 import type { Session } from '../session/session.ts'
 import type { CommandTable } from '../session/utility.ts'
 import type { Command } from '../session/utility-portal.ts'
@@ -30,7 +30,11 @@ export function* lockRelation(session: Session, oid: number, mode = accessExclus
 }
 
 /** The relation a RangeVar means, locked; raises undefined_table and wrong_object_type. */
-export function* openRelation(session: Session, node: any, mode = accessExclusive): Generator<Step, RelationDescriptor, void> {
+export function* openRelation(
+  session: Session,
+  node: any,
+  mode = accessExclusive,
+): Generator<Step, RelationDescriptor, void> {
   const relation = lookUpRelation(contextOf(session), node)
   requireUser(relation)
   yield* lockRelation(session, relation.oid, mode)
@@ -39,7 +43,8 @@ export function* openRelation(session: Session, node: any, mode = accessExclusiv
 }
 
 export function requireUser(relation: RelationDescriptor): void {
-  if (relation.oid < 16384) throw new DbError('insufficient_privilege', `permission denied: "${relation.name}" is a system catalog`)
+  if (relation.oid < 16384)
+    throw new DbError('insufficient_privilege', `permission denied: "${relation.name}" is a system catalog`)
 }
 
 /** The schema a new object goes to; `temporary` ones to the session's own. */
@@ -48,7 +53,8 @@ export function targetSchema(session: Session, name: string | undefined, tempora
   if (name === undefined) return creationSchema(session.names)
   const oid = requireSchema(session.names, name)
   const schema = session.catalog.schema(oid)
-  if (schema === undefined) throw new DbError('insufficient_privilege', `permission denied to create objects in schema "${name}"`)
+  if (schema === undefined)
+    throw new DbError('insufficient_privilege', `permission denied to create objects in schema "${name}"`)
   return schema
 }
 
@@ -57,7 +63,12 @@ function temporarySchema(session: Session): SchemaDescriptor {
     const known = session.catalog.schema(session.temporarySchema)
     if (known !== undefined) return known
   }
-  const schema: SchemaDescriptor = { kind: 'schema', oid: session.newOid(), name: `pg_temp_${session.processId}`, owner: session.role }
+  const schema: SchemaDescriptor = {
+    kind: 'schema',
+    oid: session.newOid(),
+    name: `pg_temp_${session.processId}`,
+    owner: session.role,
+  }
   session.change('schema', schema.oid, schema)
   session.temporarySchema = schema.oid
   session.settings.rollbackTo(session.settings.mark)
@@ -66,14 +77,23 @@ function temporarySchema(session: Session): SchemaDescriptor {
 
 /** Raises duplicate_table when the name is taken in the schema. */
 export function requireFree(session: Session, schema: number, name: string): void {
-  if (session.catalog.relationNamed(schema, name) !== undefined) throw new DbError('duplicate_table', `relation "${name}" already exists`)
+  if (session.catalog.relationNamed(schema, name) !== undefined)
+    throw new DbError('duplicate_table', `relation "${name}" already exists`)
   if (session.catalog.typeNamed(schema, name) !== undefined) {
-    throw new DbError('duplicate_object', `type "${name}" already exists`, { hint: 'A relation has an associated type of the same name, so you must use a name that does not conflict with any existing type.' })
+    throw new DbError('duplicate_object', `type "${name}" already exists`, {
+      hint: 'A relation has an associated type of the same name, so you must use a name that does not conflict with any existing type.',
+    })
   }
 }
 
 /** name_column_suffix, shortened to 63 bytes and numbered until it is free. */
-export function freeName(session: Session, schema: number, parts: readonly string[], suffix: string, taken: ReadonlySet<string> = new Set()): string {
+export function freeName(
+  session: Session,
+  schema: number,
+  parts: readonly string[],
+  suffix: string,
+  taken: ReadonlySet<string> = new Set(),
+): string {
   const base = [...parts, suffix].join('_')
   for (let n = 0; ; n++) {
     const tail = n === 0 ? suffix : `${suffix}${n}`
@@ -91,13 +111,28 @@ export function freeName(session: Session, schema: number, parts: readonly strin
 export function createRowType(session: Session, relation: number, schema: number, name: string): number {
   const oid = session.newOid()
   const arrayOid = session.newOid()
-  const row: TypeDescriptor = { kind: 'type', form: 'composite', oid, name, owner: session.role, schema, array: arrayOid, relation }
+  const row: TypeDescriptor = {
+    kind: 'type',
+    form: 'composite',
+    oid,
+    name,
+    owner: session.role,
+    schema,
+    array: arrayOid,
+    relation,
+  }
   session.change('type', oid, row)
   session.change('type', arrayOid, arrayType(session, arrayOid, schema, name, oid))
   return oid
 }
 
-export function arrayType(session: Session, oid: number, schema: number, elementName: string, element: number): TypeDescriptor {
+export function arrayType(
+  session: Session,
+  oid: number,
+  schema: number,
+  elementName: string,
+  element: number,
+): TypeDescriptor {
   let name = `_${elementName}`.slice(0, 63)
   while (session.catalog.typeNamed(schema, name) !== undefined) name = `_${name}`.slice(0, 63)
   return { kind: 'type', form: 'array', oid, name, owner: session.role, schema, array: 0, element }
@@ -117,16 +152,29 @@ export function tableScope(context: BindContext, relation: RelationDescriptor, c
   return scope
 }
 
-export function bindCondition(context: BindContext, relation: RelationDescriptor, node: Node, clause: Clause, what: string): Expr {
+export function bindCondition(
+  context: BindContext,
+  relation: RelationDescriptor,
+  node: Node,
+  clause: Clause,
+  what: string,
+): Expr {
   const expr = coerceBoolean(context, bindOver(context, relation, node, clause), what)
   refuseSubqueries(expr, what)
   return expr
 }
 
-const places: Record<string, string> = { CHECK: 'check constraint', DEFAULT: 'DEFAULT expression', INDEX: 'index expression', WHERE: 'index predicate', GENERATED: 'column generation expression' }
+const places: Record<string, string> = {
+  CHECK: 'check constraint',
+  DEFAULT: 'DEFAULT expression',
+  INDEX: 'index expression',
+  WHERE: 'index predicate',
+  GENERATED: 'column generation expression',
+}
 
 export function refuseSubqueries(expr: Expr, what: string): void {
-  if (expr.kind === 'sublink') throw new DbError('feature_not_supported', `cannot use subquery in ${places[what] ?? what}`)
+  if (expr.kind === 'sublink')
+    throw new DbError('feature_not_supported', `cannot use subquery in ${places[what] ?? what}`)
   forEachChild(expr, (e) => refuseSubqueries(e, what))
 }
 
@@ -141,8 +189,17 @@ export function columnsOf(expr: Expr): number[] {
   return [...out]
 }
 
-export function columnNamed(relation: RelationDescriptor, name: string): RelationDescriptor['columns'][number] {
+export function columnNamed(
+  relation: RelationDescriptor,
+  name: string,
+  brief = false,
+): RelationDescriptor['columns'][number] {
   const column = relation.columns.find((c) => !c.dropped && c.name === name)
-  if (column === undefined) throw new DbError('undefined_column', `column "${name}" of relation "${relation.name}" does not exist`)
+  // CREATE INDEX and RENAME name the column only.
+  if (column === undefined)
+    throw new DbError(
+      'undefined_column',
+      `column "${name}"${brief ? '' : ` of relation "${relation.name}"`} does not exist`,
+    )
   return column
 }

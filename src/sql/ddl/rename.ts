@@ -4,7 +4,15 @@ import { findType, nameParts, resolveTypeName } from '../bind/type-name.ts'
 import type { FunctionDescriptor, RelationDescriptor, TypeDescriptor } from '../catalog/descriptors.ts'
 import { findRelation, requireSchema } from '../catalog/names.ts'
 import { saved } from './constraints.ts'
-import { type Command, type CommandTable, columnNamed, contextOf, openRelation, requireFree, type Session } from './context.ts'
+import {
+  type Command,
+  type CommandTable,
+  columnNamed,
+  contextOf,
+  openRelation,
+  requireFree,
+  type Session,
+} from './context.ts'
 
 export const renameCommands: CommandTable = {
   RenameStmt: { transactional: 'inside', writes: true, run: rename },
@@ -13,15 +21,26 @@ export const renameCommands: CommandTable = {
 }
 
 const relationTags: Record<string, string> = {
-  OBJECT_TABLE: 'ALTER TABLE', OBJECT_INDEX: 'ALTER INDEX', OBJECT_SEQUENCE: 'ALTER SEQUENCE', OBJECT_VIEW: 'ALTER VIEW', OBJECT_MATVIEW: 'ALTER MATERIALIZED VIEW',
+  OBJECT_TABLE: 'ALTER TABLE',
+  OBJECT_INDEX: 'ALTER INDEX',
+  OBJECT_SEQUENCE: 'ALTER SEQUENCE',
+  OBJECT_VIEW: 'ALTER VIEW',
+  OBJECT_MATVIEW: 'ALTER MATERIALIZED VIEW',
 }
 
 function* rename(session: Session, node: any): Command {
   const to: string = node.newname
   switch (node.renameType) {
-    case 'OBJECT_TABLE': case 'OBJECT_INDEX': case 'OBJECT_SEQUENCE': case 'OBJECT_VIEW': case 'OBJECT_MATVIEW': {
+    case 'OBJECT_TABLE':
+    case 'OBJECT_INDEX':
+    case 'OBJECT_SEQUENCE':
+    case 'OBJECT_VIEW':
+    case 'OBJECT_MATVIEW': {
       const tag = relationTags[node.renameType]
-      if (node.missing_ok && findRelation(session.names, node.relation.schemaname, node.relation.relname) === undefined) {
+      if (
+        node.missing_ok &&
+        findRelation(session.names, node.relation.schemaname, node.relation.relname) === undefined
+      ) {
         session.notice(`relation "${node.relation.relname}" does not exist, skipping`)
         return { tag }
       }
@@ -31,18 +50,27 @@ function* rename(session: Session, node: any): Command {
     case 'OBJECT_COLUMN':
     case 'OBJECT_ATTRIBUTE': {
       const table = yield* openRelation(session, node.relation)
-      const column = columnNamed(table, node.subname)
-      if (table.columns.some((c) => !c.dropped && c.name === to)) throw new DbError('duplicate_column', `column "${to}" of relation "${table.name}" already exists`)
-      saved(session, { ...table, columns: table.columns.map((c) => (c.number === column.number ? { ...c, name: to } : c)) })
+      const column = columnNamed(table, node.subname, true)
+      if (table.columns.some((c) => !c.dropped && c.name === to))
+        throw new DbError('duplicate_column', `column "${to}" of relation "${table.name}" already exists`)
+      saved(session, {
+        ...table,
+        columns: table.columns.map((c) => (c.number === column.number ? { ...c, name: to } : c)),
+      })
       renameIndexColumns(session, table, column.number, to)
       return { tag: node.relationType === 'OBJECT_VIEW' ? 'ALTER VIEW' : 'ALTER TABLE' }
     }
     case 'OBJECT_TABCONSTRAINT': {
       const table = yield* openRelation(session, node.relation)
       const constraint = table.constraints.find((c) => c.name === node.subname)
-      if (constraint === undefined) throw new DbError('undefined_object', `constraint "${node.subname}" for table "${table.name}" does not exist`)
-      if (table.constraints.some((c) => c.name === to)) throw new DbError('duplicate_object', `constraint "${to}" for relation "${table.name}" already exists`)
-      saved(session, { ...table, constraints: table.constraints.map((c) => (c === constraint ? { ...c, name: to } : c)) })
+      if (constraint === undefined)
+        throw new DbError('undefined_object', `constraint "${node.subname}" for table "${table.name}" does not exist`)
+      if (table.constraints.some((c) => c.name === to))
+        throw new DbError('duplicate_object', `constraint "${to}" for relation "${table.name}" already exists`)
+      saved(session, {
+        ...table,
+        constraints: table.constraints.map((c) => (c === constraint ? { ...c, name: to } : c)),
+      })
       if (constraint.index !== undefined && constraint.type !== 'f') {
         const index = session.catalog.relationOf(constraint.index)
         requireFree(session, index.schema, to)
@@ -53,27 +81,33 @@ function* rename(session: Session, node: any): Command {
     case 'OBJECT_SCHEMA': {
       const schema = session.catalog.schemaNamed(node.subname)
       if (schema === undefined) throw new DbError('invalid_schema_name', `schema "${node.subname}" does not exist`)
-      if (session.catalog.schemaNamed(to) !== undefined) throw new DbError('duplicate_schema', `schema "${to}" already exists`)
+      if (session.catalog.schemaNamed(to) !== undefined)
+        throw new DbError('duplicate_schema', `schema "${to}" already exists`)
       session.change('schema', schema.oid, { ...schema, name: to })
       return { tag: 'ALTER SCHEMA' }
     }
     case 'OBJECT_TYPE':
     case 'OBJECT_DOMAIN': {
       const type = typeNamed(session, nameParts(node.object.List.items))
-      if (session.catalog.typeNamed(type.schema, to) !== undefined) throw new DbError('duplicate_object', `type "${to}" already exists`)
+      if (session.catalog.typeNamed(type.schema, to) !== undefined)
+        throw new DbError('duplicate_object', `type "${to}" already exists`)
       if (type.form === 'composite') renameRelation(session, session.catalog.relationOf(type.relation!), to)
       else session.change('type', type.oid, { ...type, name: to })
       return { tag: 'ALTER TYPE' }
     }
     case 'OBJECT_DOMCONSTRAINT': {
       const type = typeNamed(session, nameParts(node.object.List.items))
-      session.change('type', type.oid, { ...type, checks: type.checks?.map((c) => (c.name === node.subname ? { ...c, name: to } : c)) })
+      session.change('type', type.oid, {
+        ...type,
+        checks: type.checks?.map((c) => (c.name === node.subname ? { ...c, name: to } : c)),
+      })
       return { tag: 'ALTER DOMAIN' }
     }
     case 'OBJECT_DATABASE': {
       const database = session.catalog.databaseNamed(node.subname)
       if (database === undefined) throw new DbError('invalid_catalog_name', `database "${node.subname}" does not exist`)
-      if (database.oid === session.databaseOid) throw new DbError('feature_not_supported', 'current database cannot be renamed')
+      if (database.oid === session.databaseOid)
+        throw new DbError('feature_not_supported', 'current database cannot be renamed')
       session.change('database', database.oid, { ...database, name: to })
       return { tag: 'ALTER DATABASE' }
     }
@@ -89,12 +123,16 @@ function* rename(session: Session, node: any): Command {
       return { tag: 'ALTER FUNCTION' }
     }
     default:
-      throw new DbError('feature_not_supported', `renaming ${String(node.renameType).slice('OBJECT_'.length).toLowerCase()} is not supported`)
+      throw new DbError(
+        'feature_not_supported',
+        `renaming ${String(node.renameType).slice('OBJECT_'.length).toLowerCase()} is not supported`,
+      )
   }
 }
 
 function renameRelation(session: Session, relation: RelationDescriptor, to: string): void {
-  if (session.catalog.relationNamed(relation.schema, to) !== undefined) throw new DbError('duplicate_table', `relation "${to}" already exists`)
+  if (session.catalog.relationNamed(relation.schema, to) !== undefined)
+    throw new DbError('duplicate_table', `relation "${to}" already exists`)
   saved(session, { ...relation, name: to })
   const type = relation.rowType === 0 ? undefined : session.catalog.type(relation.rowType)
   if (type !== undefined) {
@@ -104,7 +142,11 @@ function renameRelation(session: Session, relation: RelationDescriptor, to: stri
   }
   // A constraint's index carries the constraint's name.
   const owner = relation.index?.constraint === undefined ? undefined : session.catalog.relation(relation.index.table)
-  if (owner !== undefined) saved(session, { ...owner, constraints: owner.constraints.map((c) => (c.index === relation.oid && c.type !== 'f' ? { ...c, name: to } : c)) })
+  if (owner !== undefined)
+    saved(session, {
+      ...owner,
+      constraints: owner.constraints.map((c) => (c.index === relation.oid && c.type !== 'f' ? { ...c, name: to } : c)),
+    })
 }
 
 function renameIndexColumns(session: Session, table: RelationDescriptor, column: number, to: string): void {
@@ -125,7 +167,9 @@ function typeNamed(session: Session, parts: readonly string[]): TypeDescriptor {
 export function functionOf(session: Session, node: any): FunctionDescriptor {
   const parts = nameParts(node.objname)
   const context = contextOf(session)
-  const types = node.args_unspecified ? undefined : ((node.objargs ?? []) as any[]).map((a) => resolveTypeName(context, a.TypeName).type)
+  const types = node.args_unspecified
+    ? undefined
+    : ((node.objargs ?? []) as any[]).map((a) => resolveTypeName(context, a.TypeName).type)
   const found = session.catalog.functionsNamed(parts[parts.length - 1]).find((f) => {
     const inputs = f.args.filter((a) => a.mode !== 'o' && a.mode !== 't')
     return types === undefined || (inputs.length === types.length && inputs.every((a, i) => a.type === types[i]))
@@ -136,7 +180,8 @@ export function functionOf(session: Session, node: any): FunctionDescriptor {
 
 function* setSchema(session: Session, node: any): Command {
   const schema = requireSchema(session.names, node.newschema)
-  if (session.catalog.schema(schema) === undefined) throw new DbError('feature_not_supported', 'cannot move objects into system schemas')
+  if (session.catalog.schema(schema) === undefined)
+    throw new DbError('feature_not_supported', 'cannot move objects into system schemas')
   if (node.objectType in relationTags) {
     const relation = yield* openRelation(session, node.relation)
     moveRelation(session, relation, schema)
@@ -170,7 +215,12 @@ function moveRelation(session: Session, relation: RelationDescriptor, schema: nu
 }
 
 function* setOwner(session: Session, node: any): Command {
-  const name = node.newowner.roletype === 'ROLESPEC_CSTRING' ? node.newowner.rolename : node.newowner.roletype === 'ROLESPEC_SESSION_USER' ? session.sessionUser : session.currentUser
+  const name =
+    node.newowner.roletype === 'ROLESPEC_CSTRING'
+      ? node.newowner.rolename
+      : node.newowner.roletype === 'ROLESPEC_SESSION_USER'
+        ? session.sessionUser
+        : session.currentUser
   const role = session.catalog.roleNamed(name)
   if (role === undefined) throw new DbError('undefined_object', `role "${name}" does not exist`)
   const owner = role.oid
@@ -178,13 +228,15 @@ function* setOwner(session: Session, node: any): Command {
   switch (node.objectType) {
     case 'OBJECT_SCHEMA': {
       const schema = session.catalog.schemaNamed(node.object.String.sval)
-      if (schema === undefined) throw new DbError('invalid_schema_name', `schema "${node.object.String.sval}" does not exist`)
+      if (schema === undefined)
+        throw new DbError('invalid_schema_name', `schema "${node.object.String.sval}" does not exist`)
       session.change('schema', schema.oid, { ...schema, owner })
       break
     }
     case 'OBJECT_DATABASE': {
       const database = session.catalog.databaseNamed(node.object.String.sval)
-      if (database === undefined) throw new DbError('invalid_catalog_name', `database "${node.object.String.sval}" does not exist`)
+      if (database === undefined)
+        throw new DbError('invalid_catalog_name', `database "${node.object.String.sval}" does not exist`)
       session.change('database', database.oid, { ...database, owner })
       break
     }
@@ -205,7 +257,8 @@ function* setOwner(session: Session, node: any): Command {
     case 'OBJECT_EXTENSION':
       break
     default: {
-      if (node.relation === undefined) throw new DbError('feature_not_supported', `ALTER ${label} OWNER is not supported`)
+      if (node.relation === undefined)
+        throw new DbError('feature_not_supported', `ALTER ${label} OWNER is not supported`)
       saved(session, { ...(yield* openRelation(session, node.relation)), owner })
     }
   }

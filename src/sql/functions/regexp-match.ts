@@ -9,6 +9,13 @@
 import { DbError } from '../../base/index.ts'
 import { applyFlags, type RegexpOptions, type Translated, translateRegexp } from './regexp-translate.ts'
 
+/**
+ * What expressions without the flag u mean otherwise: code points beyond the BMP, classes of Unicode. Without the flag an
+ * expression that backtracks too much can go on in linear time (V8's engine for that knows no u).
+ */
+const needsUnicode = /[^\x20-\x7e]|\\[pPuk]/
+const surrogate = /[\ud800-\udfff]/
+
 /** Beyond this many characters after a match other ends are not tried. */
 const searchLimit = 4096
 
@@ -17,6 +24,9 @@ export class Regexp {
   readonly #translated: Translated
   readonly #search: RegExp
   readonly #test: RegExp
+  /** The same without the flag u, for texts without surrogates. */
+  readonly #plainSearch: RegExp | undefined
+  readonly #plainTest: RegExp | undefined
 
   constructor(translated: Translated) {
     this.#translated = translated
@@ -24,6 +34,11 @@ export class Regexp {
     try {
       this.#search = new RegExp(translated.source, `${translated.flags}gd`)
       this.#test = new RegExp(translated.source, translated.flags)
+      if (!needsUnicode.test(translated.source)) {
+        const flags = translated.flags.replace('u', '')
+        this.#plainSearch = new RegExp(translated.source, `${flags}gd`)
+        this.#plainTest = new RegExp(translated.source, flags)
+      }
     } catch (error) {
       if (error instanceof SyntaxError) {
         throw new DbError('invalid_regular_expression', `invalid regular expression: ${error.message}`)
@@ -33,13 +48,15 @@ export class Regexp {
   }
 
   test(text: string): boolean {
-    return this.#test.test(text)
+    const test = this.#plainTest !== undefined && !surrogate.test(text) ? this.#plainTest : this.#test
+    return test.test(text)
   }
 
   /** The match at or after unit offset `start`; group places are in `indices`. */
   exec(text: string, start: number): RegExpExecArray | null {
-    this.#search.lastIndex = start
-    const found = this.#search.exec(text)
+    const search = this.#plainSearch !== undefined && !surrogate.test(text) ? this.#plainSearch : this.#search
+    search.lastIndex = start
+    const found = search.exec(text)
     if (found === null || !this.#translated.ambiguous) return found
     return this.#prefer(text, found)
   }

@@ -35,6 +35,7 @@ import { type PreparedStatement, StatementCache } from './statements.ts'
 import { reportedSettings, Settings } from './settings.ts'
 import { bindSession } from './session-functions.ts'
 import { DiskSpill } from './spill-files.ts'
+import { startupOptions } from './startup-options.ts'
 import { SessionTimeouts } from './timeouts.ts'
 
 export interface Savepoint {
@@ -130,7 +131,9 @@ export class Session implements SqlSession, ExecutionSession {
         this.settings.initialize(text.slice(0, at), text.slice(at + 1))
       }
     }
-    for (const [name, value] of options.parameters) this.settings.initialize(name, value)
+    for (const [name, value] of options.parameters) {
+      for (const [n, v] of name === 'options' ? startupOptions(value) : [[name, value]]) this.settings.initialize(n, v)
+    }
   }
 
   // ---- what running statements ask

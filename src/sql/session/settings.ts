@@ -199,6 +199,9 @@ export class Settings {
   /** A default of the session (from startup or ALTER ROLE SET): RESET goes back to it. */
   initialize(name: string, value: string): void {
     const key = name.toLowerCase()
+    if (!facts.has(key) && !name.includes('.') && key !== 'session_authorization') {
+      throw new DbError('undefined_object', `unrecognized configuration parameter "${name}"`)
+    }
     this.#initial.set(key, validate(name, value))
     this.#changed(facts.get(key)?.name ?? name, this.get(name))
   }

@@ -209,9 +209,9 @@ export interface AnyAll extends Typed {
 }
 export interface SubLink extends Typed {
   readonly kind: 'sublink'
-  readonly link: 'exists' | 'scalar' | 'array' | 'any' | 'all'
+  readonly link: 'exists' | 'scalar' | 'array' | 'row' | 'any' | 'all'
   readonly query: Query
-  /** any/all: the left side per column, the comparison function per column and how they combine ('=' and, '<>' or, else row order). */
+  /** row/any/all: the left side per column, the comparison function per column and how they combine ('=' and, '<>' or, else row order). */
   readonly left?: readonly Expr[]
   readonly funcs?: readonly number[]
   readonly operators?: readonly number[]

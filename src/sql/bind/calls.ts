@@ -17,7 +17,7 @@ import {
 } from '../functions/registry.ts'
 import type { Expr } from '../query.ts'
 import * as oid from '../types/oids.ts'
-import { acceptsPolymorphic, baseType, canCoerce, coerce, commonType, isPolymorphic } from './coerce.ts'
+import { acceptsPolymorphic, baseType, canCoerce, castForm, coerce, commonType, isPolymorphic } from './coerce.ts'
 import { type BindContext, errorAt, typeOf } from './context.ts'
 import { findType, formatType } from './type-name.ts'
 
@@ -112,15 +112,15 @@ export function chooseFunction(
   return settle(context, chosen, types)
 }
 
-/** A type's name called with an untyped literal, and no function of exactly that argument: the literal in that type. */
-function meansCast(
-  context: BindContext,
-  parts: readonly string[],
-  candidates: readonly Candidate[],
-  types: readonly number[],
-): boolean {
-  if (types.length !== 1 || types[0] !== oid.unknownOid || candidates.length < 2) return false
-  return candidates.every((c) => c.row.kind === 'f') && findType(context, parts) !== undefined
+/** A type's name called with one argument that no function takes exactly, but that becomes the type unchanged or through text: a cast. */
+function meansCast(context: BindContext, parts: readonly string[], candidates: readonly Candidate[], types: readonly number[]): boolean {
+  if (types.length !== 1 || candidates.length === 0) return false
+  if (candidates.some((c) => c.row.kind !== 'f' || c.types[0] === types[0])) return false
+  const type = findType(context, parts)
+  if (type === undefined) return false
+  if (types[0] === oid.unknownOid) return true
+  const form = castForm(context, types[0], type)
+  return form === 'relabel' || form === 'text'
 }
 
 export function signature(context: BindContext, parts: readonly string[], types: readonly number[]): string {

@@ -75,6 +75,11 @@ function pathway(context: BindContext, source: number, target: number, cast: Cas
   return undefined
 }
 
+/** How an explicit cast between the types works: unchanged ('relabel'), through text, by a function, or not at all. */
+export function castForm(context: BindContext, source: number, target: number): Path['kind'] | undefined {
+  return pathway(context, source, target, 'explicit')?.kind
+}
+
 function isTrueArray(type: { category: string; element: number; length: number }): boolean {
   return type.category === 'A' && type.element !== 0 && type.length === -1
 }

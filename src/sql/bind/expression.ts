@@ -695,7 +695,7 @@ function bindSubLink(scope: QueryScope, node: RawSubLink): Expr {
   const link: SubLink['link'] = kind === 'ALL_SUBLINK' ? 'all' : 'any'
   return {
     kind: 'sublink',
-    link: kind === 'ROWCOMPARE_SUBLINK' ? 'any' : link,
+    link: kind === 'ROWCOMPARE_SUBLINK' ? 'row' : link,
     query: converted,
     left: calls.map((call) => call.args[0]),
     funcs: calls.map((call) => call.func),

@@ -6,7 +6,7 @@
 import type { TypeName } from '@pgsql/types'
 import { DbError } from '../../base/index.ts'
 import { effectivePath, informationSchema, pgCatalog, requireSchema, schemaName } from '../catalog/names.ts'
-import { builtinTypeNamed } from '../types/registry.ts'
+import { builtinTypeNamed, builtinTypeNamespace } from '../types/registry.ts'
 import * as oid from '../types/oids.ts'
 import { type BindContext, errorAt, typeOf } from './context.ts'
 
@@ -156,7 +156,10 @@ export function formatType(context: Pick<BindContext, 'names' | 'types'>, type: 
   }
   const sql = sqlNames.get(type)
   if (sql !== undefined) return sql
-  if (type < 16384) return t.name
+  if (type < 16384) {
+    const hidden = builtinTypeNamespace.get(type) === informationSchema && !effectivePath(context.names).includes(informationSchema)
+    return `${hidden ? 'information_schema.' : ''}${quoteIdentifier(t.name)}`
+  }
   const d = context.names.catalog.type(type)
   if (d === undefined) return t.name
   const name = quoteIdentifier(d.name)

@@ -211,7 +211,7 @@ function argumentText(s: Session, a: Argument, withDefault: boolean): string {
 
 /** pg_get_function_arguments and _identity_arguments. */
 export function functionArguments(s: Session, f: FunctionDescriptor, identity: boolean): string {
-  const shown = f.args.filter((a) => a.mode !== 't' && !(identity && a.mode === 'o' && f.prokind !== 'p'))
+  const shown = f.args.filter((a) => a.mode !== 't')
   return shown.map((a) => argumentText(s, a, !identity)).join(', ')
 }
 

@@ -297,6 +297,7 @@ function sublink(d: Deparser, e: Expr & { kind: 'sublink' }): string {
       return `ARRAY(${text})`
     default: {
       const left = e.left!.length === 1 ? deparse(d, e.left![0], true) : `(${list(d, e.left!)})`
+      if (e.link === 'row') return `(${left} ${e.test} (${text}))`
       if (e.link === 'any' && e.test === '=') return `(${left} IN (${text}))`
       return `(${left} ${e.test} ${e.link === 'any' ? 'ANY' : 'ALL'} (${text}))`
     }

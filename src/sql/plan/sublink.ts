@@ -82,7 +82,7 @@ function usesOuter(scope: PlanScope, expr: SubLink): boolean {
 export function compileSublink(scope: PlanScope, expr: SubLink, sub: Build, uses: Set<number>): Node {
   const { outputs, correlated, plan } = planSub(scope, expr, uses)
   const compute = computation(scope, expr, sub, outputs, plan, correlated)
-  if (correlated || expr.link === 'any' || expr.link === 'all') return { eval: compute }
+  if (correlated || expr.left !== undefined) return { eval: compute }
   const kept = scope.builder.allocate()
   return {
     eval: (x) => {
@@ -121,6 +121,8 @@ function computation(
       return scalar(plan, outputs[0])
     case 'array':
       return array(scope, expr, plan, outputs[0])
+    case 'row':
+      return compared(scope, expr, sub, outputs, plan)
     default:
       return quantified(scope, expr, sub, outputs, plan, correlated)
   }
@@ -134,10 +136,7 @@ function scalar(plan: SubPlan, output: number): Eval {
         plan.partial = undefined
       },
       () => {
-        if (plan.partial !== undefined) {
-          plan.reset(x)
-          throw new DbError('cardinality_violation', 'more than one row returned by a subquery used as an expression')
-        }
+        if (plan.partial !== undefined) throw tooManyRows(x, plan)
         plan.partial = x.r[output]
         return true
       },
@@ -191,10 +190,7 @@ function quantified(
       plan,
       scope,
     )
-  const test =
-    left.length === 1
-      ? single(scope, expr, leftTypes[0], rightTypes[0])
-      : rowComparison(scope, expr.test!, expr.funcs!, leftTypes, rightTypes)
+  const test = comparison(scope, expr)
   return (x) => {
     const l = left.map((e) => e(x))
     plan.run(
@@ -218,6 +214,46 @@ function quantified(
     )
     return plan.partial
   }
+}
+
+/** A row against the one row of a sub-query: NULL when there is none. */
+function compared(scope: PlanScope, expr: SubLink, sub: Build, outputs: readonly number[], plan: SubPlan): Eval {
+  const left = expr.left!.map((e) => sub(e).eval)
+  const test = comparison(scope, expr)
+  return (x) => {
+    const l = left.map((e) => e(x))
+    plan.run(
+      x,
+      () => {
+        plan.partial = undefined
+      },
+      () => {
+        if (plan.partial !== undefined) throw tooManyRows(x, plan)
+        plan.partial = test(
+          l,
+          outputs.map((o) => x.r[o]),
+          x,
+        )
+        return true
+      },
+    )
+    return plan.partial === undefined ? null : plan.partial
+  }
+}
+
+function tooManyRows(x: Execution, plan: SubPlan): DbError {
+  plan.reset(x)
+  return new DbError('cardinality_violation', 'more than one row returned by a subquery used as an expression')
+}
+
+type RowTest = (l: readonly Value[], r: readonly Value[], x: Execution) => boolean | null
+
+function comparison(scope: PlanScope, expr: SubLink): RowTest {
+  const left = expr.left!.map((e) => e.type)
+  const right = expr.query.targets.filter((t) => !t.junk).map((t) => t.expr.type)
+  return left.length === 1
+    ? single(scope, expr, left[0], right[0])
+    : rowComparison(scope, expr.test!, expr.funcs!, left, right)
 }
 
 function single(

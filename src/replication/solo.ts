@@ -61,10 +61,16 @@ export class SoloReplica implements Replica {
 
   propose(payload: Uint8Array, transactionId: number, applied: () => void): void {
     const index = ++this.#lastIndex
-    this.#log.append({ stream: this.stream, index, term: this.term, transactionId, payload }, () => {
-      this.#machine.apply(payload, this.stream, index)
-      applied()
-    })
+    try {
+      this.#log.append({ stream: this.stream, index, term: this.term, transactionId, payload }, () => {
+        this.#machine.apply(payload, this.stream, index)
+        applied()
+      })
+    } catch (error) {
+      // A full disk or an entry that is too long: the log has not taken it, the index is free.
+      this.#lastIndex = index - 1
+      throw error
+    }
   }
 
   reclaim(): void {

@@ -282,11 +282,18 @@ export class Transaction {
       this.#done = resolve
     })
     this.store.inFlight.add(this)
-    this.commitTimestamp = this.store.commit(set, this.id, () => {
+    try {
+      this.commitTimestamp = this.store.commit(set, this.id, () => {
+        this.store.inFlight.delete(this)
+        this.#finish('committed')
+        this.#done!()
+      })
+    } catch (error) {
+      // The log has refused it: nothing of it will ever be there.
       this.store.inFlight.delete(this)
-      this.#finish('committed')
-      this.#done!()
-    })
+      this.#finish('aborted')
+      throw error
+    }
   }
 
   #finish(state: 'committed' | 'aborted'): void {

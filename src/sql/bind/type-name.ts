@@ -120,6 +120,7 @@ const sqlNames = new Map<number, string>([
 /** format_type(oid, typmod): SQL names for the standard types, qualified when the search path does not find them. */
 export function formatType(context: Pick<BindContext, 'names' | 'types'>, type: number, typmod: number): string {
   if (type === 0) return '-'
+  if (type === 2287) return 'record[]'
   let t: ReturnType<typeof typeOf>
   try {
     t = context.types.types.type(type)

@@ -206,7 +206,7 @@ function argumentText(s: Session, a: Argument, withDefault: boolean): string {
   const d = deparserOver(s, undefined, false)
   const mode = { i: '', o: 'OUT ', b: 'INOUT ', v: 'VARIADIC ', t: '' }[a.mode]
   const name = a.name === '' ? '' : `${quoteIdentifier(a.name)} `
-  return `${mode}${name}${typeName(d, a.type, -1)}${withDefault && a.default !== undefined ? ` DEFAULT ${deparse(d, a.default)}` : ''}`
+  return `${mode}${name}${typeName(d, a.type, -2)}${withDefault && a.default !== undefined ? ` DEFAULT ${deparse(d, a.default)}` : ''}`
 }
 
 /** pg_get_function_arguments and _identity_arguments. */
@@ -219,7 +219,7 @@ export function functionResult(s: Session, f: FunctionDescriptor): string | null
   if (f.prokind === 'p') return null
   const table = f.args.filter((a) => a.mode === 't')
   if (table.length > 0) return `TABLE(${table.map((a) => argumentText(s, a, false)).join(', ')})`
-  return `${f.returnsSet ? 'SETOF ' : ''}${typeName(deparserOver(s, undefined, false), f.result, -1)}`
+  return `${f.returnsSet ? 'SETOF ' : ''}${typeName(deparserOver(s, undefined, false), f.result, -2)}`
 }
 
 /** pg_get_functiondef. Raises wrong_object_type for an aggregate. */

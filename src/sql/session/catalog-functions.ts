@@ -11,6 +11,7 @@ import type { RelationDescriptor } from '../catalog/descriptors.ts'
 import { effectivePath, findRelation, pgCatalog, relationVisible, schemaName } from '../catalog/names.ts'
 import { commentOn, predefinedRoles } from '../catalog/system/cluster.ts'
 import { systemKeyDefinition } from '../catalog/system/constraints.ts'
+import { type Fact, factsOf } from '../catalog/system/facts.ts'
 import { derivedOid } from '../catalog/system/relations.ts'
 import { systemRelation } from '../catalog/system-schema.ts'
 import {
@@ -27,7 +28,7 @@ import {
 } from '../deparse/definitions.ts'
 import { deparse } from '../deparse/expression.ts'
 import { storageSpan } from '../execute/tables.ts'
-import { functionByOid, operatorByOid, registerCode } from '../functions/registry.ts'
+import { aggregateRow, functionByOid, operatorByOid, registerCode } from '../functions/registry.ts'
 import { SqlRecord } from '../types/record.ts'
 import { builtinType, builtinTypeNamed, builtinTypeNamespace } from '../types/registry.ts'
 import type { RegKind, TypeContext, Value } from '../types/type.ts'
@@ -95,38 +96,56 @@ function definitions(): void {
   }
 }
 
+let procFacts: Map<string, Fact> | undefined
+
+/** The arguments of a built-in function as its declaration would have them. */
+function builtinArguments(s: Session, oid: number, defaults: boolean): string | null {
+  procFacts ??= new Map(factsOf('pg_proc').map((f) => [f.oid!, f]))
+  const f = procFacts.get(String(oid))
+  if (f === undefined) return null
+  const types = (f.proallargtypes ?? f.proargtypes ?? '').split(' ').filter((t) => t !== '')
+  const modes = f.proargmodes?.split(' ')
+  const names = f.proargnames?.split(' ')
+  const values = (f.proargdefaults ?? '').split(', ')
+  const inputs = Number(f.pronargs)
+  // Defaults belong to the last inputs.
+  const first = inputs - Number(f.pronargdefaults)
+  let input = 0
+  const parts: string[] = []
+  types.forEach((type, i) => {
+    const mode = modes?.[i] ?? 'i'
+    const isInput = mode !== 'o' && mode !== 't'
+    const value =
+      isInput && input >= first && values.length === inputs - first ? ` DEFAULT ${values[input - first]}` : ''
+    if (isInput) input++
+    if (mode === 't') return
+    const word = { o: 'OUT ', b: 'INOUT ', v: 'VARIADIC ' }[mode] ?? ''
+    const name = names?.[i] ? `${quoteIdentifier(names[i])} ` : ''
+    parts.push(`${word}${name}${formatType(contextOf(s), Number(type), -2)}${defaults ? value : ''}`)
+  })
+  const aggregate = aggregateRow(oid)
+  if (aggregate === undefined || aggregate.kind === 'n') return parts.join(', ')
+  // The aggregated arguments of an ordered set; a variadic one stands on both sides.
+  const direct = parts.slice(0, aggregate.directArgs)
+  const ordered = parts.length > direct.length ? parts.slice(direct.length) : parts.slice(-1)
+  return `${direct.join(', ')}${direct.length > 0 ? ' ' : ''}ORDER BY ${ordered.join(', ')}`
+}
+
 function functions(): void {
-  const builtinArguments = (s: Session, oid: number) => {
-    const row = functionByOid(oid)
-    if (row === undefined) return null
-    const names = row.argNames ?? []
-    const inputs = row.args.map((t, i) => {
-      const variadic = row.variadic !== 0 && i === row.args.length - 1 ? 'VARIADIC ' : ''
-      return `${variadic}${names[i] ? `${quoteIdentifier(names[i])} ` : ''}${formatType(contextOf(s), t, -1)}`
-    })
-    return inputs
-  }
   sessionFunction('pg_get_function_arguments', (s, oid: number) => {
     const f = s.catalog.function(oid)
     if (f !== undefined) return functionArguments(s, f, false)
-    const row = functionByOid(oid)
-    const inputs = builtinArguments(s, oid)
-    if (inputs === null) return null
-    const outs = (row!.outTypes ?? []).map(
-      (t, i) =>
-        `OUT ${row!.outNames?.[i] ? `${quoteIdentifier(row!.outNames[i])} ` : ''}${formatType(contextOf(s), t, -1)}`,
-    )
-    return [...inputs, ...outs].join(', ')
+    return builtinArguments(s, oid, true)
   })
   sessionFunction('pg_get_function_identity_arguments', (s, oid: number) => {
     const f = s.catalog.function(oid)
-    return f !== undefined ? functionArguments(s, f, true) : (builtinArguments(s, oid)?.join(', ') ?? null)
+    return f !== undefined ? functionArguments(s, f, true) : builtinArguments(s, oid, false)
   })
   sessionFunction('pg_get_function_result', (s, oid: number) => {
     const f = s.catalog.function(oid)
     if (f !== undefined) return functionResult(s, f)
     const row = functionByOid(oid)
-    return row === undefined ? null : `${row.returnsSet ? 'SETOF ' : ''}${formatType(contextOf(s), row.result, -1)}`
+    return row === undefined ? null : `${row.returnsSet ? 'SETOF ' : ''}${formatType(contextOf(s), row.result, -2)}`
   })
   sessionFunction('pg_get_functiondef', (s, oid: number) => {
     const f = s.catalog.function(oid)
@@ -260,7 +279,8 @@ function typeVisible(s: Session, oid: number): boolean | null {
 function visibility(): void {
   sessionFunction('pg_table_is_visible', (s, oid: number) => {
     const r = s.catalog.relation(oid) ?? systemRelation(oid)?.descriptor
-    return r === undefined ? (oid < 16384 ? true : null) : relationVisible(s.names, r)
+    if (r !== undefined) return relationVisible(s.names, r)
+    return factsOf('pg_index').some((f) => f.indexrelid === String(oid)) ? true : null
   })
   sessionFunction('pg_type_is_visible', typeVisible)
   sessionFunction('pg_function_is_visible', (s, oid: number) => {
@@ -389,7 +409,8 @@ function sequences(): void {
     )
   })
   sessionFunction('pg_sequence_last_value', (s, oid: number) => {
-    const r = s.catalog.relationOf(oid)
+    const r = s.catalog.relation(oid)
+    if (r === undefined) throw new DbError('undefined_table', `could not open relation with OID ${oid}`)
     if (r.sequence === undefined) throw new DbError('wrong_object_type', `"${r.name}" is not a sequence`)
     const { last, called } = s.sequences.current(r)
     return called ? last : null

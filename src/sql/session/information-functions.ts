@@ -47,8 +47,7 @@ const defaults: Record<string, readonly [owner: string, everybody: string]> = {
 function privileges(): void {
   sessionFunction('acldefault_sql', (s, kind: string, owner: number) => {
     const found = defaults[kind]
-    if (found === undefined)
-      throw new DbError('invalid_parameter_value', `unrecognized object type abbreviation: ${kind}`)
+    if (found === undefined) throw new DbError('invalid_parameter_value', `unrecognized objtype abbreviation: ${kind}`)
     const name = s.catalog.role(owner)?.name ?? predefinedRoles.get(owner) ?? String(owner)
     const items: string[] = []
     if (found[1] !== '') items.push(`=${found[1]}/${name}`)

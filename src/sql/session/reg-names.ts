@@ -85,7 +85,7 @@ export class RegNames implements CatalogNames {
         return relationVisible(names, relation) ? name : `${quoteIdentifier(schemaName(names, relation.schema))}.${name}`
       }
       case 'regtype':
-        return known(() => names.catalog.type(oid) ?? context.types.types.type(oid)) ? formatType(context, oid, -1) : String(oid)
+        return known(() => names.catalog.type(oid) ?? context.types.types.type(oid)) ? formatType(context, oid, -2) : String(oid)
       case 'regnamespace':
         return quoteIdentifier(schemaName(names, oid))
       case 'regrole':
@@ -95,14 +95,14 @@ export class RegNames implements CatalogNames {
         const row = functionRow(context, oid)
         if (row === undefined) return String(oid)
         const name = quoteIdentifier(row.name)
-        return kind === 'regproc' ? name : `${name}(${row.args.map((t) => formatType(context, t, -1)).join(',')})`
+        return kind === 'regproc' ? name : `${name}(${row.args.map((t) => formatType(context, t, -2)).join(',')})`
       }
       case 'regoper':
       case 'regoperator': {
         const row = operatorByOid(oid)
         if (row === undefined) return String(oid)
         if (kind === 'regoper') return row.name
-        return `${row.name}(${row.left === 0 ? 'NONE' : formatType(context, row.left, -1)},${formatType(context, row.right, -1)})`
+        return `${row.name}(${row.left === 0 ? 'NONE' : formatType(context, row.left, -2)},${formatType(context, row.right, -2)})`
       }
       case 'regcollation':
         return oid === 100 ? '"default"' : oid === 950 ? '"C"' : oid === 951 ? '"POSIX"' : String(oid)

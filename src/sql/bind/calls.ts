@@ -113,7 +113,12 @@ export function chooseFunction(
 }
 
 /** A type's name called with one argument that no function takes exactly, but that becomes the type unchanged or through text: a cast. */
-function meansCast(context: BindContext, parts: readonly string[], candidates: readonly Candidate[], types: readonly number[]): boolean {
+function meansCast(
+  context: BindContext,
+  parts: readonly string[],
+  candidates: readonly Candidate[],
+  types: readonly number[],
+): boolean {
   if (types.length !== 1 || candidates.length === 0) return false
   if (candidates.some((c) => c.row.kind !== 'f' || c.types[0] === types[0])) return false
   const type = findType(context, parts)

@@ -387,7 +387,7 @@ function buildCall(scope: PlanScope, expr: Func, sub: Build, c: Collector): Node
   const args = expr.args.map(sub)
   // VARIADIC array given to a function of VARIADIC "any": the binder says so by `variadic: false`.
   const site = { variadicArray: expr.variadic === false ? true : undefined, columns: expr.columns }
-  const code = callable(
+  const plain = callable(
     scope,
     expr.func,
     expr.args.map((a) => a.type),
@@ -395,6 +395,8 @@ function buildCall(scope: PlanScope, expr: Func, sub: Build, c: Collector): Node
     expr.typmod,
     site,
   )
+  // int2 becomes an oid by way of int4.
+  const code: FunctionCode = row.source === 'i2toi4' && oidLike.has(expr.type) ? (v: number) => v >>> 0 : plain
   if (row.volatility === 'v') c.volatile = true
   // Waits for the lock inside the expression.
   if (row.source.startsWith('pg_advisory')) c.suspends = true
@@ -538,8 +540,14 @@ function buildRelabel(scope: PlanScope, expr: Expr & { kind: 'relabel' }, sub: B
   return mapped(arg, (v) => to.coerce(retag === undefined ? v : retag(v), typmod, explicit))
 }
 
+/** oid and the types of names of objects, which are oids. */
+const oidLike = new Set([26, 24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191])
+
 /** Arrays carry their element type: a binary-compatible cast changes only that. */
 function retagger(to: Type, from: Type): ((v: Value) => Value) | undefined {
+  // The same 32 bits, without a sign and with one.
+  if (from.oid === 23 && oidLike.has(to.oid)) return (v) => v >>> 0
+  if (to.oid === 23 && oidLike.has(from.oid)) return (v) => v | 0
   if (to === from || to.category !== 'A' || from.category !== 'A' || to.element === from.element) return undefined
   return (v) => Object.assign(Object.create(Object.getPrototypeOf(v)), v, { elementOid: to.element })
 }

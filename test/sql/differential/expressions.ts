@@ -136,6 +136,11 @@ export class Expressions {
     if (options === undefined) return this.leaf(type)
     const operators = options.filter((o) => o.kind === 'operator')
     const chosen = operators.length > 0 && this.draw.chance(0.6) ? this.draw.of(operators) : this.draw.of(options)
+    return this.callOf(chosen, depth)
+  }
+
+  /** A call of this operator or function. */
+  callOf(chosen: Callable, depth: number): string {
     this.words.drawn.set(chosen, (this.words.drawn.get(chosen) ?? 0) + 1)
     const args = chosen.args.map((a) => this.of(a, depth - 1))
     if (chosen.kind === 'function') return `"${chosen.name}"(${args.join(', ')})`

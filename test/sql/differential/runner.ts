@@ -39,7 +39,10 @@ export const kinds: Record<string, Make> = {
     const over = draw.chance(0.5) ? draw.of(tables) : undefined
     const columns = over?.columns.map((c) => ({ sql: `x.${c.name}`, type: c.type })) ?? []
     const e = new Expressions(draw, words, columns)
-    return `select ${e.of(draw.of(typeNames), 1 + draw.below(3))}${over === undefined ? '' : ` from ${over.name} x`}`
+    // Half of them are led by an operator or function drawn from all, so that each has its turn.
+    const depth = 1 + draw.below(3)
+    const expression = draw.chance(0.5) ? e.callOf(draw.of(words.all), depth) : e.of(draw.of(typeNames), depth)
+    return `select ${expression}${over === undefined ? '' : ` from ${over.name} x`}`
   },
   query: (draw) => new Queries(draw).query(),
   write: (draw) => new Writes(draw).script(),

@@ -3,7 +3,7 @@ import { DbError } from '../../base/index.ts'
 import { ParameterTypes } from '../bind/context.ts'
 import { candidatesNamed, functionRow } from '../bind/calls.ts'
 import { findType, formatType, quoteIdentifier, resolveTypeName } from '../bind/type-name.ts'
-import { findRelation, relationVisible, schemaName, schemaNamed } from '../catalog/names.ts'
+import { findRelation, pgCatalog, relationVisible, schemaName, schemaNamed } from '../catalog/names.ts'
 import { systemRelation } from '../catalog/system-schema.ts'
 import { operatorByOid, operatorsByName } from '../functions/registry.ts'
 import { parse } from '../parse/parser.ts'
@@ -95,13 +95,17 @@ export class RegNames implements CatalogNames {
         const row = functionRow(context, oid)
         if (row === undefined) return String(oid)
         const name = quoteIdentifier(row.name)
-        return kind === 'regproc' ? name : `${name}(${row.args.map((t) => formatType(context, t, -2)).join(',')})`
+        // Qualified where the name alone would not find this one (regproc) or no overload of it at all (regprocedure).
+        const found = candidatesNamed(context, [row.name])
+        const plain = kind === 'regproc' ? found.length === 1 && found[0].oid === oid : found.some((f) => f.oid === oid)
+        const schema = plain ? '' : `${quoteIdentifier(schemaName(names, names.catalog.function(oid)?.schema ?? pgCatalog))}.`
+        return kind === 'regproc' ? `${schema}${name}` : `${schema}${name}(${row.args.map((t) => formatType(context, t, -2)).join(',')})`
       }
       case 'regoper':
       case 'regoperator': {
         const row = operatorByOid(oid)
         if (row === undefined) return String(oid)
-        if (kind === 'regoper') return row.name
+        if (kind === 'regoper') return operatorsByName(row.name).length === 1 ? row.name : `pg_catalog.${row.name}`
         return `${row.name}(${row.left === 0 ? 'NONE' : formatType(context, row.left, -2)},${formatType(context, row.right, -2)})`
       }
       case 'regcollation':

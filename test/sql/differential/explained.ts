@@ -64,6 +64,14 @@ export const explanations: readonly Explanation[] = [
     matches: (sql, ours, theirs) =>
       /\^|pow/.test(sql) && ours.error === undefined && theirs.error === undefined && sameNumbers(ours, theirs),
   },
+  {
+    reason: 'Basic regular expressions (flag b) are refused by name.',
+    matches: (_sql, ours) => ours.error?.message === 'basic regular expressions are not supported',
+  },
+  {
+    reason: 'PostgreSQL reads fractions of a second in the name of a time zone.',
+    matches: (_sql, ours) => /^time zone ".*\.\d+" not recognized/.test(ours.error?.message ?? ''),
+  },
 ]
 
 /** Errors of values, raised while rows are computed. */

@@ -23,7 +23,7 @@ export const explanations: readonly Explanation[] = [
   {
     reason: 'date_trunc of an infinite timestamp looks at its unit since PostgreSQL 17 only.',
     matches: (sql, _ours, theirs) =>
-      sql.includes('date_trunc') && /^unit ".*" not recognized/.test(theirs.error?.message ?? ''),
+      sql.includes('date_trunc') && /^(unit|time zone) ".*" not recognized/.test(theirs.error?.message ?? ''),
   },
   {
     reason: 'Casts and functions that came after PostgreSQL 15.',
@@ -69,8 +69,8 @@ export const explanations: readonly Explanation[] = [
     matches: (_sql, ours) => ours.error?.message === 'basic regular expressions are not supported',
   },
   {
-    reason: 'PostgreSQL reads fractions of a second in the name of a time zone.',
-    matches: (_sql, ours) => /^time zone ".*\.\d+" not recognized/.test(ours.error?.message ?? ''),
+    reason: 'PostgreSQL takes more texts for POSIX time zones: fractions of a second, numbers followed by words.',
+    matches: (_sql, ours) => /^time zone ".*\d.*" not recognized/.test(ours.error?.message ?? ''),
   },
 ]
 

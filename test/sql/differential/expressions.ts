@@ -28,7 +28,7 @@ export interface Vocabulary {
 
 // Depend on the clock, the session or the server, or make values too large to print.
 const left =
-  /^(pg_|has_|to_reg|lo_|txid_|inet_|ts_|xml|current_|col_desc|obj_desc|shobj|row_security|set_|get|version|now$|statement_|transaction_|clock_|timeofday|random|gen_random|uuid|repeat$|lpad$|rpad$|format_type|database_to|schema_to|table_to|query_to|cursor_to|hash.*extended|hash|like_escape|json_in|cash|bt.*cmp|.*_(larger|smaller|accum|support|sortsupport|combine|inv|send|recv)$|interval_.*transform|.*_transform|nameconcat|unicode|normalize|is_normalized|date_part_common|satisfies|amvalidate|factorial|numeric_(fac|exp|pow)|numeric_power|power|pow|dpow|byteacmp|bpcharcmp|bttext|name.*cmp|exp|dexp|gcd|lcm|crc|array_sample|array_shuffle|to_char|to_number|to_timestamp|to_date|mode_final)/
+  /^(pg_|has_|to_reg|lo_|txid_|inet_|ts_|xml|current_|col_desc|obj_desc|shobj|row_security|set_|get|version|now$|statement_|transaction_|clock_|timeofday|random|gen_random|uuid|repeat$|lpad$|rpad$|format_type|database_to|schema_to|table_to|query_to|cursor_to|hash.*extended|hash|like_escape|json_in|cash|bt.*cmp|.*_(larger|smaller|accum|support|sortsupport|combine|inv|send|recv)$|interval_.*transform|.*_transform|nameconcat|unicode|normalize|is_normalized|date_part_common|satisfies|amvalidate|factorial|numeric_(fac|exp|pow)|numeric_power|power|pow|dpow|byteacmp|bpcharcmp|bitcmp|varbitcmp|bttext|name.*cmp|exp|dexp|gcd|lcm|crc|array_sample|array_shuffle|to_char|to_number|to_timestamp|to_date|mode_final)/
 
 /** What both sides can do with the types of the pools. */
 export async function vocabulary(db: Awaited<ReturnType<typeof postgres>>): Promise<Vocabulary> {

@@ -17,6 +17,7 @@ export function loadStatements(root: string): { schema: string[]; corpus: string
   corpus.push(...analytical.split(';').filter((sql) => sql.trim() !== ''))
   const chinook = readFileSync(join(root, 'src/cli/data/chinook.sql'), 'utf8').replace(/\/\*[^]*?\*\//g, '')
   const tables = chinook.split(/;\s*\n/).filter((sql) => /^\s*(create table|alter table|create index)/i.test(sql))
+  const clients = readFileSync(join(root, 'test/sql/catalog/schema.sql'), 'utf8')
   const rows = `insert into artist (artist_id, name) select i, 'artist ' || i from generate_series(1, 50) i;
     insert into genre (genre_id, name) values (1, 'rock'), (2, null);
     insert into album (album_id, title, artist_id) select i, 'album ' || i, i % 50 + 1 from generate_series(1, 100) i`
@@ -25,7 +26,7 @@ export function loadStatements(root: string): { schema: string[]; corpus: string
     create table t (id serial primary key, name text unique, n numeric(10,2), at timestamptz default now(), doc jsonb, tags text[]);
     insert into t (name, n, doc, tags) select 'n' || i, i / 3.0, jsonb_build_object('a', i, 'b', array[i]), array['x', i::text] from generate_series(1, 30) i`
   return {
-    schema: [...tables, rows, own],
+    schema: [...tables, rows, own, clients],
     corpus: [...corpus, ...tables].filter((sql) => !excluded.test(sql) && sql.trim() !== ''),
   }
 }

@@ -15,7 +15,7 @@ import type { RowSink, SqlDatabase, SqlSession } from '../../src/sql/session-api
 import { loadStatements } from './sql-corpus.ts'
 
 const seed = Number(process.env.SEED ?? 20_261_120)
-const statements = Number(process.env.STATEMENTS ?? 4000)
+const statements = Number(process.env.STATEMENTS ?? 8000)
 const root = resolve(import.meta.dirname, '../..')
 /** A statement may take this long, its time limit included; milliseconds. */
 const patience = 3000
@@ -66,6 +66,39 @@ const literals = [
   '1.5::numeric',
   "'{}'::jsonb",
 ]
+/** Values of types that functions take, at their edges. */
+const values: Record<string, readonly string[]> = {
+  integer: ['0', '-1', '1', '5', '2147483647', '-2147483648'],
+  bigint: ['0', '-1', '9223372036854775807', '-9223372036854775808'],
+  smallint: ['0', '-1', '32767'],
+  numeric: ['0', '-1.5', '1e100', 'NaN', 'Infinity', '0.0000000001'],
+  'double precision': ['0', '-0', '1e308', 'NaN', '-Infinity', '1e-320'],
+  real: ['0', '1e38', 'NaN'],
+  text: ['', 'a', 'ä€😀', '%', '\\\\', '(', '{1,2}', '2024-01-01', 'YYYY-MM-DD', 'hex', 'UTC', 'public', 'a,b'],
+  name: ['', 'public', 't'],
+  bytea: ['', '\\x00ff'],
+  boolean: ['t', 'f'],
+  date: ['2024-02-29', 'infinity', '4713-01-01 BC', '5874897-12-31'],
+  'timestamp without time zone': ['2024-02-29 12:00', '-infinity', '294276-12-31'],
+  'timestamp with time zone': ['2024-02-29 12:00+14', 'infinity', '4713-01-01 BC'],
+  interval: ['1 month', '-1 day', '178000000 years', '00:00:00.000001'],
+  time: ['00:00', '24:00'],
+  uuid: ['00000000-0000-0000-0000-000000000000'],
+  json: ['null', '[]', '{"a":[1,{"b":null}]}', '1e400'],
+  jsonb: ['null', '[]', '{"a":[1,{"b":null}]}', '"x"'],
+  jsonpath: ['$', '$.a[*] ? (@ > 1)', 'lax $.**', 'strict $.x'],
+  'text[]': ['{}', '{a,NULL}', '{{a},{b}}'],
+  oid: ['0', '16384', '4294967295'],
+  regclass: ['t', 'pg_class'],
+  anyarray: ['{1,2,NULL}', '{}'],
+  inet: ['127.0.0.1/8', '::1'],
+}
+
+interface Signature {
+  readonly name: string
+  readonly types: readonly string[]
+}
+
 const words = [
   'select',
   'from',
@@ -132,18 +165,39 @@ const words = [
 class Mutator {
   readonly #random: (bound: number) => number
   readonly #corpus: readonly string[][]
-  readonly #functions: readonly string[]
+  readonly #functions: readonly Signature[]
 
-  constructor(random: (bound: number) => number, corpus: readonly string[][], functions: readonly string[]) {
+  constructor(random: (bound: number) => number, corpus: readonly string[][], functions: readonly Signature[]) {
     this.#random = random
     this.#corpus = corpus
     this.#functions = functions
   }
 
   statement(): string {
+    if (this.#random(3) === 0) return this.#call()
     const tokens = [...this.#pick(this.#corpus)]
-    for (let i = this.#random(4); i >= 0; i--) this.#mutate(tokens)
+    for (let i = this.#random(3); i >= 0; i--) this.#mutate(tokens)
     return tokens.join('')
+  }
+
+  /** A function of random arguments. */
+  #call(): string {
+    const { name, types } = this.#pick(this.#functions)
+    const given = types.map((type) => {
+      const known = values[type]
+      if (this.#random(12) === 0) return 'null'
+      if (known === undefined) return this.#pick(literals)
+      return `'${this.#pick(known)}'::${type.startsWith('any') ? 'int[]' : type}`
+    })
+    const from = this.#pick([
+      '',
+      '',
+      ' from t',
+      ' from account group by balance',
+      ' from generate_series(1, 3) g',
+      ' over (order by 1)',
+    ])
+    return `select ${name}(${given.join(', ')})${from}`
   }
 
   #pick<T>(list: readonly T[]): T {
@@ -152,7 +206,7 @@ class Mutator {
 
   #mutate(tokens: string[]): void {
     const at = this.#random(tokens.length)
-    switch (this.#random(9)) {
+    switch (this.#random(20)) {
       case 0:
         tokens.splice(at, 1 + this.#random(3))
         break
@@ -166,20 +220,29 @@ class Mutator {
         break
       }
       case 3:
+      case 9:
+      case 10:
+      case 11:
         this.#replace(tokens, at, /^['\d$]/, () => this.#pick(literals))
         break
       case 4:
         this.#replace(tokens, at, /^[a-z_"]\w*/i, () => this.#pick(this.#pick(this.#corpus)))
         break
       case 5:
+      case 12:
+      case 13:
+      case 14:
         this.#replace(
           tokens,
           at,
           /^['\d$a-z_]/i,
-          (t) => `${this.#pick(this.#functions)}(${t}${this.#random(2) ? `, ${this.#pick(literals)}` : ''})`,
+          (t) => `${this.#pick(this.#functions).name}(${t}${this.#random(2) ? `, ${this.#pick(literals)}` : ''})`,
         )
         break
       case 6:
+      case 15:
+      case 16:
+      case 17:
         this.#replace(
           tokens,
           at,
@@ -210,6 +273,13 @@ class Mutator {
 
 const sink: RowSink = { row: () => true, copyOut: () => true }
 
+/** How often a statement ended how: SHOW=1 prints it. */
+const outcomes = new Map<string, number>()
+
+function count(outcome: string): void {
+  outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+}
+
 /** Runs a script as the wire does. Answers what is no proper error. */
 async function run(io: ReturnType<typeof nodeIo>, session: SqlSession, text: string): Promise<unknown> {
   let wrong: unknown
@@ -224,7 +294,9 @@ async function run(io: ReturnType<typeof nodeIo>, session: SqlSession, text: str
       }
       portal.close()
     }
+    count('done')
   } catch (error) {
+    count(error instanceof DbError ? error.sqlstate : 'other')
     wrong = isProper(error) ? undefined : error
     session.fail()
   }
@@ -256,7 +328,8 @@ test(`mutated statements have proper errors (SEED=${seed} STATEMENTS=${statement
   const { schema, corpus } = loadStatements(root)
   let session = await open(io, opened.database)
   for (const text of schema) assert.equal(await run(io, session, text), undefined, text)
-  const functions = functionNames(root)
+  const functions = await functionsOf(io, session)
+  assert.ok(functions.length > 500, `${functions.length} functions`)
   const mutator = new Mutator(
     generator(seed),
     corpus.map((text) => text.match(tokenPattern) ?? [' ']),
@@ -277,6 +350,7 @@ test(`mutated statements have proper errors (SEED=${seed} STATEMENTS=${statement
     if (took > patience) found.push(`${took.toFixed()} ms\n  in: ${text.slice(0, 2000)}`)
     if (session.status !== 'I' && i % 7 === 0) await run(io, session, 'rollback')
   }
+  if (process.env.SHOW !== undefined) console.log([...outcomes].sort((a, b) => b[1] - a[1]).slice(0, 25))
   session.close()
   await opened.close()
   await io.stop()
@@ -287,10 +361,27 @@ test(`mutated statements have proper errors (SEED=${seed} STATEMENTS=${statement
   )
 })
 
-/** Names of PostgreSQL's functions, ours and others. */
-function functionNames(root: string): string[] {
-  const text = readFileSync(join(root, 'src/sql/catalog/data/pg_proc.json'), 'utf8')
-  const names = new Set(Array.from(text.matchAll(/"([a-z][a-z0-9_]{2,40})"/g), (m) => m[1]))
-  for (const name of ['pg_sleep', 'pg_terminate_backend', 'pg_reload_conf']) names.delete(name)
-  return [...names]
+/** Functions that there are, with their argument types; without those that reach beyond the session. */
+async function functionsOf(io: ReturnType<typeof nodeIo>, session: SqlSession): Promise<Signature[]> {
+  const out: Signature[] = []
+  const portal = session
+    .script(`select proname, array_to_string(array(select format_type(a, null) from unnest(proargtypes::oid[]) a), ',')
+    from pg_proc where prokind <> 'p' and proname !~ 'sleep|terminate|cancel|reload|rotate|promote|advisory|^pg_(start|stop|switch|import|export|log)|^lo_'`)
+    .next()!
+  const [name, types] = portal.fields!.map((field) => field.slot)
+  const collect: RowSink = {
+    row: (r) => {
+      out.push({
+        name: String(r[name]),
+        types: String(r[types])
+          .split(',')
+          .filter((t) => t !== ''),
+      })
+      return true
+    },
+    copyOut: () => true,
+  }
+  while (portal.run(collect, 0) !== END) await io.tasks.yield()
+  session.sync()
+  return out
 }

@@ -109,11 +109,11 @@ function columnsFor(
   let type = context.types.type(site.argTypes[0])
   while (type instanceof DomainType) type = type.baseType
   if (type instanceof CompositeType) return type.fields
-  if (base !== null && base !== undefined) {
-    return base.types.map((column, i) => ({ name: base.names?.[i] ?? `f${i + 1}`, type: column, typmod: -1 }))
-  }
   if (type.name !== 'record') {
     throw new DbError('datatype_mismatch', `first argument of ${name} must be a row type`)
+  }
+  if (base !== null && base !== undefined) {
+    return base.types.map((column, i) => ({ name: base.names?.[i] ?? `f${i + 1}`, type: column, typmod: -1 }))
   }
   throw noRowType(name)
 }

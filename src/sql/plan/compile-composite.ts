@@ -69,6 +69,7 @@ export function compileSubscript(scope: PlanScope, expr: Expr & { kind: 'subscri
       eval: (x) => {
         const v = arg(x)
         if (v === null) return null
+        if (typeof v === 'string') throw new DbError('feature_not_supported', 'slices of fixed-length arrays not implemented')
         const lo = lower.map((l) => (l === undefined ? undefined : l(x)))
         const hi = upper.map((u) => (u === undefined ? undefined : u(x)))
         if (lo.includes(null) || hi.includes(null)) return null
@@ -79,13 +80,13 @@ export function compileSubscript(scope: PlanScope, expr: Expr & { kind: 'subscri
   }
   if (upper.length === 1) {
     const u = upper[0]!
-    // A name is an array of characters, counted from 0.
-    if (expr.arg.type === 19) return { eval: (x) => (arg(x) as string | null)?.[u(x) ?? -1] ?? null }
     return {
       eval: (x) => {
-        const v = arg(x) as SqlArray | null
+        const v = arg(x) as SqlArray | string | null
         if (v === null) return null
         const i = u(x)
+        // A name is an array of characters, counted from 0; so is a domain over it.
+        if (typeof v === 'string') return v[i ?? -1] ?? null
         if (i === null || v.dimensions.length !== 1) return null
         return v.items[i - v.lowerBounds[0]] ?? null
       },
@@ -99,7 +100,7 @@ function isRange(expr: Expr & { kind: 'subscript' }, i: number): boolean {
 }
 
 function element1(v: SqlArray, at: readonly Value[]): Value {
-  if (at.includes(null) || at.length !== v.dimensions.length) return null
+  if (typeof v === 'string' || at.includes(null) || at.length !== v.dimensions.length) return null
   let offset = 0
   for (let d = 0; d < at.length; d++) {
     const i = at[d] - v.lowerBounds[d]

@@ -23,6 +23,8 @@ interface Suite {
 
 const all: readonly Suite[] = [
   { file: 'test/torture/storage.test.ts', env: { TORTURE_SEED: `storage ${seed}` } },
+  { file: 'test/bad-input/sql-fuzz.test.ts', env: { SEED: String(seed), STATEMENTS: '100000' } },
+  { file: 'test/cluster/kill.test.ts', env: { SEED: String(seed), KILLS: '20' } },
   { file: 'src/wire/pg/fuzz.test.ts', env: { SEED: String(seed), STREAMS: '60000' } },
   { file: 'src/storage/lsm/differential.test.ts', env: { STORAGE_SEED: String(seed), STORAGE_RUNS: '600' } },
   {

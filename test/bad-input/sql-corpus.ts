@@ -15,7 +15,7 @@ export function loadStatements(root: string): { schema: string[]; corpus: string
   }
   const analytical = readFileSync(join(root, 'test/sql/analytical.queries.sql'), 'utf8').replace(/^--.*$/gm, '')
   corpus.push(...analytical.split(';').filter((sql) => sql.trim() !== ''))
-  const chinook = readFileSync(join(root, 'src/cli/data/chinook.sql'), 'utf8').replace(/\/\*[^]*?\*\//g, '')
+  const chinook = readFileSync(join(root, 'src/cli/data/chinook.sql'), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '')
   const tables = chinook.split(/;\s*\n/).filter((sql) => /^\s*(create table|alter table|create index)/i.test(sql))
   const clients = readFileSync(join(root, 'test/sql/catalog/schema.sql'), 'utf8')
   const rows = `insert into artist (artist_id, name) select i, 'artist ' || i from generate_series(1, 50) i;

@@ -5,8 +5,7 @@
  *   replay:  SEED=<n> node --test test/bad-input/sql-fuzz.test.ts       longer:  STATEMENTS=100000 SEED=… node --test …
  */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { test } from 'node:test'
 import { DbError, END, WAIT } from '../../src/base/index.ts'
 import { nodeIo } from '../../src/io/node/index.ts'
@@ -30,7 +29,7 @@ function generator(state: number): (bound: number) => number {
   }
 }
 
-const tokenPattern = /'(?:[^']|'')*'|"(?:[^"]|"")*"|\$\$[^]*?\$\$|\$?\w+(?:\.\d+)?|\s+|::|[<>=!~*|&#@-]+|[^]/g
+const tokenPattern = /'(?:[^']|'')*'|"(?:[^"]|"")*"|\$\$[\s\S]*?\$\$|\$?\w+(?:\.\d+)?|\s+|::|[<>=!~*|&#@-]+|[\s\S]/g
 const literals = [
   'null',
   '0',

@@ -8,7 +8,7 @@ import { DbError } from '../../base/index.ts'
 
 /** Raises syntax_error for what is no setting. */
 export function startupOptions(text: string): [name: string, value: string][] {
-  const words = Array.from(text.matchAll(/(?:\\[^]|[^\s\\])+/g), ([word]) => word.replace(/\\([^])/g, '$1'))
+  const words = Array.from(text.matchAll(/(?:\\[\s\S]|[^\s\\])+/g), ([word]) => word.replace(/\\([\s\S])/g, '$1'))
   const out: [string, string][] = []
   for (let i = 0; i < words.length; i++) {
     let word = words[i]

@@ -13,7 +13,10 @@ export function bindColumnRef(scope: QueryScope, node: any): Expr {
   if (fields.some((f) => f.A_Star)) {
     // Inside an expression t.* is the whole row.
     const names: string[] = fields.slice(0, -1).map((f) => f.String.sval)
-    const table = names.length > 0 && fields[fields.length - 1].A_Star ? findAlias(scope, names.at(-2), names[names.length - 1], at) : undefined
+    const table =
+      names.length > 0 && fields[fields.length - 1].A_Star
+        ? findAlias(scope, names.at(-2), names[names.length - 1], at)
+        : undefined
     if (table !== undefined) return wholeRow(table.scope, table.item.entry, table.up)
     throw errorAt(scope.context, at, new DbError('syntax_error', 'row expansion via "*" is not supported here'))
   }
@@ -57,8 +60,10 @@ function bare(scope: QueryScope, name: string, at: number): Expr | undefined {
     let up = 0
     for (let s: QueryScope | undefined = scope; s !== undefined; s = s.parent, up++) {
       const items = s.namespace.filter((i) => i.byColumn && s.entries[i.entry].kind === 'relation')
-      if (items.length > 1) throw errorAt(scope.context, at, new DbError('ambiguous_column', `column reference "${name}" is ambiguous`))
-      if (items.length === 1) return { kind: 'var', up, entry: items[0].entry, column: system.number, type: system.type, typmod: -1 }
+      if (items.length > 1)
+        throw errorAt(scope.context, at, new DbError('ambiguous_column', `column reference "${name}" is ambiguous`))
+      if (items.length === 1)
+        return { kind: 'var', up, entry: items[0].entry, column: system.number, type: system.type, typmod: -1 }
     }
   }
   const table = findAlias(scope, undefined, name, at)
@@ -81,9 +86,16 @@ function ofAlias(table: { scope: QueryScope; up: number; item: { entry: number }
 /** The row of an entry as one value: its type is the table's row type, else record. A one-column function is its value. */
 export function wholeRow(scope: QueryScope, entry: number, up: number): Expr {
   const e = scope.entries[entry]
-  if (e.kind === 'function' && e.functions.length === 1 && !e.functions[0].composite && !e.ordinality) return columnVar(scope, entry, 1, up)
+  if (e.kind === 'function' && e.functions.length === 1 && !e.functions[0].composite && !e.ordinality)
+    return columnVar(scope, entry, 1, up)
   if (e.kind === 'join') {
-    return { kind: 'row', items: e.vars.map((_, i) => columnVar(scope, entry, i + 1, up)), names: e.columns.map((c) => c.name), type: 2249, typmod: -1 }
+    return {
+      kind: 'row',
+      items: e.vars.map((_, i) => columnVar(scope, entry, i + 1, up)),
+      names: e.columns.map((c) => c.name),
+      type: 2249,
+      typmod: -1,
+    }
   }
   let type = 2249
   if (e.kind === 'relation') type = scope.context.names.catalog.relation(e.relation)?.rowType || 2249
@@ -100,28 +112,50 @@ function parameter(scope: QueryScope, names: readonly string[]): Expr | undefine
 function unresolved(scope: QueryScope, names: string[], at: number): DbError {
   const c = scope.context
   if (names.length === 1) {
-    return errorAt(c, at, new DbError('undefined_column', `column "${names[0]}" does not exist`, { hint: similar(scope, names[0]) }))
+    return errorAt(
+      c,
+      at,
+      new DbError('undefined_column', `column "${names[0]}" does not exist`, { hint: similar(scope, names[0]) }),
+    )
   }
   const table = names[names.length - 2]
   if (findAlias(scope, undefined, table) !== undefined) {
-    return errorAt(c, at, new DbError('undefined_column', `column ${names.slice(-2).join('.')} does not exist`, { hint: similar(scope, names[names.length - 1]) }))
+    return errorAt(
+      c,
+      at,
+      new DbError('undefined_column', `column ${names.slice(-2).join('.')} does not exist`, {
+        hint: similar(scope, names[names.length - 1]),
+      }),
+    )
   }
   // The entry is there, but hidden by an alias or out of reach.
   for (let s: QueryScope | undefined = scope; s !== undefined; s = s.parent) {
     for (const e of s.entries) {
       if (e.kind === 'relation' && e.explicitAlias && c.names.catalog.relation(e.relation)?.name === table) {
-        return errorAt(c, at, new DbError('undefined_table', `invalid reference to FROM-clause entry for table "${table}"`, {
-          hint: `Perhaps you meant to reference the table alias "${e.alias}".`,
-        }))
+        return errorAt(
+          c,
+          at,
+          new DbError('undefined_table', `invalid reference to FROM-clause entry for table "${table}"`, {
+            hint: `Perhaps you meant to reference the table alias "${e.alias}".`,
+          }),
+        )
       }
       if (e.alias === table && e.kind !== 'join') {
-        return errorAt(c, at, new DbError('undefined_table', `invalid reference to FROM-clause entry for table "${table}"`, {
-          detail: `There is an entry for table "${table}", but it cannot be referenced from this part of the query.`,
-        }))
+        return errorAt(
+          c,
+          at,
+          new DbError('undefined_table', `invalid reference to FROM-clause entry for table "${table}"`, {
+            detail: `There is an entry for table "${table}", but it cannot be referenced from this part of the query.`,
+          }),
+        )
       }
     }
   }
-  return errorAt(c, at, new DbError('undefined_table', `missing FROM-clause entry for table "${names.slice(0, -1).join('.')}"`))
+  return errorAt(
+    c,
+    at,
+    new DbError('undefined_table', `missing FROM-clause entry for table "${names.slice(0, -1).join('.')}"`),
+  )
 }
 
 /** A hint when one visible column's name is nearly the same. */

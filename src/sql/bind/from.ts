@@ -45,7 +45,14 @@ function checkConflicts(scope: QueryScope, left: readonly NamespaceItem[], right
       const x = scope.entries[a.entry]
       const y = scope.entries[b.entry]
       if (x.alias !== y.alias || x.alias === '') continue
-      if (x.kind === 'relation' && y.kind === 'relation' && !x.explicitAlias && !y.explicitAlias && x.relation !== y.relation) continue
+      if (
+        x.kind === 'relation' &&
+        y.kind === 'relation' &&
+        !x.explicitAlias &&
+        !y.explicitAlias &&
+        x.relation !== y.relation
+      )
+        continue
       throw new DbError('duplicate_alias', `table name "${x.alias}" specified more than once`)
     }
   }
@@ -72,7 +79,10 @@ function single(scope: QueryScope, entry: Entry): Item {
 function aliased(alias: string, columns: readonly EntryColumn[], names: readonly string[]): EntryColumn[] {
   const visible = columns.filter((c) => !c.dropped).length
   if (names.length > visible) {
-    throw new DbError('invalid_column_reference', `table "${alias}" has ${visible} columns available but ${names.length} columns specified`)
+    throw new DbError(
+      'invalid_column_reference',
+      `table "${alias}" has ${visible} columns available but ${names.length} columns specified`,
+    )
   }
   let i = 0
   return columns.map((c) => (c.dropped || i >= names.length ? c : { ...c, name: names[i++] }))
@@ -83,7 +93,12 @@ export function aliasNames(alias: any): string[] {
 }
 
 export function relationColumns(relation: RelationDescriptor): EntryColumn[] {
-  return relation.columns.map((c) => ({ name: c.name, type: c.type, typmod: c.typmod, dropped: c.dropped || undefined }))
+  return relation.columns.map((c) => ({
+    name: c.name,
+    type: c.type,
+    typmod: c.typmod,
+    dropped: c.dropped || undefined,
+  }))
 }
 
 function bindRangeVar(scope: QueryScope, node: RangeVar): Entry {
@@ -94,25 +109,47 @@ function bindRangeVar(scope: QueryScope, node: RangeVar): Entry {
   }
   const relation = lookUpRelation(scope.context, node)
   if (relation.relkind === 'i' || relation.relkind === 'c') {
-    throw errorAt(scope.context, node.location, new DbError('wrong_object_type', `cannot open relation "${relation.name}"`, {
-      detail: `This operation is not supported for ${relation.relkind === 'i' ? 'indexes' : 'composite types'}.`,
-    }))
+    throw errorAt(
+      scope.context,
+      node.location,
+      new DbError('wrong_object_type', `cannot open relation "${relation.name}"`, {
+        detail: `This operation is not supported for ${relation.relkind === 'i' ? 'indexes' : 'composite types'}.`,
+      }),
+    )
   }
   return relationEntry(relation, node.alias?.aliasname, names)
 }
 
-export function relationEntry(relation: RelationDescriptor, alias: string | undefined, names: readonly string[] = []): Entry {
+export function relationEntry(
+  relation: RelationDescriptor,
+  alias: string | undefined,
+  names: readonly string[] = [],
+): Entry {
   const name = alias ?? relation.name
   return {
-    kind: 'relation', relation: relation.oid, alias: name, explicitAlias: alias !== undefined,
-    columns: aliased(name, relationColumns(relation), names), columnAliases: names.length > 0 ? names : undefined,
+    kind: 'relation',
+    relation: relation.oid,
+    alias: name,
+    explicitAlias: alias !== undefined,
+    columns: aliased(name, relationColumns(relation), names),
+    columnAliases: names.length > 0 ? names : undefined,
   }
 }
 
 /** Raises undefined_table, with the position. */
 export function lookUpRelation(context: BindContext, node: RangeVar): RelationDescriptor {
-  if (node.catalogname && node.catalogname !== context.names.catalog.database(context.names.catalog.databaseOid)?.name) {
-    throw errorAt(context, node.location, new DbError('feature_not_supported', `cross-database references are not implemented: "${node.catalogname}.${node.schemaname}.${node.relname}"`))
+  if (
+    node.catalogname &&
+    node.catalogname !== context.names.catalog.database(context.names.catalog.databaseOid)?.name
+  ) {
+    throw errorAt(
+      context,
+      node.location,
+      new DbError(
+        'feature_not_supported',
+        `cross-database references are not implemented: "${node.catalogname}.${node.schemaname}.${node.relname}"`,
+      ),
+    )
   }
   const relation = findRelation(context.names, node.schemaname, node.relname!)
   if (relation === undefined) {
@@ -132,14 +169,27 @@ function findCte(scope: QueryScope, name: string): { scope: QueryScope; index: n
   return undefined
 }
 
-function cteEntry(_scope: QueryScope, node: RangeVar, owner: QueryScope, index: number, up: number, names: readonly string[]): Entry {
+function cteEntry(
+  _scope: QueryScope,
+  node: RangeVar,
+  owner: QueryScope,
+  index: number,
+  up: number,
+  names: readonly string[],
+): Entry {
   const binding = owner.cteBindings[index]
   if (binding.recursing) binding.selfReferences++
   binding.referenced++
   const alias = node.alias?.aliasname ?? binding.name
   return {
-    kind: 'cte', name: binding.name, up, self: binding.recursing, alias, explicitAlias: node.alias !== undefined,
-    columns: aliased(alias, binding.columns, names), columnAliases: names.length > 0 ? names : undefined,
+    kind: 'cte',
+    name: binding.name,
+    up,
+    self: binding.recursing,
+    alias,
+    explicitAlias: node.alias !== undefined,
+    columns: aliased(alias, binding.columns, names),
+    columnAliases: names.length > 0 ? names : undefined,
   }
 }
 
@@ -147,10 +197,17 @@ function bindRangeSubselect(scope: QueryScope, node: RangeSubselect): Entry {
   const alias = node.alias?.aliasname ?? 'unnamed_subquery'
   const names = aliasNames(node.alias)
   const query = bindSubselect(lateralScope(scope, node.lateral === true), node.subquery!)
-  const columns = query.targets.filter((t) => !t.junk).map((t) => ({ name: t.name, type: t.expr.type, typmod: t.expr.typmod }))
+  const columns = query.targets
+    .filter((t) => !t.junk)
+    .map((t) => ({ name: t.name, type: t.expr.type, typmod: t.expr.typmod }))
   return {
-    kind: 'subquery', query, lateral: node.lateral === true, alias, explicitAlias: node.alias !== undefined,
-    columns: aliased(alias, columns, names), columnAliases: names.length > 0 ? names : undefined,
+    kind: 'subquery',
+    query,
+    lateral: node.lateral === true,
+    alias,
+    explicitAlias: node.alias !== undefined,
+    columns: aliased(alias, columns, names),
+    columnAliases: names.length > 0 ? names : undefined,
   }
 }
 
@@ -185,8 +242,13 @@ function bindRangeFunction(scope: QueryScope, node: RangeFunction): Entry {
   const alias = node.alias?.aliasname ?? name
   const names = aliasNames(node.alias)
   return {
-    kind: 'function', functions, ordinality: node.ordinality === true, lateral: true, alias,
-    explicitAlias: node.alias !== undefined, columns: aliased(alias, columns, names),
+    kind: 'function',
+    functions,
+    ordinality: node.ordinality === true,
+    lateral: true,
+    alias,
+    explicitAlias: node.alias !== undefined,
+    columns: aliased(alias, columns, names),
     columnAliases: names.length > 0 ? names : undefined,
   }
 }
@@ -201,7 +263,11 @@ function sideBySide(items: any[]): any[][] {
 
 function callName(call: any): string {
   if (call.FuncCall) return call.FuncCall.funcname.at(-1).String.sval
-  if (call.SQLValueFunction) return String(call.SQLValueFunction.op).replace(/^SVFOP_/, '').replace(/_N$/, '').toLowerCase()
+  if (call.SQLValueFunction)
+    return String(call.SQLValueFunction.op)
+      .replace(/^SVFOP_/, '')
+      .replace(/_N$/, '')
+      .toLowerCase()
   if (call.CoalesceExpr) return 'coalesce'
   return call.TypeCast ? (call.TypeCast.typeName.names.at(-1).String.sval as string) : 'function'
 }
@@ -216,13 +282,17 @@ function fromFunction(scope: QueryScope, call: Expr, name: string, definitions: 
   if (defined.length > 0) return { call, columns: defined, composite: true }
   if (call.kind === 'func' || call.kind === 'srf') {
     const columns = functionColumns(scope, call.func)
-    if (columns !== undefined && columns.length > 1) return { call, columns: columns.map((x) => polymorphicColumn(scope, x, call)), composite: true }
-    if (columns !== undefined) return { call, columns: [{ name: columns[0].name, type: call.type, typmod: call.typmod }], composite: false }
+    if (columns !== undefined && columns.length > 1)
+      return { call, columns: columns.map((x) => polymorphicColumn(scope, x, call)), composite: true }
+    if (columns !== undefined)
+      return { call, columns: [{ name: columns[0].name, type: call.type, typmod: call.typmod }], composite: false }
   }
   const type = typeOf(c, call.type)
   if (type.kind === 'c') {
-    const columns = c.names.catalog.relation(type.relation)?.columns.filter((x) => !x.dropped) ?? systemRowColumns(type.relation)
-    if (columns !== undefined) return { call, columns: columns.map((x) => ({ name: x.name, type: x.type, typmod: x.typmod })), composite: true }
+    const columns =
+      c.names.catalog.relation(type.relation)?.columns.filter((x) => !x.dropped) ?? systemRowColumns(type.relation)
+    if (columns !== undefined)
+      return { call, columns: columns.map((x) => ({ name: x.name, type: x.type, typmod: x.typmod })), composite: true }
   }
   if (call.type === oid.recordOid) {
     throw new DbError('syntax_error', 'a column definition list is required for functions returning "record"')
@@ -253,7 +323,12 @@ export function systemRowColumns(relation: number): readonly FieldType[] | undef
 }
 
 function bindJoin(scope: QueryScope, node: JoinExpr): Item {
-  const kinds: Record<string, JoinKind> = { JOIN_INNER: 'inner', JOIN_LEFT: 'left', JOIN_RIGHT: 'right', JOIN_FULL: 'full' }
+  const kinds: Record<string, JoinKind> = {
+    JOIN_INNER: 'inner',
+    JOIN_LEFT: 'left',
+    JOIN_RIGHT: 'right',
+    JOIN_FULL: 'full',
+  }
   const join = kinds[node.jointype as string]
   const left = bindFromItem(scope, node.larg!)
   const outer = scope.namespace
@@ -269,7 +344,9 @@ function bindJoin(scope: QueryScope, node: JoinExpr): Item {
   if (node.quals) {
     const inner = scope.namespace
     const clause = scope.clause
-    scope.namespace = [...outer, ...left.items, ...right.items].map((i, k) => (k < outer.length ? i : { ...i, lateralOnly: false, usable: true }))
+    scope.namespace = [...outer, ...left.items, ...right.items].map((i, k) =>
+      k < outer.length ? i : { ...i, lateralOnly: false, usable: true },
+    )
     scope.clause = 'join'
     on = coerceBoolean(scope.context, bindExpr(scope, node.quals), 'JOIN/ON', locationOf(node.quals))
     scope.clause = clause
@@ -278,26 +355,50 @@ function bindJoin(scope: QueryScope, node: JoinExpr): Item {
   const alias = node.alias?.aliasname
   const names = aliasNames(node.alias)
   const entry = scope.addEntry({
-    kind: 'join', join, vars: merged.vars, merged: using.length, alias: alias ?? '', explicitAlias: alias !== undefined,
+    kind: 'join',
+    join,
+    vars: merged.vars,
+    merged: using.length,
+    alias: alias ?? '',
+    explicitAlias: alias !== undefined,
     columns: alias === undefined ? merged.columns : aliased(alias, merged.columns, names),
     columnAliases: names.length > 0 ? names : undefined,
   })
   const tree: FromNode = {
-    kind: 'join', join, left: left.tree, right: right.tree, on, entry,
-    using: using.length > 0 ? using : undefined, natural: node.isNatural || undefined,
+    kind: 'join',
+    join,
+    left: left.tree,
+    right: right.tree,
+    on,
+    entry,
+    using: using.length > 0 ? using : undefined,
+    natural: node.isNatural || undefined,
   }
   const self: NamespaceItem = { entry, byAlias: alias !== undefined, byColumn: true, lateralOnly: false, usable: true }
   if (alias !== undefined) return { tree, items: [self] }
   const children = [...left.items, ...right.items].map((i) => ({ ...i, byColumn: false }))
   const usingAlias = (node as any).join_using_alias?.aliasname
   if (usingAlias !== undefined) {
-    const only = scope.addEntry({ kind: 'join', join, vars: merged.vars.slice(0, using.length), merged: using.length, alias: usingAlias, explicitAlias: true, columns: merged.columns.slice(0, using.length) })
+    const only = scope.addEntry({
+      kind: 'join',
+      join,
+      vars: merged.vars.slice(0, using.length),
+      merged: using.length,
+      alias: usingAlias,
+      explicitAlias: true,
+      columns: merged.columns.slice(0, using.length),
+    })
     children.push({ entry: only, byAlias: true, byColumn: false, lateralOnly: false, usable: true })
   }
   return { tree, items: [...children, self] }
 }
 
-function usingColumns(scope: QueryScope, node: JoinExpr, left: readonly NamespaceItem[], right: readonly NamespaceItem[]): string[] {
+function usingColumns(
+  scope: QueryScope,
+  node: JoinExpr,
+  left: readonly NamespaceItem[],
+  right: readonly NamespaceItem[],
+): string[] {
   if (!node.isNatural) return (node.usingClause ?? []).map((u: any) => u.String.sval)
   const rightNames = new Set(visibleColumns(scope, right).map((c) => c.name))
   return [...new Set(visibleColumns(scope, left).map((c) => c.name))].filter((n) => rightNames.has(n))
@@ -325,7 +426,14 @@ interface Merged {
   readonly on: Expr | undefined
 }
 
-function mergeColumns(scope: QueryScope, join: JoinKind, using: readonly string[], left: readonly NamespaceItem[], right: readonly NamespaceItem[], node: JoinExpr): Merged {
+function mergeColumns(
+  scope: QueryScope,
+  join: JoinKind,
+  using: readonly string[],
+  left: readonly NamespaceItem[],
+  right: readonly NamespaceItem[],
+  node: JoinExpr,
+): Merged {
   const leftColumns = visibleColumns(scope, left)
   const rightColumns = visibleColumns(scope, right)
   const merged: Visible[] = []
@@ -353,8 +461,9 @@ function mergeColumns(scope: QueryScope, join: JoinKind, using: readonly string[
 
 function only(columns: readonly Visible[], name: string, side: string): Expr {
   const found = columns.filter((c) => c.name === name)
-  if (found.length === 0) throw new DbError('undefined_column', `column "${name}" specified in USING clause does not exist in ${side} table`)
-  if (found.length > 1) throw new DbError('ambiguous_column', `common column name "${name}" appears more than once in ${side} table`)
+  if (found.length === 0)
+    throw new DbError('undefined_column', `column "${name}" specified in USING clause does not exist in ${side} table`)
+  if (found.length > 1)
+    throw new DbError('ambiguous_column', `common column name "${name}" appears more than once in ${side} table`)
   return found[0].expr
 }
-

@@ -6,7 +6,16 @@ import { DbError } from '../../base/index.ts'
 import type { Aggregate, Expr, Query, Target, Var } from '../query.ts'
 import type { BindContext } from './context.ts'
 import { bindExpr, settleUnknown } from './expression.ts'
-import { exprKey, findColumn, forEachChild, forEachQueryExpr, forEachSubquery, mapChildren, type QueryScope, sameExpr } from './scope.ts'
+import {
+  exprKey,
+  findColumn,
+  forEachChild,
+  forEachQueryExpr,
+  forEachSubquery,
+  mapChildren,
+  type QueryScope,
+  sameExpr,
+} from './scope.ts'
 import { positionOf, requireEquality } from './select.ts'
 
 interface Grouping {
@@ -16,7 +25,11 @@ interface Grouping {
 
 const maxGroupingSets = 4096
 
-export function bindGroupBy(scope: QueryScope, nodes: readonly Node[] | undefined, targets: readonly Target[]): Grouping {
+export function bindGroupBy(
+  scope: QueryScope,
+  nodes: readonly Node[] | undefined,
+  targets: readonly Target[],
+): Grouping {
   const exprs: Expr[] = []
   if (nodes === undefined || nodes.length === 0) return { exprs, sets: undefined }
   scope.clause = 'group by'
@@ -33,7 +46,8 @@ export function bindGroupBy(scope: QueryScope, nodes: readonly Node[] | undefine
   for (const node of nodes as any[]) {
     const alternatives = node.GroupingSet ? expand(node.GroupingSet, add) : [oneGroup(node, add)]
     sets = sets.flatMap((s) => alternatives.map((a) => [...new Set([...s, ...a])]))
-    if (sets.length > maxGroupingSets) throw new DbError('program_limit_exceeded', `too many grouping sets present (maximum ${maxGroupingSets})`)
+    if (sets.length > maxGroupingSets)
+      throw new DbError('program_limit_exceeded', `too many grouping sets present (maximum ${maxGroupingSets})`)
   }
   scope.clause = 'select'
   return { exprs, sets: hasSets ? sets : undefined }
@@ -58,7 +72,8 @@ function expand(set: GroupingSet, add: (n: any) => number): number[][] {
       const parts = content.map((n) => oneGroup(n, add))
       if (parts.length > 12) throw new DbError('program_limit_exceeded', 'CUBE is limited to 12 elements')
       const out: number[][] = []
-      for (let bits = (1 << parts.length) - 1; bits >= 0; bits--) out.push(parts.filter((_, i) => bits & (1 << (parts.length - 1 - i))).flat())
+      for (let bits = (1 << parts.length) - 1; bits >= 0; bits--)
+        out.push(parts.filter((_, i) => bits & (1 << (parts.length - 1 - i))).flat())
       return out
     }
     case 'GROUPING_SET_SETS':
@@ -87,7 +102,8 @@ function groupExpr(scope: QueryScope, node: any, targets: readonly Target[]): Ex
 
 function checkGroupable(expr: Expr): Expr {
   const visit = (e: Expr): void => {
-    if (e.kind === 'agg' && e.up === 0) throw new DbError('grouping_error', 'aggregate functions are not allowed in GROUP BY')
+    if (e.kind === 'agg' && e.up === 0)
+      throw new DbError('grouping_error', 'aggregate functions are not allowed in GROUP BY')
     if (e.kind === 'window') throw new DbError('windowing_error', 'window functions are not allowed in GROUP BY')
     forEachChild(e, visit)
   }
@@ -102,7 +118,11 @@ export function resolveGrouping(query: Query): Query {
       const groups = (e.groups as readonly (number | Expr)[]).map((g) => {
         if (typeof g === 'number') return g
         const at = query.groupBy.findIndex((x) => sameExpr(x, g))
-        if (at < 0) throw new DbError('grouping_error', 'arguments to GROUPING must be grouping expressions of the associated query level')
+        if (at < 0)
+          throw new DbError(
+            'grouping_error',
+            'arguments to GROUPING must be grouping expressions of the associated query level',
+          )
         return at
       })
       return { ...e, groups }
@@ -153,7 +173,10 @@ function ungrouped(scope: QueryScope, v: Var, depth: number): DbError {
   const entry = scope.entries[v.entry]
   const name = v.column > 0 ? `${entry.alias}.${entry.columns[v.column - 1].name}` : entry.alias
   if (depth > 0) return new DbError('grouping_error', `subquery uses ungrouped column "${name}" from outer query`)
-  return new DbError('grouping_error', `column "${name}" must appear in the GROUP BY clause or be used in an aggregate function`)
+  return new DbError(
+    'grouping_error',
+    `column "${name}" must appear in the GROUP BY clause or be used in an aggregate function`,
+  )
 }
 
 /** Entries whose primary key is all among the grouped columns: their other columns follow from it. */
@@ -162,9 +185,12 @@ function functionallyDependent(context: BindContext, query: Query): Set<number> 
   if (query.groupingSets !== undefined) return out
   query.entries.forEach((entry, i) => {
     if (entry.kind !== 'relation') return
-    const primary = context.names.catalog.relation(entry.relation)?.constraints.find((c) => c.type === 'p' && !c.deferrable)
+    const primary = context.names.catalog
+      .relation(entry.relation)
+      ?.constraints.find((c) => c.type === 'p' && !c.deferrable)
     if (primary === undefined) return
-    const has = (column: number) => query.groupBy.some((g) => g.kind === 'var' && g.up === 0 && g.entry === i && g.column === column)
+    const has = (column: number) =>
+      query.groupBy.some((g) => g.kind === 'var' && g.up === 0 && g.entry === i && g.column === column)
     if (primary.columns.every(has)) out.add(i)
   })
   return out

@@ -8,7 +8,6 @@ import type { Column, RelationDescriptor } from '../catalog/descriptors.ts'
 import type { Conflict, Expr, FromNode, Modify, Query, Target } from '../query.ts'
 import * as oid from '../types/oids.ts'
 import { tryCoerce } from './coerce.ts'
-import { bindWith } from './with.ts'
 import { type BindContext, errorAt } from './context.ts'
 import { bindExpr, subscript } from './expression.ts'
 import { bindFrom, lookUpRelation, relationColumns, relationEntry } from './from.ts'
@@ -16,6 +15,7 @@ import { exprKey, mapVars, QueryScope } from './scope.ts'
 import { bindSelect, bindWhere, emptyQuery } from './select.ts'
 import { bindTargets, target as makeTarget } from './target.ts'
 import { formatType } from './type-name.ts'
+import { bindWith } from './with.ts'
 
 export function bindModifyNode(context: BindContext, parent: QueryScope | undefined, node: Node): Query {
   const n = node as any
@@ -28,18 +28,41 @@ export function bindModifyNode(context: BindContext, parent: QueryScope | undefi
 function targetRelation(context: BindContext, node: any, verb: string): RelationDescriptor {
   const relation = lookUpRelation(context, node)
   if (relation.oid < 16384) {
-    throw errorAt(context, node.location, new DbError('insufficient_privilege', `permission denied: "${relation.name}" is a system catalog`))
+    throw errorAt(
+      context,
+      node.location,
+      new DbError('insufficient_privilege', `permission denied: "${relation.name}" is a system catalog`),
+    )
   }
   if (relation.relkind === 'v') {
-    throw errorAt(context, node.location, new DbError('object_not_in_prerequisite_state', `cannot ${verb} view "${relation.name}"`, { hint: `To change data through a view, change its base table.` }))
+    throw errorAt(
+      context,
+      node.location,
+      new DbError('object_not_in_prerequisite_state', `cannot ${verb} view "${relation.name}"`, {
+        hint: `To change data through a view, change its base table.`,
+      }),
+    )
   }
   if (relation.relkind !== 'r') {
-    throw errorAt(context, node.location, new DbError('wrong_object_type', `cannot change ${relation.relkind === 'S' ? 'sequence' : relation.relkind === 'm' ? 'materialized view' : 'relation'} "${relation.name}"`))
+    throw errorAt(
+      context,
+      node.location,
+      new DbError(
+        'wrong_object_type',
+        `cannot change ${relation.relkind === 'S' ? 'sequence' : relation.relkind === 'm' ? 'materialized view' : 'relation'} "${relation.name}"`,
+      ),
+    )
   }
   return relation
 }
 
-function begin(context: BindContext, parent: QueryScope | undefined, withClause: any, node: any, verb: string): { scope: QueryScope; relation: RelationDescriptor } {
+function begin(
+  context: BindContext,
+  parent: QueryScope | undefined,
+  withClause: any,
+  node: any,
+  verb: string,
+): { scope: QueryScope; relation: RelationDescriptor } {
   const scope = new QueryScope(context, parent)
   if (withClause) bindWith(scope, withClause)
   const relation = targetRelation(context, node, verb)
@@ -53,17 +76,27 @@ export function bindInsert(context: BindContext, parent: QueryScope | undefined,
   const { scope, relation } = begin(context, parent, stmt.withClause, stmt.relation, 'insert into')
   const columns = insertColumns(context, relation, stmt.cols)
   const explicit = stmt.cols !== undefined && stmt.cols.length > 0
-  const overriding = stmt.override === 'OVERRIDING_USER_VALUE' ? 'user' : stmt.override === 'OVERRIDING_SYSTEM_VALUE' ? 'system' : undefined
+  const overriding =
+    stmt.override === 'OVERRIDING_USER_VALUE'
+      ? 'user'
+      : stmt.override === 'OVERRIDING_SYSTEM_VALUE'
+        ? 'system'
+        : undefined
   const source = (stmt.selectStmt as any)?.SelectStmt as SelectStmt | undefined
   let from: FromNode[] = []
   let values: (Expr | 'default')[] = []
   if (source !== undefined) {
-    const bound = source.valuesLists?.length === 1 && plainValues(source) ? singleRow(scope, source) : sourceQuery(scope, source, columns)
+    const bound =
+      source.valuesLists?.length === 1 && plainValues(source)
+        ? singleRow(scope, source)
+        : sourceQuery(scope, source, columns)
     from = bound.from
     values = bound.values
   }
-  if (values.length > columns.length) throw new DbError('syntax_error', 'INSERT has more expressions than target columns')
-  if (explicit && values.length < columns.length && source !== undefined) throw new DbError('syntax_error', 'INSERT has more target columns than expressions')
+  if (values.length > columns.length)
+    throw new DbError('syntax_error', 'INSERT has more expressions than target columns')
+  if (explicit && values.length < columns.length && source !== undefined)
+    throw new DbError('syntax_error', 'INSERT has more target columns than expressions')
   const used: number[] = []
   const targets: Target[] = []
   values.forEach((value, i) => {
@@ -76,32 +109,64 @@ export function bindInsert(context: BindContext, parent: QueryScope | undefined,
   })
   scope.namespace = [{ entry: 0, byAlias: true, byColumn: true, lateralOnly: false, usable: true }]
   const conflict = stmt.onConflictClause ? bindConflict(scope, relation, stmt.onConflictClause) : undefined
-  const modify: Modify = { target: 0, relation: relation.oid, columns: used, overriding, conflict, returning: bindReturning(scope, (stmt as any).returningClause) }
-  return { ...emptyQuery(), command: 'insert', ctes: scope.ctes, entries: scope.entries, from, targets, modify, hasSrf: false }
+  const modify: Modify = {
+    target: 0,
+    relation: relation.oid,
+    columns: used,
+    overriding,
+    conflict,
+    returning: bindReturning(scope, (stmt as any).returningClause),
+  }
+  return {
+    ...emptyQuery(),
+    command: 'insert',
+    ctes: scope.ctes,
+    entries: scope.entries,
+    from,
+    targets,
+    modify,
+    hasSrf: false,
+  }
 }
 
 /** Whether every row of a VALUES list says DEFAULT for a column: then nothing is assigned to it. */
 function alwaysDefault(source: SelectStmt | undefined, column: number): boolean {
   const rows = source?.valuesLists as any[] | undefined
-  return rows !== undefined && rows.length > 0 && rows.every((row) => row.List.items[column]?.SetToDefault !== undefined)
+  return (
+    rows !== undefined && rows.length > 0 && rows.every((row) => row.List.items[column]?.SetToDefault !== undefined)
+  )
 }
 
 function plainValues(stmt: SelectStmt): boolean {
   return !stmt.sortClause && !stmt.limitCount && !stmt.limitOffset && !stmt.withClause
 }
 
-export function insertColumns(context: BindContext, relation: RelationDescriptor, nodes: readonly Node[] | undefined): Column[] {
+export function insertColumns(
+  context: BindContext,
+  relation: RelationDescriptor,
+  nodes: readonly Node[] | undefined,
+): Column[] {
   const live = relation.columns.filter((c) => !c.dropped)
   if (nodes === undefined || nodes.length === 0) return live
   const out: Column[] = []
   for (const node of nodes as any[]) {
     const name = node.ResTarget?.name ?? node.String?.sval
-    if (node.ResTarget?.indirection) throw new DbError('feature_not_supported', 'INSERT into array elements or fields is not supported')
+    if (node.ResTarget?.indirection)
+      throw new DbError('feature_not_supported', 'INSERT into array elements or fields is not supported')
     const column = live.find((c) => c.name === name)
     if (column === undefined) {
-      throw errorAt(context, node.ResTarget?.location, new DbError('undefined_column', `column "${name}" of relation "${relation.name}" does not exist`))
+      throw errorAt(
+        context,
+        node.ResTarget?.location,
+        new DbError('undefined_column', `column "${name}" of relation "${relation.name}" does not exist`),
+      )
     }
-    if (out.includes(column)) throw errorAt(context, node.ResTarget?.location, new DbError('duplicate_column', `column "${name}" specified more than once`))
+    if (out.includes(column))
+      throw errorAt(
+        context,
+        node.ResTarget?.location,
+        new DbError('duplicate_column', `column "${name}" specified more than once`),
+      )
     out.push(column)
   }
   return out
@@ -116,11 +181,19 @@ function singleRow(scope: QueryScope, stmt: SelectStmt): { from: FromNode[]; val
 }
 
 /** A query or a list of rows as entry 1. */
-function sourceQuery(scope: QueryScope, stmt: SelectStmt, columns: readonly Column[]): { from: FromNode[]; values: Expr[] } {
+function sourceQuery(
+  scope: QueryScope,
+  stmt: SelectStmt,
+  columns: readonly Column[],
+): { from: FromNode[]; values: Expr[] } {
   const query = bindSelect(scope.context, scope, stmt.valuesLists ? withDefaults(stmt, columns, scope) : stmt, false)
   const outputs = query.targets.filter((t) => !t.junk)
   const entry = scope.addEntry({
-    kind: 'subquery', query, lateral: false, alias: '*SELECT*', explicitAlias: false,
+    kind: 'subquery',
+    query,
+    lateral: false,
+    alias: '*SELECT*',
+    explicitAlias: false,
     columns: outputs.map((t) => ({ name: t.name, type: t.expr.type, typmod: t.expr.typmod })),
   })
   const values = outputs.map((t, i): Expr => {
@@ -144,7 +217,11 @@ function retype(scope: QueryScope, entry: number, index: number, column: Column)
   if (values !== undefined && values.kind === 'values') {
     const rows = values.rows.map((row) => row.map((cell, i) => (i === index ? to(cell) : cell)))
     const columns = values.columns.map((c, i) => (i === index ? { ...c, ...typed } : c))
-    query = { ...inner, entries: [{ ...values, rows, columns }], targets: inner.targets.map((t, i) => (i === index ? { ...t, expr: { ...t.expr, ...typed } as Expr } : t)) }
+    query = {
+      ...inner,
+      entries: [{ ...values, rows, columns }],
+      targets: inner.targets.map((t, i) => (i === index ? { ...t, expr: { ...t.expr, ...typed } as Expr } : t)),
+    }
   } else if (inner.setOperation === undefined) {
     let i = -1
     query = { ...inner, targets: inner.targets.map((t) => (t.junk || ++i !== index ? t : { ...t, expr: to(t.expr) })) }
@@ -166,13 +243,16 @@ function withDefaults(stmt: SelectStmt, columns: readonly Column[], _scope: Quer
 
 /** What a column without a value gets. */
 export function defaultOf(column: Column): Expr {
-  if (column.identitySequence !== undefined) return { kind: 'nextval', sequence: column.identitySequence, type: column.type, typmod: -1 }
+  if (column.identitySequence !== undefined)
+    return { kind: 'nextval', sequence: column.identitySequence, type: column.type, typmod: -1 }
   return column.default ?? { kind: 'const', text: undefined, type: column.type, typmod: -1 }
 }
 
 function checkAssignable(column: Column, overriding: Modify['overriding']): void {
   if (column.generated !== undefined) {
-    throw new DbError('generated_always', `cannot insert a non-DEFAULT value into column "${column.name}"`, { detail: `Column "${column.name}" is a generated column.` })
+    throw new DbError('generated_always', `cannot insert a non-DEFAULT value into column "${column.name}"`, {
+      detail: `Column "${column.name}" is a generated column.`,
+    })
   }
   if (column.identity === 'a' && overriding === undefined) {
     throw new DbError('generated_always', `cannot insert a non-DEFAULT value into column "${column.name}"`, {
@@ -185,9 +265,13 @@ function checkAssignable(column: Column, overriding: Modify['overriding']): void
 function assign(context: BindContext, column: Column, value: Expr): Expr {
   const out = tryCoerce(context, value, column.type, column.typmod, 'assignment')
   if (out !== undefined) return out
-  throw new DbError('datatype_mismatch', `column "${column.name}" is of type ${formatType(context, column.type, -1)} but expression is of type ${formatType(context, value.type, -1)}`, {
-    hint: 'You will need to rewrite or cast the expression.',
-  })
+  throw new DbError(
+    'datatype_mismatch',
+    `column "${column.name}" is of type ${formatType(context, column.type, -1)} but expression is of type ${formatType(context, value.type, -1)}`,
+    {
+      hint: 'You will need to rewrite or cast the expression.',
+    },
+  )
 }
 
 function bindReturning(scope: QueryScope, nodes: any): Target[] | undefined {
@@ -204,10 +288,17 @@ function bindReturning(scope: QueryScope, nodes: any): Target[] | undefined {
 function bindConflict(scope: QueryScope, relation: RelationDescriptor, clause: OnConflictClause): Conflict {
   const action = clause.action === 'ONCONFLICT_UPDATE' ? 'update' : 'nothing'
   if (action === 'update' && clause.infer === undefined) {
-    throw new DbError('syntax_error', 'ON CONFLICT DO UPDATE requires inference specification or constraint name', { hint: 'For example, ON CONFLICT (column_name).' })
+    throw new DbError('syntax_error', 'ON CONFLICT DO UPDATE requires inference specification or constraint name', {
+      hint: 'For example, ON CONFLICT (column_name).',
+    })
   }
   const indexes = clause.infer === undefined ? [] : inferIndexes(scope, relation, clause.infer)
-  const excluded = scope.addEntry({ kind: 'excluded', alias: 'excluded', explicitAlias: true, columns: relationColumns(relation) })
+  const excluded = scope.addEntry({
+    kind: 'excluded',
+    alias: 'excluded',
+    explicitAlias: true,
+    columns: relationColumns(relation),
+  })
   if (action === 'nothing') return { indexes, action, columns: [], values: [], where: undefined, excluded }
   const visible = scope.namespace
   scope.namespace = [...visible, { entry: excluded, byAlias: true, byColumn: false, lateralOnly: false, usable: true }]
@@ -221,23 +312,37 @@ function inferIndexes(scope: QueryScope, relation: RelationDescriptor, infer: In
   const catalog = scope.context.names.catalog
   if (infer.conname) {
     const constraint = relation.constraints.find((c) => c.name === infer.conname)
-    if (constraint === undefined) throw new DbError('undefined_object', `constraint "${infer.conname}" for table "${relation.name}" does not exist`)
-    if (constraint.index === undefined || constraint.type === 'f') throw new DbError('wrong_object_type', 'constraint in ON CONFLICT clause has no associated index')
+    if (constraint === undefined)
+      throw new DbError('undefined_object', `constraint "${infer.conname}" for table "${relation.name}" does not exist`)
+    if (constraint.index === undefined || constraint.type === 'f')
+      throw new DbError('wrong_object_type', 'constraint in ON CONFLICT clause has no associated index')
     return [constraint.index]
   }
   const wanted = (infer.indexElems ?? []).map((n: any) => {
     const elem = n.IndexElem
-    return elem.name ? bindExpr(scope, { ColumnRef: { fields: [{ String: { sval: elem.name } }] } } as Node) : bindExpr(scope, elem.expr)
+    return elem.name
+      ? bindExpr(scope, { ColumnRef: { fields: [{ String: { sval: elem.name } }] } } as Node)
+      : bindExpr(scope, elem.expr)
   })
   const where = infer.whereClause ? bindWhere(scope, infer.whereClause) : undefined
   const keys = new Set(wanted.map(exprKey))
   const out = relation.indexes.filter((id) => {
     const index = catalog.relationOf(id).index!
-    if (!index.unique || (index.predicate !== undefined && (where === undefined || exprKey(onEntry(index.predicate)) !== exprKey(where)))) return false
-    const own = new Set(index.columns.map((c) => exprKey(c.column > 0 ? columnExpr(relation, c.column) : onEntry(c.expr!))))
+    if (
+      !index.unique ||
+      (index.predicate !== undefined && (where === undefined || exprKey(onEntry(index.predicate)) !== exprKey(where)))
+    )
+      return false
+    const own = new Set(
+      index.columns.map((c) => exprKey(c.column > 0 ? columnExpr(relation, c.column) : onEntry(c.expr!))),
+    )
     return own.size === keys.size && [...own].every((k) => keys.has(k))
   })
-  if (out.length === 0) throw new DbError('invalid_column_reference', 'there is no unique or exclusion constraint matching the ON CONFLICT specification')
+  if (out.length === 0)
+    throw new DbError(
+      'invalid_column_reference',
+      'there is no unique or exclusion constraint matching the ON CONFLICT specification',
+    )
   return out
 }
 
@@ -265,10 +370,19 @@ function bindAssignments(scope: QueryScope, relation: RelationDescriptor, nodes:
   const add = (res: any, value: Expr | 'default') => {
     const column = relation.columns.find((c) => !c.dropped && c.name === res.name)
     if (column === undefined) {
-      throw errorAt(scope.context, res.location, new DbError('undefined_column', `column "${res.name}" of relation "${relation.name}" does not exist`))
+      throw errorAt(
+        scope.context,
+        res.location,
+        new DbError('undefined_column', `column "${res.name}" of relation "${relation.name}" does not exist`),
+      )
     }
     const at = columns.indexOf(column.number)
-    if (at >= 0 && !res.indirection) throw errorAt(scope.context, res.location, new DbError('syntax_error', `multiple assignments to same column "${res.name}"`))
+    if (at >= 0 && !res.indirection)
+      throw errorAt(
+        scope.context,
+        res.location,
+        new DbError('syntax_error', `multiple assignments to same column "${res.name}"`),
+      )
     checkUpdatable(column, value === 'default')
     if (value === 'default') {
       if (column.generated !== undefined) return
@@ -300,7 +414,8 @@ function bindAssignments(scope: QueryScope, relation: RelationDescriptor, nodes:
     const source = ref.source
     if (source.RowExpr) {
       const item = source.RowExpr.args[ref.colno - 1]
-      if (source.RowExpr.args.length !== ref.ncolumns) throw new DbError('syntax_error', 'number of columns does not match number of values')
+      if (source.RowExpr.args.length !== ref.ncolumns)
+        throw new DbError('syntax_error', 'number of columns does not match number of values')
       add(res, item.SetToDefault ? 'default' : bindExpr(scope, item))
       continue
     }
@@ -319,24 +434,37 @@ function bindAssignments(scope: QueryScope, relation: RelationDescriptor, nodes:
 
 /** (a, b) = (SELECT …): one scalar sub-query per column, each of the same query. */
 function bindMultiSource(scope: QueryScope, source: any, count: number): Expr[] {
-  if (!source.SubLink) throw new DbError('feature_not_supported', 'source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression')
+  if (!source.SubLink)
+    throw new DbError(
+      'feature_not_supported',
+      'source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression',
+    )
   const bound = bindSelect(scope.context, scope, source.SubLink.subselect.SelectStmt, true)
   const outputs = bound.targets.filter((t) => !t.junk)
   if (outputs.length !== count) throw new DbError('syntax_error', 'number of columns does not match number of values')
-  return outputs.map((t): Expr => ({
-    kind: 'sublink', link: 'scalar', type: t.expr.type, typmod: t.expr.typmod,
-    query: { ...bound, targets: bound.targets.map((x) => (x === t || x.junk ? x : { ...x, junk: true })) },
-  }))
+  return outputs.map(
+    (t): Expr => ({
+      kind: 'sublink',
+      link: 'scalar',
+      type: t.expr.type,
+      typmod: t.expr.typmod,
+      query: { ...bound, targets: bound.targets.map((x) => (x === t || x.junk ? x : { ...x, junk: true })) },
+    }),
+  )
 }
 
 function assignElement(scope: QueryScope, base: Expr, indirection: any[], value: Expr, column: Column): Expr {
-  if (indirection.some((i) => !i.A_Indices)) throw new DbError('feature_not_supported', 'assignment to a field of a composite column is not supported')
+  if (indirection.some((i) => !i.A_Indices))
+    throw new DbError('feature_not_supported', 'assignment to a field of a composite column is not supported')
   const steps = indirection.map((i) => i.A_Indices)
   const probe = subscript(scope, base, steps, undefined)
   const wanted = probe.kind === 'subscript' && probe.slice ? column.type : probe.type
   const converted = tryCoerce(scope.context, value, wanted, -1, 'assignment')
   if (converted === undefined) {
-    throw new DbError('datatype_mismatch', `subscripted assignment to "${column.name}" requires type ${formatType(scope.context, wanted, -1)} but expression is of type ${formatType(scope.context, value.type, -1)}`)
+    throw new DbError(
+      'datatype_mismatch',
+      `subscripted assignment to "${column.name}" requires type ${formatType(scope.context, wanted, -1)} but expression is of type ${formatType(scope.context, value.type, -1)}`,
+    )
   }
   return subscript(scope, base, steps, converted)
 }
@@ -344,10 +472,14 @@ function assignElement(scope: QueryScope, base: Expr, indirection: any[], value:
 function checkUpdatable(column: Column, isDefault: boolean): void {
   if (isDefault) return
   if (column.generated !== undefined) {
-    throw new DbError('generated_always', `column "${column.name}" can only be updated to DEFAULT`, { detail: `Column "${column.name}" is a generated column.` })
+    throw new DbError('generated_always', `column "${column.name}" can only be updated to DEFAULT`, {
+      detail: `Column "${column.name}" is a generated column.`,
+    })
   }
   if (column.identity === 'a') {
-    throw new DbError('generated_always', `column "${column.name}" can only be updated to DEFAULT`, { detail: `Column "${column.name}" is an identity column defined as GENERATED ALWAYS.` })
+    throw new DbError('generated_always', `column "${column.name}" can only be updated to DEFAULT`, {
+      detail: `Column "${column.name}" is an identity column defined as GENERATED ALWAYS.`,
+    })
   }
 }
 
@@ -359,11 +491,26 @@ export function bindUpdate(context: BindContext, parent: QueryScope | undefined,
   const assigned = bindAssignments(scope, relation, stmt.targetList as Node[])
   const where = bindWhere(scope, stmt.whereClause)
   const modify: Modify = {
-    target: 0, relation: relation.oid, columns: assigned.columns, overriding: undefined, conflict: undefined,
+    target: 0,
+    relation: relation.oid,
+    columns: assigned.columns,
+    overriding: undefined,
+    conflict: undefined,
     returning: bindReturning(scope, (stmt as any).returningClause),
   }
-  const targets = assigned.values.map((expr, i) => makeTarget(scope, expr, relation.columns[assigned.columns[i] - 1].name))
-  return { ...emptyQuery(), command: 'update', ctes: scope.ctes, entries: scope.entries, from: [{ kind: 'entry', entry: 0 }, ...from], where, targets, modify }
+  const targets = assigned.values.map((expr, i) =>
+    makeTarget(scope, expr, relation.columns[assigned.columns[i] - 1].name),
+  )
+  return {
+    ...emptyQuery(),
+    command: 'update',
+    ctes: scope.ctes,
+    entries: scope.entries,
+    from: [{ kind: 'entry', entry: 0 }, ...from],
+    where,
+    targets,
+    modify,
+  }
 }
 
 export function bindDelete(context: BindContext, parent: QueryScope | undefined, stmt: DeleteStmt): Query {
@@ -373,13 +520,24 @@ export function bindDelete(context: BindContext, parent: QueryScope | undefined,
   for (const item of scope.namespace) item.lateralOnly = false
   const where = bindWhere(scope, stmt.whereClause)
   const modify: Modify = {
-    target: 0, relation: relation.oid, columns: [], overriding: undefined, conflict: undefined,
+    target: 0,
+    relation: relation.oid,
+    columns: [],
+    overriding: undefined,
+    conflict: undefined,
     returning: bindReturning(scope, (stmt as any).returningClause),
   }
-  return { ...emptyQuery(), command: 'delete', ctes: scope.ctes, entries: scope.entries, from: [{ kind: 'entry', entry: 0 }, ...from], where, modify }
+  return {
+    ...emptyQuery(),
+    command: 'delete',
+    ctes: scope.ctes,
+    entries: scope.entries,
+    from: [{ kind: 'entry', entry: 0 }, ...from],
+    where,
+    modify,
+  }
 }
 
 function openTarget(scope: QueryScope): void {
   scope.namespace = [{ entry: 0, byAlias: true, byColumn: true, lateralOnly: false, usable: true }]
 }
-

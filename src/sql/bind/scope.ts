@@ -19,9 +19,32 @@ export interface NamespaceItem {
 
 /** Where an expression stands, for what it may contain and for error texts. */
 export type Clause =
-  | 'select' | 'where' | 'having' | 'group by' | 'order by' | 'distinct on' | 'limit' | 'offset' | 'values' | 'join' | 'from function'
-  | 'returning' | 'update' | 'insert' | 'check' | 'default' | 'index' | 'index predicate' | 'generated' | 'window' | 'filter' | 'execute'
-  | 'policy' | 'trigger' | 'call' | 'copy'
+  | 'select'
+  | 'where'
+  | 'having'
+  | 'group by'
+  | 'order by'
+  | 'distinct on'
+  | 'limit'
+  | 'offset'
+  | 'values'
+  | 'join'
+  | 'from function'
+  | 'returning'
+  | 'update'
+  | 'insert'
+  | 'check'
+  | 'default'
+  | 'index'
+  | 'index predicate'
+  | 'generated'
+  | 'window'
+  | 'filter'
+  | 'execute'
+  | 'policy'
+  | 'trigger'
+  | 'call'
+  | 'copy'
 
 export interface CteBinding {
   readonly name: string
@@ -102,37 +125,74 @@ export function mapChildren(expr: Expr, map: (e: Expr) => Expr): Expr {
   const maybe = (e: Expr | undefined): Expr | undefined => (e === undefined || e === null ? undefined : one(e))
   let out: Expr = expr
   switch (expr.kind) {
-    case 'const': case 'param': case 'var': case 'casevalue': case 'sqlvalue': case 'nextval': case 'grouping':
+    case 'const':
+    case 'param':
+    case 'var':
+    case 'casevalue':
+    case 'sqlvalue':
+    case 'nextval':
+    case 'grouping':
       return expr
-    case 'func': case 'srf': case 'and': case 'or': case 'coalesce': case 'minmax':
+    case 'func':
+    case 'srf':
+    case 'and':
+    case 'or':
+    case 'coalesce':
+    case 'minmax':
       out = { ...expr, args: many(expr.args) }
       break
-    case 'not': case 'isnull': case 'booltest': case 'field': case 'relabel': case 'viatext': case 'domain': case 'collate':
+    case 'not':
+    case 'isnull':
+    case 'booltest':
+    case 'field':
+    case 'relabel':
+    case 'viatext':
+    case 'domain':
+    case 'collate':
       out = { ...expr, arg: one(expr.arg) }
       break
     case 'arraycoerce':
       out = { ...expr, arg: one(expr.arg), each: one(expr.each) }
       break
-    case 'distinct': case 'nullif': case 'anyall':
+    case 'distinct':
+    case 'nullif':
+    case 'anyall':
       out = { ...expr, left: one(expr.left), right: one(expr.right) }
       break
     case 'case':
-      out = { ...expr, arg: maybe(expr.arg), whens: expr.whens.map((w) => ({ when: one(w.when), then: one(w.then) })), otherwise: maybe(expr.otherwise) }
+      out = {
+        ...expr,
+        arg: maybe(expr.arg),
+        whens: expr.whens.map((w) => ({ when: one(w.when), then: one(w.then) })),
+        otherwise: maybe(expr.otherwise),
+      }
       break
-    case 'array': case 'row':
+    case 'array':
+    case 'row':
       out = { ...expr, items: many(expr.items) }
       break
     case 'rowcompare':
       out = { ...expr, left: many(expr.left), right: many(expr.right) }
       break
     case 'subscript':
-      out = { ...expr, arg: one(expr.arg), upper: expr.upper.map(maybe), lower: expr.lower.map(maybe), assign: maybe(expr.assign) }
+      out = {
+        ...expr,
+        arg: one(expr.arg),
+        upper: expr.upper.map(maybe),
+        lower: expr.lower.map(maybe),
+        assign: maybe(expr.assign),
+      }
       break
     case 'sublink':
       out = { ...expr, left: expr.left === undefined ? undefined : many(expr.left) }
       break
     case 'agg':
-      out = { ...expr, args: many(expr.args), orderBy: expr.orderBy.map((o) => ({ ...o, expr: one(o.expr) })), filter: maybe(expr.filter) }
+      out = {
+        ...expr,
+        args: many(expr.args),
+        orderBy: expr.orderBy.map((o) => ({ ...o, expr: one(o.expr) })),
+        filter: maybe(expr.filter),
+      }
       break
     case 'window':
       out = { ...expr, args: many(expr.args), filter: maybe(expr.filter) }
@@ -260,13 +320,26 @@ export function findColumn(scope: QueryScope, name: string, at?: number): Resolv
 }
 
 export function wrongSide(scope: QueryScope, item: NamespaceItem, at?: number): DbError {
-  return errorAt(scope.context, at, new DbError('invalid_column_reference', `invalid reference to FROM-clause entry for table "${scope.entries[item.entry].alias}"`, {
-    detail: 'The combining JOIN type must be INNER or LEFT for a LATERAL reference.',
-  }))
+  return errorAt(
+    scope.context,
+    at,
+    new DbError(
+      'invalid_column_reference',
+      `invalid reference to FROM-clause entry for table "${scope.entries[item.entry].alias}"`,
+      {
+        detail: 'The combining JOIN type must be INNER or LEFT for a LATERAL reference.',
+      },
+    ),
+  )
 }
 
 /** A visible entry by alias (and schema, when written). */
-export function findAlias(scope: QueryScope, schema: string | undefined, alias: string, at?: number): { scope: QueryScope; up: number; item: NamespaceItem } | undefined {
+export function findAlias(
+  scope: QueryScope,
+  schema: string | undefined,
+  alias: string,
+  at?: number,
+): { scope: QueryScope; up: number; item: NamespaceItem } | undefined {
   let up = 0
   for (let s: QueryScope | undefined = scope; s !== undefined; s = s.parent, up++) {
     let found: NamespaceItem | undefined
@@ -274,7 +347,8 @@ export function findAlias(scope: QueryScope, schema: string | undefined, alias: 
       const e = s.entries[item.entry]
       if (!item.byAlias || e.alias !== alias || (item.lateralOnly && up === 0)) continue
       if (schema !== undefined && !ofSchema(s, e, schema)) continue
-      if (found !== undefined) throw errorAt(scope.context, at, new DbError('ambiguous_alias', `table reference "${alias}" is ambiguous`))
+      if (found !== undefined)
+        throw errorAt(scope.context, at, new DbError('ambiguous_alias', `table reference "${alias}" is ambiguous`))
       found = item
     }
     if (found !== undefined) {

@@ -13,7 +13,13 @@ export function bindTargets(scope: QueryScope, nodes: readonly Node[], settle: b
     const value = res.val as any
     const fields = value?.ColumnRef?.fields
     if (fields?.at(-1)?.A_Star !== undefined) {
-      out.push(...expandStar(scope, fields.slice(0, -1).map((f: any) => f.String.sval), value.ColumnRef.location))
+      out.push(
+        ...expandStar(
+          scope,
+          fields.slice(0, -1).map((f: any) => f.String.sval),
+          value.ColumnRef.location,
+        ),
+      )
       continue
     }
     if (value?.A_Indirection?.indirection.at(-1).A_Star !== undefined) {
@@ -47,7 +53,11 @@ function expandStar(scope: QueryScope, qualifier: readonly string[], at: number 
   }
   const table = findAlias(scope, qualifier.length > 1 ? qualifier.at(-2) : undefined, qualifier.at(-1)!, at)
   if (table === undefined) {
-    throw errorAt(scope.context, at, new DbError('undefined_table', `missing FROM-clause entry for table "${qualifier.join('.')}"`))
+    throw errorAt(
+      scope.context,
+      at,
+      new DbError('undefined_table', `missing FROM-clause entry for table "${qualifier.join('.')}"`),
+    )
   }
   return entryTargets(scope, table.item.entry, table.scope, table.up)
 }
@@ -62,11 +72,16 @@ function entryTargets(scope: QueryScope, entry: number, owner: QueryScope, up: n
 }
 
 function expandComposite(scope: QueryScope, node: any): Target[] {
-  const inner = node.indirection.length === 1 ? node.arg : { A_Indirection: { ...node, indirection: node.indirection.slice(0, -1) } }
+  const inner =
+    node.indirection.length === 1
+      ? node.arg
+      : { A_Indirection: { ...node, indirection: node.indirection.slice(0, -1) } }
   const arg = bindExpr(scope, inner)
   const columns = compositeColumns(scope, arg)
   if (columns === undefined) throw new DbError('wrong_object_type', 'type of the expression is not composite')
-  return columns.map((c, i) => target(scope, { kind: 'field', arg, field: i, name: c.name, type: c.type, typmod: c.typmod }, c.name))
+  return columns.map((c, i) =>
+    target(scope, { kind: 'field', arg, field: i, name: c.name, type: c.type, typmod: c.typmod }, c.name),
+  )
 }
 
 /** The name PostgreSQL gives an unnamed output column. */
@@ -121,7 +136,12 @@ function nameOf(node: any): { name: string | undefined; strong: boolean } {
     case 'MinMaxExpr':
       return strong(n.op === 'IS_GREATEST' ? 'greatest' : 'least')
     case 'SQLValueFunction':
-      return strong(String(n.op).replace(/^SVFOP_/, '').replace(/_N$/, '').toLowerCase())
+      return strong(
+        String(n.op)
+          .replace(/^SVFOP_/, '')
+          .replace(/_N$/, '')
+          .toLowerCase(),
+      )
     default:
       return { name: undefined, strong: false }
   }

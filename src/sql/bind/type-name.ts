@@ -6,8 +6,8 @@
 import type { TypeName } from '@pgsql/types'
 import { DbError } from '../../base/index.ts'
 import { effectivePath, informationSchema, pgCatalog, requireSchema, schemaName } from '../catalog/names.ts'
-import { builtinTypeNamed, builtinTypeNamespace } from '../types/registry.ts'
 import * as oid from '../types/oids.ts'
+import { builtinTypeNamed, builtinTypeNamespace } from '../types/registry.ts'
 import { type BindContext, errorAt, typeOf } from './context.ts'
 
 export interface ResolvedType {
@@ -29,12 +29,17 @@ export function resolveTypeName(context: BindContext, name: TypeName): ResolvedT
   const parts = nameParts(name.names)
   let type = findType(context, parts)
   if (type === undefined) {
-    throw errorAt(context, name.location, new DbError('undefined_object', `type "${parts.filter((p) => p !== 'pg_catalog').join('.')}" does not exist`))
+    throw errorAt(
+      context,
+      name.location,
+      new DbError('undefined_object', `type "${parts.filter((p) => p !== 'pg_catalog').join('.')}" does not exist`),
+    )
   }
   const typmod = typmodOf(context, type, name)
   if ((name.arrayBounds?.length ?? 0) > 0) {
     const array = typeOf(context, type).array
-    if (array === 0) throw new DbError('undefined_object', `could not find array type for data type ${formatType(context, type, -1)}`)
+    if (array === 0)
+      throw new DbError('undefined_object', `could not find array type for data type ${formatType(context, type, -1)}`)
     type = array
   }
   return { type, typmod }
@@ -43,7 +48,8 @@ export function resolveTypeName(context: BindContext, name: TypeName): ResolvedT
 export function findType(context: BindContext, parts: readonly string[]): number | undefined {
   const local = parts[parts.length - 1]
   const scope = context.names
-  if (parts.length > 3) throw new DbError('syntax_error', `improper qualified name (too many dotted names): ${parts.join('.')}`)
+  if (parts.length > 3)
+    throw new DbError('syntax_error', `improper qualified name (too many dotted names): ${parts.join('.')}`)
   if (parts.length > 1) {
     const schema = requireSchema(scope, parts[parts.length - 2])
     return typeIn(context, schema, local)
@@ -69,8 +75,13 @@ function typmodOf(context: BindContext, type: number, name: TypeName): number {
   const numbers = mods.map((m: any) => {
     const value = m.A_Const
     if (value?.ival !== undefined) return value.ival.ival ?? 0
-    if (value?.isnull === undefined && value !== undefined && value.fval === undefined && value.sval === undefined) return 0
-    throw errorAt(context, name.location, new DbError('syntax_error', 'type modifiers must be simple constants or identifiers'))
+    if (value?.isnull === undefined && value !== undefined && value.fval === undefined && value.sval === undefined)
+      return 0
+    throw errorAt(
+      context,
+      name.location,
+      new DbError('syntax_error', 'type modifiers must be simple constants or identifiers'),
+    )
   })
   return makeTypmod(context, type, numbers, name.location)
 }
@@ -106,15 +117,30 @@ function makeTypmod(context: BindContext, type: number, mods: number[], at: numb
     case 1562:
       return mods[0]
     default:
-      throw errorAt(context, at, new DbError('syntax_error', `type modifier is not allowed for type "${typeOf(context, type).name}"`))
+      throw errorAt(
+        context,
+        at,
+        new DbError('syntax_error', `type modifier is not allowed for type "${typeOf(context, type).name}"`),
+      )
   }
 }
 
 const sqlNames = new Map<number, string>([
-  [oid.boolOid, 'boolean'], [oid.bpcharOid, 'character'], [oid.float4Oid, 'real'], [oid.float8Oid, 'double precision'],
-  [oid.int2Oid, 'smallint'], [oid.int4Oid, 'integer'], [oid.int8Oid, 'bigint'], [oid.numericOid, 'numeric'],
-  [oid.varcharOid, 'character varying'], [1560, 'bit'], [1562, 'bit varying'],
-  [oid.timeOid, 'time'], [oid.timetzOid, 'time'], [oid.timestampOid, 'timestamp'], [oid.timestamptzOid, 'timestamp'],
+  [oid.boolOid, 'boolean'],
+  [oid.bpcharOid, 'character'],
+  [oid.float4Oid, 'real'],
+  [oid.float8Oid, 'double precision'],
+  [oid.int2Oid, 'smallint'],
+  [oid.int4Oid, 'integer'],
+  [oid.int8Oid, 'bigint'],
+  [oid.numericOid, 'numeric'],
+  [oid.varcharOid, 'character varying'],
+  [1560, 'bit'],
+  [1562, 'bit varying'],
+  [oid.timeOid, 'time'],
+  [oid.timetzOid, 'time'],
+  [oid.timestampOid, 'timestamp'],
+  [oid.timestamptzOid, 'timestamp'],
 ])
 
 /** format_type(oid, typmod): SQL names for the standard types, qualified when the search path does not find them. */
@@ -127,7 +153,14 @@ export function formatType(context: Pick<BindContext, 'names' | 'types'>, type: 
   } catch {
     return '???'
   }
-  if (t.element !== 0 && t.length === -1 && t.category === 'A' && type !== oid.int2vectorOid && type !== oid.oidvectorOid) return `${formatType(context, t.element, typmod)}[]`
+  if (
+    t.element !== 0 &&
+    t.length === -1 &&
+    t.category === 'A' &&
+    type !== oid.int2vectorOid &&
+    type !== oid.oidvectorOid
+  )
+    return `${formatType(context, t.element, typmod)}[]`
   switch (type) {
     case oid.varcharOid:
       return typmod > 4 ? `character varying(${typmod - 4})` : 'character varying'
@@ -158,7 +191,8 @@ export function formatType(context: Pick<BindContext, 'names' | 'types'>, type: 
   const sql = sqlNames.get(type)
   if (sql !== undefined) return sql
   if (type < 16384) {
-    const hidden = builtinTypeNamespace.get(type) === informationSchema && !effectivePath(context.names).includes(informationSchema)
+    const hidden =
+      builtinTypeNamespace.get(type) === informationSchema && !effectivePath(context.names).includes(informationSchema)
     return `${hidden ? 'information_schema.' : ''}${quoteIdentifier(t.name)}`
   }
   const d = context.names.catalog.type(type)
@@ -166,15 +200,27 @@ export function formatType(context: Pick<BindContext, 'names' | 'types'>, type: 
   const name = quoteIdentifier(d.name)
   for (const schema of effectivePath(context.names)) {
     const found = schema === pgCatalog ? builtinTypeNamed(d.name) : context.names.catalog.typeNamed(schema, d.name)?.oid
-    if (found !== undefined) return found === type ? name : `${quoteIdentifier(schemaName(context.names, d.schema))}.${name}`
+    if (found !== undefined)
+      return found === type ? name : `${quoteIdentifier(schemaName(context.names, d.schema))}.${name}`
   }
   return `${quoteIdentifier(schemaName(context.names, d.schema))}.${name}`
 }
 
 const intervalFields = new Map<number, string>([
-  [0x7fff, ''], [4, ' year'], [2, ' month'], [8, ' day'], [1024, ' hour'], [2048, ' minute'], [4096, ' second'],
-  [6, ' year to month'], [1032, ' day to hour'], [3080, ' day to minute'], [7176, ' day to second'],
-  [3072, ' hour to minute'], [7168, ' hour to second'], [6144, ' minute to second'],
+  [0x7fff, ''],
+  [4, ' year'],
+  [2, ' month'],
+  [8, ' day'],
+  [1024, ' hour'],
+  [2048, ' minute'],
+  [4096, ' second'],
+  [6, ' year to month'],
+  [1032, ' day to hour'],
+  [3080, ' day to minute'],
+  [7176, ' day to second'],
+  [3072, ' hour to minute'],
+  [7168, ' hour to second'],
+  [6144, ' minute to second'],
 ])
 
 function intervalModifier(typmod: number): string {

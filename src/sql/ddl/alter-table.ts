@@ -10,11 +10,20 @@ import { checkParent, referencesTo } from '../execute/foreign-keys.ts'
 import { compile } from '../plan/compile.ts'
 import { retarget, standaloneWriter } from '../plan/plan-modify.ts'
 import type { Expr } from '../query.ts'
-import type { Value } from '../types/type.ts'
 import { evaluate } from '../session/prepare-commands.ts'
+import type { Value } from '../types/type.ts'
 import { bindDefault, bindGenerated, defineColumn, identityColumn, stripped } from './columns.ts'
 import { addConstraint, ConstraintNames, saved, type WrittenConstraint } from './constraints.ts'
-import { type Command, type CommandTable, columnNamed, columnsOf, contextOf, openRelation, type Session, tableScope } from './context.ts'
+import {
+  type Command,
+  type CommandTable,
+  columnNamed,
+  columnsOf,
+  contextOf,
+  openRelation,
+  type Session,
+  tableScope,
+} from './context.ts'
 import { describeRelation, dropIndex, dropRelation, viewsOver } from './drop.ts'
 import { forEachRow, isEmpty, rewriteTable } from './indexes.ts'
 import { alterSequence } from './sequences.ts'
@@ -23,7 +32,14 @@ export const alterTableCommands: CommandTable = {
   AlterTableStmt: { transactional: 'inside', writes: true, run: alter },
 }
 
-const tags: Record<string, string> = { OBJECT_TABLE: 'ALTER TABLE', OBJECT_INDEX: 'ALTER INDEX', OBJECT_SEQUENCE: 'ALTER SEQUENCE', OBJECT_VIEW: 'ALTER VIEW', OBJECT_MATVIEW: 'ALTER MATERIALIZED VIEW', OBJECT_TYPE: 'ALTER TYPE' }
+const tags: Record<string, string> = {
+  OBJECT_TABLE: 'ALTER TABLE',
+  OBJECT_INDEX: 'ALTER INDEX',
+  OBJECT_SEQUENCE: 'ALTER SEQUENCE',
+  OBJECT_VIEW: 'ALTER VIEW',
+  OBJECT_MATVIEW: 'ALTER MATERIALIZED VIEW',
+  OBJECT_TYPE: 'ALTER TYPE',
+}
 
 function* alter(session: Session, node: any): Command {
   const tag = tags[node.objtype] ?? 'ALTER TABLE'
@@ -66,12 +82,24 @@ function* action(session: Session, oid: number, cmd: any): Generator<Step, void,
     case 'AT_AlterConstraint': {
       const { conname, deferrable, initdeferred } = cmd.def.ATAlterConstraint ?? cmd.def.Constraint
       const found = constraintNamed(table, conname)
-      return void saved(session, replaceConstraint(table, { ...found, deferrable: deferrable === true, deferred: initdeferred === true }))
+      return void saved(
+        session,
+        replaceConstraint(table, { ...found, deferrable: deferrable === true, deferred: initdeferred === true }),
+      )
     }
     case 'AT_AddIdentity': {
       const column = columnNamed(table, cmd.name)
-      if (!column.notNull) throw new DbError('object_not_in_prerequisite_state', `column "${column.name}" of relation "${table.name}" must be declared NOT NULL before identity can be added`)
-      const place = { table: table.oid, tableName: table.name, schema: table.schema, temporary: table.persistence === 't' }
+      if (!column.notNull)
+        throw new DbError(
+          'object_not_in_prerequisite_state',
+          `column "${column.name}" of relation "${table.name}" must be declared NOT NULL before identity can be added`,
+        )
+      const place = {
+        table: table.oid,
+        tableName: table.name,
+        schema: table.schema,
+        temporary: table.persistence === 't',
+      }
       return replaceColumn(session, table.oid, identityColumn(session, place, column, cmd.def.Constraint))
     }
     case 'AT_SetIdentity':
@@ -86,7 +114,10 @@ function* action(session: Session, oid: number, cmd: any): Generator<Step, void,
       return void saved(session, { ...table, owner: role.oid })
     }
     case 'AT_SetStatistics':
-      return replaceColumn(session, table.oid, { ...columnNamed(table, cmd.name), statisticsTarget: cmd.def?.Integer?.ival ?? 0 })
+      return replaceColumn(session, table.oid, {
+        ...columnNamed(table, cmd.name),
+        statisticsTarget: cmd.def?.Integer?.ival ?? 0,
+      })
     case 'AT_SetStorage':
     case 'AT_SetCompression':
       return replaceColumn(session, table.oid, { ...columnNamed(table, cmd.name), storage: cmd.def.String.sval })
@@ -124,7 +155,8 @@ function replaceConstraint(table: RelationDescriptor, constraint: Constraint): R
 
 function constraintNamed(table: RelationDescriptor, name: string): Constraint {
   const found = table.constraints.find((c) => c.name === name)
-  if (found === undefined) throw new DbError('undefined_object', `constraint "${name}" of relation "${table.name}" does not exist`)
+  if (found === undefined)
+    throw new DbError('undefined_object', `constraint "${name}" of relation "${table.name}" does not exist`)
   return found
 }
 
@@ -133,7 +165,8 @@ function constraintNamed(table: RelationDescriptor, name: string): Constraint {
 function* addColumn(session: Session, table: RelationDescriptor, cmd: any): Generator<Step, void, void> {
   const def = cmd.def.ColumnDef
   if (table.columns.some((c) => !c.dropped && c.name === def.colname)) {
-    if (!cmd.missing_ok) throw new DbError('duplicate_column', `column "${def.colname}" of relation "${table.name}" already exists`)
+    if (!cmd.missing_ok)
+      throw new DbError('duplicate_column', `column "${def.colname}" of relation "${table.name}" already exists`)
     session.notice(`column "${def.colname}" of relation "${table.name}" already exists, skipping`)
     return
   }
@@ -145,9 +178,18 @@ function* addColumn(session: Session, table: RelationDescriptor, cmd: any): Gene
     if (c.contype === 'CONSTR_GENERATED') generated = c.raw_expr
     else written.push({ node: c, column })
   }
-  if (generated !== undefined) column = { ...column, generated: bindGenerated(session, { ...table, columns: [...table.columns, column] }, column, generated) }
+  if (generated !== undefined)
+    column = {
+      ...column,
+      generated: bindGenerated(session, { ...table, columns: [...table.columns, column] }, column, generated),
+    }
   const empty = yield* isEmpty(session, table)
-  const value = column.generated ?? column.default ?? (column.identitySequence === undefined ? undefined : ({ kind: 'nextval', sequence: column.identitySequence, type: column.type, typmod: -1 } as Expr))
+  const value =
+    column.generated ??
+    column.default ??
+    (column.identitySequence === undefined
+      ? undefined
+      : ({ kind: 'nextval', sequence: column.identitySequence, type: column.type, typmod: -1 } as Expr))
   if (!empty && value === undefined && column.notNull) throw containsNull(table, column.name)
   const columns = [...table.columns, column]
   const layouts = [...table.layouts, columns.filter((c) => !c.dropped).map((c) => c.number)]
@@ -172,7 +214,10 @@ function* addColumn(session: Session, table: RelationDescriptor, cmd: any): Gene
 }
 
 function containsNull(table: RelationDescriptor, column: string): DbError {
-  return new DbError('not_null_violation', `column "${column}" of relation "${table.name}" contains null values`, { table: table.name, column })
+  return new DbError('not_null_violation', `column "${column}" of relation "${table.name}" contains null values`, {
+    table: table.name,
+    column,
+  })
 }
 
 /** Whether every row gets the same value: no columns, nothing volatile. now() counts, as in PostgreSQL. */
@@ -184,7 +229,13 @@ function isConstant(session: Session, expr: Expr): boolean {
 }
 
 /** Rewrites all rows with a column's value computed for each. */
-function* recompute(session: Session, before: RelationDescriptor, after: RelationDescriptor, column: number, value: Expr): Generator<Step, void, void> {
+function* recompute(
+  session: Session,
+  before: RelationDescriptor,
+  after: RelationDescriptor,
+  column: number,
+  value: Expr,
+): Generator<Step, void, void> {
   const plan = rowExpression(session, before, value)
   yield* rewriteWith(session, before, after, (values) => {
     const out = [...values]
@@ -194,7 +245,12 @@ function* recompute(session: Session, before: RelationDescriptor, after: Relatio
 }
 
 /** Rows with new contents: a new storage for the table and its indexes. */
-function* rewriteWith(session: Session, before: RelationDescriptor, after: RelationDescriptor, convert: (values: Value[]) => Value[]): Generator<Step, void, void> {
+function* rewriteWith(
+  session: Session,
+  before: RelationDescriptor,
+  after: RelationDescriptor,
+  convert: (values: Value[]) => Value[],
+): Generator<Step, void, void> {
   const storage = session.newOid()
   const indexes = after.indexes.map((oid) => session.catalog.relationOf(oid))
   for (const index of indexes) {
@@ -221,11 +277,24 @@ function rowExpression(session: Session, table: RelationDescriptor, expr: Expr):
   }
 }
 
-export function* dropColumn(session: Session, table: RelationDescriptor, name: string, cascade: boolean): Generator<Step, void, void> {
+export function* dropColumn(
+  session: Session,
+  table: RelationDescriptor,
+  name: string,
+  cascade: boolean,
+): Generator<Step, void, void> {
   const column = columnNamed(table, name)
   const views = viewsOver(session, table.oid)
-  const foreign = referencesTo(session.catalog, table.oid).filter((r) => r.constraint.foreign!.columns.includes(column.number))
-  const generated = table.columns.filter((c) => !c.dropped && c.generated !== undefined && c.number !== column.number && columnsOf(c.generated).includes(column.number))
+  const foreign = referencesTo(session.catalog, table.oid).filter((r) =>
+    r.constraint.foreign!.columns.includes(column.number),
+  )
+  const generated = table.columns.filter(
+    (c) =>
+      !c.dropped &&
+      c.generated !== undefined &&
+      c.number !== column.number &&
+      columnsOf(c.generated).includes(column.number),
+  )
   const dependents = [
     ...views.map((v) => describeRelation(session, v)),
     ...foreign.map((f) => `constraint ${f.constraint.name} on ${describeRelation(session, f.child)}`),
@@ -233,11 +302,20 @@ export function* dropColumn(session: Session, table: RelationDescriptor, name: s
   ]
   if (dependents.length > 0) {
     if (!cascade) {
-      throw new DbError('dependent_objects_still_exist', `cannot drop column ${name} of table ${table.name} because other objects depend on it`, {
-        detail: dependents.map((d) => `${d} depends on column ${name} of table ${table.name}`).join('\n'), hint: 'Use DROP ... CASCADE to drop the dependent objects too.',
-      })
+      throw new DbError(
+        'dependent_objects_still_exist',
+        `cannot drop column ${name} of table ${table.name} because other objects depend on it`,
+        {
+          detail: dependents.map((d) => `${d} depends on column ${name} of table ${table.name}`).join('\n'),
+          hint: 'Use DROP ... CASCADE to drop the dependent objects too.',
+        },
+      )
     }
-    session.notice(dependents.length === 1 ? `drop cascades to ${dependents[0]}` : `drop cascades to ${dependents.length} other objects`)
+    session.notice(
+      dependents.length === 1
+        ? `drop cascades to ${dependents[0]}`
+        : `drop cascades to ${dependents.length} other objects`,
+    )
   }
   for (const v of views) if (session.catalog.relation(v.oid) !== undefined) yield* dropRelation(session, v, true)
   for (const f of foreign) removeConstraint(session, f.child.oid, f.constraint.oid)
@@ -250,7 +328,11 @@ export function* dropColumn(session: Session, table: RelationDescriptor, name: s
   for (const oid of session.catalog.relationOf(table.oid).indexes) {
     const index = session.catalog.relationOf(oid)
     const info = index.index!
-    const uses = info.columns.some((c) => c.column === column.number || (c.expr !== undefined && columnsOf(c.expr).includes(column.number))) || info.include.includes(column.number) ||
+    const uses =
+      info.columns.some(
+        (c) => c.column === column.number || (c.expr !== undefined && columnsOf(c.expr).includes(column.number)),
+      ) ||
+      info.include.includes(column.number) ||
       (info.predicate !== undefined && columnsOf(info.predicate).includes(column.number))
     if (uses) dropIndex(session, index, true)
   }
@@ -261,8 +343,23 @@ export function* dropColumn(session: Session, table: RelationDescriptor, name: s
     }
   }
   const now = session.catalog.relationOf(table.oid)
-  const columns = now.columns.map((c): Column => (c.number === column.number ? { ...c, dropped: true, name: `........pg.dropped.${c.number}........`, notNull: false, default: undefined, generated: undefined, identity: undefined, identitySequence: undefined } : c))
-  const layouts = now.relkind === 'c' ? now.layouts : [...now.layouts, columns.filter((c) => !c.dropped).map((c) => c.number)]
+  const columns = now.columns.map(
+    (c): Column =>
+      c.number === column.number
+        ? {
+            ...c,
+            dropped: true,
+            name: `........pg.dropped.${c.number}........`,
+            notNull: false,
+            default: undefined,
+            generated: undefined,
+            identity: undefined,
+            identitySequence: undefined,
+          }
+        : c,
+  )
+  const layouts =
+    now.relkind === 'c' ? now.layouts : [...now.layouts, columns.filter((c) => !c.dropped).map((c) => c.number)]
   saved(session, { ...now, columns, layouts })
 }
 
@@ -270,7 +367,8 @@ function removeConstraint(session: Session, table: number, constraint: number): 
   const now = session.catalog.relationOf(table)
   const found = now.constraints.find((c) => c.oid === constraint)
   saved(session, { ...now, constraints: now.constraints.filter((c) => c.oid !== constraint) })
-  if (found !== undefined && found.type === 'u' && found.index !== undefined) dropIndex(session, session.catalog.relationOf(found.index), true)
+  if (found !== undefined && found.type === 'u' && found.index !== undefined)
+    dropIndex(session, session.catalog.relationOf(found.index), true)
 }
 
 function* alterType(session: Session, table: RelationDescriptor, cmd: any): Generator<Step, void, void> {
@@ -280,25 +378,56 @@ function* alterType(session: Session, table: RelationDescriptor, cmd: any): Gene
   const target = resolveTypeName(context, def.typeName)
   const views = viewsOver(session, table.oid)
   if (views.length > 0) {
-    throw new DbError('feature_not_supported', 'cannot alter type of a column used by a view or rule', { detail: `${describeRelation(session, views[0])} depends on column "${column.name}"` })
+    throw new DbError('feature_not_supported', 'cannot alter type of a column used by a view or rule', {
+      detail: `${describeRelation(session, views[0])} depends on column "${column.name}"`,
+    })
   }
-  const current: Expr = { kind: 'var', up: 0, entry: 0, column: column.number, type: column.type, typmod: column.typmod }
+  const current: Expr = {
+    kind: 'var',
+    up: 0,
+    entry: 0,
+    column: column.number,
+    type: column.type,
+    typmod: column.typmod,
+  }
   let expr: Expr | undefined
-  if (def.raw_default) expr = tryCoerce(context, bindExpr(tableScope(context, table, 'generated'), def.raw_default), target.type, target.typmod, 'assignment')
+  if (def.raw_default)
+    expr = tryCoerce(
+      context,
+      bindExpr(tableScope(context, table, 'generated'), def.raw_default),
+      target.type,
+      target.typmod,
+      'assignment',
+    )
   else expr = tryCoerce(context, current, target.type, target.typmod, 'assignment')
   if (expr === undefined) {
-    throw new DbError('datatype_mismatch', `column "${column.name}" cannot be cast automatically to type ${formatType(context, target.type, target.typmod)}`, {
-      hint: `You might need to specify "USING ${column.name}::${formatType(context, target.type, target.typmod)}".`,
-    })
+    throw new DbError(
+      'datatype_mismatch',
+      `column "${column.name}" cannot be cast automatically to type ${formatType(context, target.type, target.typmod)}`,
+      {
+        hint: `You might need to specify "USING ${column.name}::${formatType(context, target.type, target.typmod)}".`,
+      },
+    )
   }
   let defaultExpr = column.default
   if (defaultExpr !== undefined) {
     const converted = tryCoerce(context, defaultExpr, target.type, target.typmod, 'assignment')
-    if (converted === undefined) throw new DbError('datatype_mismatch', `default for column "${column.name}" cannot be cast automatically to type ${formatType(context, target.type, -1)}`)
+    if (converted === undefined)
+      throw new DbError(
+        'datatype_mismatch',
+        `default for column "${column.name}" cannot be cast automatically to type ${formatType(context, target.type, -1)}`,
+      )
     defaultExpr = stripped(converted)
   }
   const type = session.types.types.type(target.type)
-  const changed: Column = { ...column, type: target.type, typmod: target.typmod, default: defaultExpr, collation: type.category === 'S' ? column.collation || 100 : 0, missing: undefined }
+  const changed: Column = {
+    ...column,
+    type: target.type,
+    typmod: target.typmod,
+    default: defaultExpr,
+    collation: type.category === 'S' ? column.collation || 100 : 0,
+    missing: undefined,
+  }
   const retyped = retypeDependents(session, table, changed)
   if (unchangedBytes(session, column, changed) && !def.raw_default) return void saved(session, retyped)
   if (yield* isEmpty(session, table)) return void saved(session, retyped)
@@ -316,7 +445,8 @@ function unchangedBytes(session: Session, before: Column, after: Column): boolea
   const a = session.types.types.type(before.type)
   const b = session.types.types.type(after.type)
   const texts = [25, 1043]
-  if (texts.includes(a.oid) && texts.includes(b.oid)) return after.typmod === -1 || (before.typmod !== -1 && after.typmod >= before.typmod)
+  if (texts.includes(a.oid) && texts.includes(b.oid))
+    return after.typmod === -1 || (before.typmod !== -1 && after.typmod >= before.typmod)
   return a.oid === b.oid && (before.typmod === after.typmod || after.typmod === -1)
 }
 
@@ -326,8 +456,12 @@ function retypeDependents(session: Session, table: RelationDescriptor, changed: 
     const index = session.catalog.relationOf(oid)
     const info = index.index!
     if (!info.columns.some((c) => c.column === changed.number)) continue
-    const columns = info.columns.map((c) => (c.column === changed.number ? { ...c, type: changed.type, typmod: changed.typmod } : c))
-    const own = index.columns.map((c, i) => (info.columns[i].column === changed.number ? { ...c, type: changed.type, typmod: changed.typmod } : c))
+    const columns = info.columns.map((c) =>
+      c.column === changed.number ? { ...c, type: changed.type, typmod: changed.typmod } : c,
+    )
+    const own = index.columns.map((c, i) =>
+      info.columns[i].column === changed.number ? { ...c, type: changed.type, typmod: changed.typmod } : c,
+    )
     session.change('relation', oid, { ...index, columns: own, index: { ...info, columns } })
   }
   const context = contextOf(session)
@@ -353,9 +487,14 @@ function retyped(expr: Expr, changed: Column, context: ReturnType<typeof context
 
 function setDefault(session: Session, table: RelationDescriptor, cmd: any): void {
   const column = columnNamed(table, cmd.name)
-  if (column.identity !== undefined) throw new DbError('syntax_error', `column "${column.name}" of relation "${table.name}" is an identity column`)
-  if (column.generated !== undefined) throw new DbError('syntax_error', `column "${column.name}" of relation "${table.name}" is a generated column`)
-  replaceColumn(session, table.oid, { ...column, default: cmd.def === undefined ? undefined : bindDefault(session, column, cmd.def) })
+  if (column.identity !== undefined)
+    throw new DbError('syntax_error', `column "${column.name}" of relation "${table.name}" is an identity column`)
+  if (column.generated !== undefined)
+    throw new DbError('syntax_error', `column "${column.name}" of relation "${table.name}" is a generated column`)
+  replaceColumn(session, table.oid, {
+    ...column,
+    default: cmd.def === undefined ? undefined : bindDefault(session, column, cmd.def),
+  })
 }
 
 function* setNotNull(session: Session, table: RelationDescriptor, name: string): Generator<Step, void, void> {
@@ -374,13 +513,18 @@ function dropNotNull(session: Session, table: RelationDescriptor, name: string):
   if (table.constraints.some((c) => c.type === 'p' && c.columns.includes(column.number))) {
     throw new DbError('invalid_table_definition', `column "${name}" is in a primary key`)
   }
-  if (column.identity !== undefined) throw new DbError('syntax_error', `column "${name}" of relation "${table.name}" is an identity column`)
+  if (column.identity !== undefined)
+    throw new DbError('syntax_error', `column "${name}" of relation "${table.name}" is an identity column`)
   replaceColumn(session, table.oid, { ...column, notNull: false })
 }
 
 function setIdentity(session: Session, table: RelationDescriptor, cmd: any): void {
   const column = columnNamed(table, cmd.name)
-  if (column.identitySequence === undefined) throw new DbError('object_not_in_prerequisite_state', `column "${column.name}" of relation "${table.name}" is not an identity column`)
+  if (column.identitySequence === undefined)
+    throw new DbError(
+      'object_not_in_prerequisite_state',
+      `column "${column.name}" of relation "${table.name}" is not an identity column`,
+    )
   const options = (cmd.def.List.items as any[]).filter((o) => o.DefElem.defname !== 'generated')
   const generated = (cmd.def.List.items as any[]).find((o) => o.DefElem.defname === 'generated')
   if (options.length > 0) alterSequence(session, session.catalog.relationOf(column.identitySequence), options)
@@ -393,7 +537,11 @@ function setIdentity(session: Session, table: RelationDescriptor, cmd: any): voi
 function dropIdentity(session: Session, table: RelationDescriptor, cmd: any): void {
   const column = columnNamed(table, cmd.name)
   if (column.identitySequence === undefined) {
-    if (!cmd.missing_ok) throw new DbError('object_not_in_prerequisite_state', `column "${column.name}" of relation "${table.name}" is not an identity column`)
+    if (!cmd.missing_ok)
+      throw new DbError(
+        'object_not_in_prerequisite_state',
+        `column "${column.name}" of relation "${table.name}" is not an identity column`,
+      )
     session.notice(`column "${column.name}" of relation "${table.name}" is not an identity column, skipping`)
     return
   }
@@ -408,22 +556,36 @@ function dropIdentity(session: Session, table: RelationDescriptor, cmd: any): vo
 function setOptions(session: Session, table: RelationDescriptor, cmd: any): void {
   const given = (cmd.def.List.items as any[]).map((o) => o.DefElem)
   const kept = (table.options ?? []).filter((o) => !given.some((g) => o.startsWith(`${g.defname}=`)))
-  const added = cmd.subtype === 'AT_SetRelOptions' ? given.map((g) => `${g.defname}=${g.arg?.String?.sval ?? g.arg?.Integer?.ival ?? g.arg?.Float?.fval ?? 'true'}`) : []
+  const added =
+    cmd.subtype === 'AT_SetRelOptions'
+      ? given.map((g) => `${g.defname}=${g.arg?.String?.sval ?? g.arg?.Integer?.ival ?? g.arg?.Float?.fval ?? 'true'}`)
+      : []
   const options = [...kept, ...added]
   saved(session, { ...table, options: options.length > 0 ? options : undefined })
 }
 
 // ---- constraints
 
-export function* addAndCheck(session: Session, table: RelationDescriptor, written: WrittenConstraint, names = new ConstraintNames(session, table)): Generator<Step, void, void> {
+export function* addAndCheck(
+  session: Session,
+  table: RelationDescriptor,
+  written: WrittenConstraint,
+  names = new ConstraintNames(session, table),
+): Generator<Step, void, void> {
   const before = new Set(table.constraints.map((c) => c.oid))
-  if (written.node.contype === 'CONSTR_PRIMARY' && !written.node.indexname) yield* requireNoNulls(session, table, written)
+  if (written.node.contype === 'CONSTR_PRIMARY' && !written.node.indexname)
+    yield* requireNoNulls(session, table, written)
   const after = yield* addConstraint(session, table, written, names)
   for (const c of after.constraints) if (!before.has(c.oid) && c.validated) yield* checkRows(session, after, c)
 }
 
-function* requireNoNulls(session: Session, table: RelationDescriptor, written: WrittenConstraint): Generator<Step, void, void> {
-  const names: string[] = written.node.keys === undefined ? [written.column!.name] : written.node.keys.map((k: any) => k.String.sval)
+function* requireNoNulls(
+  session: Session,
+  table: RelationDescriptor,
+  written: WrittenConstraint,
+): Generator<Step, void, void> {
+  const names: string[] =
+    written.node.keys === undefined ? [written.column!.name] : written.node.keys.map((k: any) => k.String.sval)
   const columns = names.map((n) => columnNamed(table, n)).filter((c) => !c.notNull)
   if (columns.length === 0) return
   const access = session.tables.access(session.catalog, table)
@@ -441,7 +603,11 @@ function* checkRows(session: Session, table: RelationDescriptor, c: Constraint):
     const test = rowExpression(session, table, c.check!)
     yield* forEachRow(session, access, (_key, values) => {
       if (test(values) === false) {
-        throw new DbError('check_violation', `check constraint "${c.name}" of relation "${table.name}" is violated by some row`, { table: table.name, constraint: c.name })
+        throw new DbError(
+          'check_violation',
+          `check constraint "${c.name}" of relation "${table.name}" is violated by some row`,
+          { table: table.name, constraint: c.name },
+        )
       }
       return undefined
     })
@@ -468,7 +634,12 @@ function* validate(session: Session, table: RelationDescriptor, name: string): G
   saved(session, replaceConstraint(table, { ...c, validated: true }))
 }
 
-function* dropConstraint(session: Session, table: RelationDescriptor, cmd: any, cascade: boolean): Generator<Step, void, void> {
+function* dropConstraint(
+  session: Session,
+  table: RelationDescriptor,
+  cmd: any,
+  cascade: boolean,
+): Generator<Step, void, void> {
   const c = table.constraints.find((x) => x.name === cmd.name)
   if (c === undefined) {
     if (!cmd.missing_ok) constraintNamed(table, cmd.name)
@@ -478,10 +649,19 @@ function* dropConstraint(session: Session, table: RelationDescriptor, cmd: any, 
   if (c.type === 'p' || c.type === 'u') {
     const users = referencesTo(session.catalog, table.oid).filter((r) => r.constraint.index === c.index)
     if (users.length > 0 && !cascade) {
-      throw new DbError('dependent_objects_still_exist', `cannot drop constraint ${c.name} on table ${table.name} because other objects depend on it`, {
-        detail: users.map((u) => `constraint ${u.constraint.name} on ${describeRelation(session, u.child)} depends on index ${c.name}`).join('\n'),
-        hint: 'Use DROP ... CASCADE to drop the dependent objects too.',
-      })
+      throw new DbError(
+        'dependent_objects_still_exist',
+        `cannot drop constraint ${c.name} on table ${table.name} because other objects depend on it`,
+        {
+          detail: users
+            .map(
+              (u) =>
+                `constraint ${u.constraint.name} on ${describeRelation(session, u.child)} depends on index ${c.name}`,
+            )
+            .join('\n'),
+          hint: 'Use DROP ... CASCADE to drop the dependent objects too.',
+        },
+      )
     }
     for (const u of users) removeConstraint(session, u.child.oid, u.constraint.oid)
   }
@@ -494,7 +674,11 @@ function* dropConstraint(session: Session, table: RelationDescriptor, cmd: any, 
 function* dropPrimary(session: Session, table: RelationDescriptor, c: Constraint): Generator<Step, void, void> {
   const index = session.catalog.relationOf(c.index!)
   const clustered = index.storage === table.storage
-  const bare: RelationDescriptor = { ...table, constraints: table.constraints.filter((x) => x.oid !== c.oid), indexes: table.indexes.filter((i) => i !== index.oid) }
+  const bare: RelationDescriptor = {
+    ...table,
+    constraints: table.constraints.filter((x) => x.oid !== c.oid),
+    indexes: table.indexes.filter((i) => i !== index.oid),
+  }
   session.change('relation', index.oid, undefined)
   if (!clustered) {
     session.dropStorage(index.storage)

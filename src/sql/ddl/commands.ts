@@ -1,6 +1,7 @@
 /** All DDL commands. */
-import type { CommandTable } from './context.ts'
+
 import { alterTableCommands } from './alter-table.ts'
+import type { CommandTable } from './context.ts'
 import { dropCommands } from './drop.ts'
 import { functionCommands } from './functions.ts'
 import { indexCommands } from './indexes.ts'
@@ -12,6 +13,16 @@ import { tableCommands } from './tables.ts'
 import { typeCommands } from './types.ts'
 import { viewCommands } from './views.ts'
 
-export const ddlCommands: CommandTable = { ...tableCommands, ...indexCommands, ...sequenceCommands, ...dropCommands, ...alterTableCommands, ...viewCommands, ...schemaCommands, ...typeCommands, ...renameCommands,
-  ...roleCommands, ...functionCommands,
+export const ddlCommands: CommandTable = {
+  ...tableCommands,
+  ...indexCommands,
+  ...sequenceCommands,
+  ...dropCommands,
+  ...alterTableCommands,
+  ...viewCommands,
+  ...schemaCommands,
+  ...typeCommands,
+  ...renameCommands,
+  ...roleCommands,
+  ...functionCommands,
 }

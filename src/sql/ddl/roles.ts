@@ -1,10 +1,10 @@
 /** Roles, membership, grants, per-role settings. Only superusers connect by default, so privileges are recorded, not enforced per table. */
 import { DbError } from '../../base/index.ts'
-import type { RoleDescriptor } from '../catalog/descriptors.ts'
-import { makeVerifier } from './scram-verifier.ts'
 import { lookUpRelation } from '../bind/from.ts'
-import { type Command, type CommandTable, contextOf, type Session } from './context.ts'
+import type { RoleDescriptor } from '../catalog/descriptors.ts'
 import { saved } from './constraints.ts'
+import { type Command, type CommandTable, contextOf, type Session } from './context.ts'
+import { makeVerifier } from './scram-verifier.ts'
 
 export const roleCommands: CommandTable = {
   CreateRoleStmt: { transactional: 'inside', writes: true, run: create },
@@ -17,7 +17,8 @@ export const roleCommands: CommandTable = {
 
 function requireAdmin(session: Session): void {
   const role = session.roleOf(session.role)
-  if (!role.superuser && !role.createRole) throw new DbError('insufficient_privilege', 'permission denied to create role')
+  if (!role.superuser && !role.createRole)
+    throw new DbError('insufficient_privilege', 'permission denied to create role')
 }
 
 function roleOptions(session: Session, before: RoleDescriptor, options: readonly any[]): RoleDescriptor {
@@ -26,16 +27,39 @@ function roleOptions(session: Session, before: RoleDescriptor, options: readonly
     const { defname, arg } = o.DefElem
     const on = arg?.Boolean === undefined ? true : arg.Boolean.boolval === true
     switch (defname) {
-      case 'superuser': role = { ...role, superuser: on }; break
-      case 'inherit': role = { ...role, inherit: on }; break
-      case 'createrole': role = { ...role, createRole: on }; break
-      case 'createdb': role = { ...role, createDatabase: on }; break
-      case 'canlogin': role = { ...role, login: on }; break
-      case 'isreplication': role = { ...role, replication: on }; break
-      case 'bypassrls': role = { ...role, bypassRls: on }; break
-      case 'connectionlimit': role = { ...role, connectionLimit: arg.Integer.ival ?? 0 }; break
-      case 'password': role = { ...role, password: arg === undefined ? undefined : makeVerifier(arg.String.sval, session.database.io.random) }; break
-      case 'validUntil': role = { ...role, validUntil: arg.String.sval }; break
+      case 'superuser':
+        role = { ...role, superuser: on }
+        break
+      case 'inherit':
+        role = { ...role, inherit: on }
+        break
+      case 'createrole':
+        role = { ...role, createRole: on }
+        break
+      case 'createdb':
+        role = { ...role, createDatabase: on }
+        break
+      case 'canlogin':
+        role = { ...role, login: on }
+        break
+      case 'isreplication':
+        role = { ...role, replication: on }
+        break
+      case 'bypassrls':
+        role = { ...role, bypassRls: on }
+        break
+      case 'connectionlimit':
+        role = { ...role, connectionLimit: arg.Integer.ival ?? 0 }
+        break
+      case 'password':
+        role = {
+          ...role,
+          password: arg === undefined ? undefined : makeVerifier(arg.String.sval, session.database.io.random),
+        }
+        break
+      case 'validUntil':
+        role = { ...role, validUntil: arg.String.sval }
+        break
       case 'rolemembers':
       case 'adminmembers':
       case 'addroleto':
@@ -50,16 +74,31 @@ function roleOptions(session: Session, before: RoleDescriptor, options: readonly
 
 function* create(session: Session, node: any): Command {
   requireAdmin(session)
-  if (session.catalog.roleNamed(node.role) !== undefined) throw new DbError('duplicate_object', `role "${node.role}" already exists`)
+  if (session.catalog.roleNamed(node.role) !== undefined)
+    throw new DbError('duplicate_object', `role "${node.role}" already exists`)
   const oid = session.newOid()
   const fresh: RoleDescriptor = {
-    kind: 'role', oid, name: node.role, owner: oid, superuser: false, inherit: true, createRole: false, createDatabase: false, login: node.stmt_type === 'ROLESTMT_USER',
-    replication: false, bypassRls: false, connectionLimit: -1, password: undefined, validUntil: undefined, memberOf: [],
+    kind: 'role',
+    oid,
+    name: node.role,
+    owner: oid,
+    superuser: false,
+    inherit: true,
+    createRole: false,
+    createDatabase: false,
+    login: node.stmt_type === 'ROLESTMT_USER',
+    replication: false,
+    bypassRls: false,
+    connectionLimit: -1,
+    password: undefined,
+    validUntil: undefined,
+    memberOf: [],
   }
   const options: any[] = node.options ?? []
   session.change('role', oid, roleOptions(session, fresh, options))
   const into = options.find((o) => o.DefElem.defname === 'addroleto')
-  for (const r of (into?.DefElem.arg.List.items ?? []) as any[]) addMember(session, session.catalog.role(oid)!, named(session, r.RoleSpec.rolename))
+  for (const r of (into?.DefElem.arg.List.items ?? []) as any[])
+    addMember(session, session.catalog.role(oid)!, named(session, r.RoleSpec.rolename))
   return { tag: 'CREATE ROLE' }
 }
 
@@ -70,13 +109,15 @@ function named(session: Session, name: string): RoleDescriptor {
 }
 
 function roleOf(session: Session, spec: any): RoleDescriptor {
-  if (spec.roletype === 'ROLESPEC_CURRENT_USER' || spec.roletype === 'ROLESPEC_CURRENT_ROLE') return session.roleOf(session.role)
+  if (spec.roletype === 'ROLESPEC_CURRENT_USER' || spec.roletype === 'ROLESPEC_CURRENT_ROLE')
+    return session.roleOf(session.role)
   if (spec.roletype === 'ROLESPEC_SESSION_USER') return session.roleOf(session.sessionRole)
   return named(session, spec.rolename)
 }
 
 function addMember(session: Session, member: RoleDescriptor, of: RoleDescriptor): void {
-  if (!member.memberOf.includes(of.oid)) session.change('role', member.oid, { ...member, memberOf: [...member.memberOf, of.oid] })
+  if (!member.memberOf.includes(of.oid))
+    session.change('role', member.oid, { ...member, memberOf: [...member.memberOf, of.oid] })
 }
 
 function* alter(session: Session, node: any): Command {
@@ -97,7 +138,12 @@ function* drop(session: Session, node: any): Command {
     }
     if (role.oid === session.role) throw new DbError('object_in_use', 'current user cannot be dropped')
     const owned = [...session.catalog.relations()].find((x) => x.owner === role.oid)
-    if (owned !== undefined) throw new DbError('dependent_objects_still_exist', `role "${role.name}" cannot be dropped because some objects depend on it`, { detail: `owner of table ${owned.name}` })
+    if (owned !== undefined)
+      throw new DbError(
+        'dependent_objects_still_exist',
+        `role "${role.name}" cannot be dropped because some objects depend on it`,
+        { detail: `owner of table ${owned.name}` },
+      )
     session.change('role', role.oid, undefined)
   }
   return { tag: 'DROP ROLE' }
@@ -109,7 +155,12 @@ function* setForRole(session: Session, node: any): Command {
   const { name, args, kind } = node.setstmt
   const before = (session.catalog.setting(oid)?.values ?? []).filter((v) => !v.startsWith(`${name}=`))
   const value = ((args ?? []) as any[]).map((a) => a.A_Const?.sval?.sval ?? a.A_Const?.ival?.ival ?? '').join(', ')
-  const values = kind === 'VAR_RESET_ALL' ? [] : kind === 'VAR_RESET' || kind === 'VAR_SET_DEFAULT' ? before : [...before, `${name}=${value}`]
+  const values =
+    kind === 'VAR_RESET_ALL'
+      ? []
+      : kind === 'VAR_RESET' || kind === 'VAR_SET_DEFAULT'
+        ? before
+        : [...before, `${name}=${value}`]
   session.change('setting', oid, values.length === 0 ? undefined : { kind: 'setting', oid, values })
   return { tag: 'ALTER ROLE' }
 }
@@ -127,32 +178,53 @@ function* grantRole(session: Session, node: any): Command {
 }
 
 const letters: Record<string, string> = {
-  insert: 'a', select: 'r', update: 'w', delete: 'd', truncate: 'D', references: 'x', trigger: 't', execute: 'X', usage: 'U', create: 'C', connect: 'c', temporary: 'T', temp: 'T',
+  insert: 'a',
+  select: 'r',
+  update: 'w',
+  delete: 'd',
+  truncate: 'D',
+  references: 'x',
+  trigger: 't',
+  execute: 'X',
+  usage: 'U',
+  create: 'C',
+  connect: 'c',
+  temporary: 'T',
+  temp: 'T',
 }
 const allOf: Record<string, string> = { OBJECT_TABLE: 'arwdDxt', OBJECT_SEQUENCE: 'rwU', OBJECT_SCHEMA: 'UC' }
 
 /** Access lists as PostgreSQL writes them: grantee=letters/grantor. */
 function* grant(session: Session, node: any): Command {
   const tag = node.is_grant ? 'GRANT' : 'REVOKE'
-  const privileges = node.privileges === undefined ? (allOf[node.objtype] ?? '') : (node.privileges as any[]).map((p) => letters[p.AccessPriv.priv_name] ?? '').join('')
-  const grantees = (node.grantees as any[]).map((g) => (g.RoleSpec.roletype === 'ROLESPEC_PUBLIC' ? '' : roleOf(session, g.RoleSpec).name))
+  const privileges =
+    node.privileges === undefined
+      ? (allOf[node.objtype] ?? '')
+      : (node.privileges as any[]).map((p) => letters[p.AccessPriv.priv_name] ?? '').join('')
+  const grantees = (node.grantees as any[]).map((g) =>
+    g.RoleSpec.roletype === 'ROLESPEC_PUBLIC' ? '' : roleOf(session, g.RoleSpec).name,
+  )
   if (node.targtype === 'ACL_TARGET_DEFAULTS') return { tag: 'ALTER DEFAULT PRIVILEGES' }
   if (node.objtype === 'OBJECT_SCHEMA' && node.targtype === 'ACL_TARGET_OBJECT') {
     for (const o of node.objects as any[]) {
       const schema = session.catalog.schemaNamed(o.String.sval)
       if (schema === undefined) throw new DbError('invalid_schema_name', `schema "${o.String.sval}" does not exist`)
-      session.change('schema', schema.oid, { ...schema, acl: changed(session, schema.acl, schema.owner, 'UC', grantees, privileges, node.is_grant) })
+      session.change('schema', schema.oid, {
+        ...schema,
+        acl: changed(session, schema.acl, schema.owner, 'UC', grantees, privileges, node.is_grant),
+      })
     }
     return { tag }
   }
   if (node.objtype !== 'OBJECT_TABLE' && node.objtype !== 'OBJECT_SEQUENCE') return { tag }
-  const relations = node.targtype === 'ACL_TARGET_ALL_IN_SCHEMA'
-    ? (node.objects as any[]).flatMap((o) => {
-        const schema = session.catalog.schemaNamed(o.String.sval)?.oid
-        const kinds = node.objtype === 'OBJECT_SEQUENCE' ? 'S' : 'rvm'
-        return [...session.catalog.relations()].filter((r) => r.schema === schema && kinds.includes(r.relkind))
-      })
-    : (node.objects as any[]).map((o) => lookUpRelation(contextOf(session), o.RangeVar))
+  const relations =
+    node.targtype === 'ACL_TARGET_ALL_IN_SCHEMA'
+      ? (node.objects as any[]).flatMap((o) => {
+          const schema = session.catalog.schemaNamed(o.String.sval)?.oid
+          const kinds = node.objtype === 'OBJECT_SEQUENCE' ? 'S' : 'rvm'
+          return [...session.catalog.relations()].filter((r) => r.schema === schema && kinds.includes(r.relkind))
+        })
+      : (node.objects as any[]).map((o) => lookUpRelation(contextOf(session), o.RangeVar))
   for (const r of relations) {
     const own = r.relkind === 'S' ? 'rwU' : 'arwdDxt'
     saved(session, { ...r, acl: changed(session, r.acl, r.owner, own, grantees, privileges, node.is_grant) })
@@ -160,9 +232,22 @@ function* grant(session: Session, node: any): Command {
   return { tag }
 }
 
-function changed(session: Session, acl: readonly string[] | undefined, owner: number, ownerRights: string, grantees: readonly string[], privileges: string, add: boolean): string[] {
+function changed(
+  session: Session,
+  acl: readonly string[] | undefined,
+  owner: number,
+  ownerRights: string,
+  grantees: readonly string[],
+  privileges: string,
+  add: boolean,
+): string[] {
   const grantor = session.roleOf(owner).name
-  const entries = new Map((acl ?? [`${grantor}=${ownerRights}/${grantor}`]).map((e) => [e.slice(0, e.indexOf('=')), e.slice(e.indexOf('=') + 1, e.indexOf('/'))]))
+  const entries = new Map(
+    (acl ?? [`${grantor}=${ownerRights}/${grantor}`]).map((e) => [
+      e.slice(0, e.indexOf('=')),
+      e.slice(e.indexOf('=') + 1, e.indexOf('/')),
+    ]),
+  )
   for (const grantee of grantees) {
     const before = entries.get(grantee) ?? ''
     const set = new Set(before)

@@ -1,13 +1,13 @@
 /** Schemas, databases, extensions, comments. */
 import { DbError, type Step } from '../../base/index.ts'
-import { nameParts, resolveTypeName } from '../bind/type-name.ts'
-import { informationSchema, pgCatalog } from '../catalog/names.ts'
-import { newDatabase } from '../session/database.ts'
-import { systemSchemaNamed } from '../catalog/system-schema.ts'
-import { utilityPortal } from '../session/utility.ts'
 import { lookUpRelation } from '../bind/from.ts'
-import { type Command, type CommandTable, columnNamed, contextOf, type Session } from './context.ts'
+import { nameParts, resolveTypeName } from '../bind/type-name.ts'
 import { available, extensionFunctions, extensions } from '../catalog/extensions.ts'
+import { informationSchema, pgCatalog } from '../catalog/names.ts'
+import { systemSchemaNamed } from '../catalog/system-schema.ts'
+import { newDatabase } from '../session/database.ts'
+import { utilityPortal } from '../session/utility.ts'
+import { type Command, type CommandTable, columnNamed, contextOf, type Session } from './context.ts'
 
 export const schemaCommands: CommandTable = {
   CreateSchemaStmt: { transactional: 'inside', writes: true, run: createSchema },
@@ -19,14 +19,18 @@ export const schemaCommands: CommandTable = {
 }
 
 function* createSchema(session: Session, node: any, text: string): Command {
-  const role = node.authrole === undefined ? undefined : session.catalog.roleNamed(node.authrole.rolename ?? session.currentUser)
+  const role =
+    node.authrole === undefined ? undefined : session.catalog.roleNamed(node.authrole.rolename ?? session.currentUser)
   const name: string = node.schemaname ?? role?.name
   if (session.catalog.schemaNamed(name) !== undefined || systemSchemaNamed(name) !== undefined) {
     if (!node.if_not_exists) throw new DbError('duplicate_schema', `schema "${name}" already exists`)
     session.notice(`schema "${name}" already exists, skipping`)
     return { tag: 'CREATE SCHEMA' }
   }
-  if (name.startsWith('pg_')) throw new DbError('reserved_name', `unacceptable schema name "${name}"`, { detail: 'The prefix "pg_" is reserved for system schemas.' })
+  if (name.startsWith('pg_'))
+    throw new DbError('reserved_name', `unacceptable schema name "${name}"`, {
+      detail: 'The prefix "pg_" is reserved for system schemas.',
+    })
   const oid = session.newOid()
   session.change('schema', oid, { kind: 'schema', oid, name, owner: role?.oid ?? session.role })
   for (const element of (node.schemaElts ?? []) as any[]) yield* inside(session, name, element, text)
@@ -38,7 +42,10 @@ function* inside(session: Session, schema: string, element: any, text: string): 
   const kind = Object.keys(element)[0]
   const inner = element[kind]
   const field = kind === 'ViewStmt' ? 'view' : kind === 'CreateSeqStmt' ? 'sequence' : 'relation'
-  const placed = inner[field] === undefined ? element : { [kind]: { ...inner, [field]: { ...inner[field], schemaname: inner[field].schemaname ?? schema } } }
+  const placed =
+    inner[field] === undefined
+      ? element
+      : { [kind]: { ...inner, [field]: { ...inner[field], schemaname: inner[field].schemaname ?? schema } } }
   const portal = utilityPortal(session, placed, text, false, text)
   for (;;) {
     const step = portal.run({ row: () => true, copyOut: () => true }, 0)
@@ -48,8 +55,10 @@ function* inside(session: Session, schema: string, element: any, text: string): 
 }
 
 function* createDatabase(session: Session, node: any): Command {
-  if (session.block === 'explicit') throw new DbError('active_sql_transaction', 'CREATE DATABASE cannot run inside a transaction block')
-  if (session.catalog.databaseNamed(node.dbname) !== undefined) throw new DbError('duplicate_database', `database "${node.dbname}" already exists`)
+  if (session.block === 'explicit')
+    throw new DbError('active_sql_transaction', 'CREATE DATABASE cannot run inside a transaction block')
+  if (session.catalog.databaseNamed(node.dbname) !== undefined)
+    throw new DbError('duplicate_database', `database "${node.dbname}" already exists`)
   const owner = ((node.options ?? []) as any[]).find((o) => o.DefElem.defname === 'owner')?.DefElem.arg?.String?.sval
   const role = owner === undefined ? undefined : session.catalog.roleNamed(owner)
   if (owner !== undefined && role === undefined) throw new DbError('undefined_object', `role "${owner}" does not exist`)
@@ -60,19 +69,24 @@ function* createDatabase(session: Session, node: any): Command {
 }
 
 function* dropDatabase(session: Session, node: any): Command {
-  if (session.block === 'explicit') throw new DbError('active_sql_transaction', 'DROP DATABASE cannot run inside a transaction block')
+  if (session.block === 'explicit')
+    throw new DbError('active_sql_transaction', 'DROP DATABASE cannot run inside a transaction block')
   const database = session.catalog.databaseNamed(node.dbname)
   if (database === undefined) {
     if (!node.missing_ok) throw new DbError('invalid_catalog_name', `database "${node.dbname}" does not exist`)
     session.notice(`database "${node.dbname}" does not exist, skipping`)
     return { tag: 'DROP DATABASE' }
   }
-  if (database.oid === session.databaseOid) throw new DbError('object_in_use', 'cannot drop the currently open database')
+  if (database.oid === session.databaseOid)
+    throw new DbError('object_in_use', 'cannot drop the currently open database')
   if (database.isTemplate) throw new DbError('wrong_object_type', 'cannot drop a template database')
   const users = [...session.database.sessions.values()].filter((s) => s.databaseOid === database.oid)
   if (users.length > 0) {
     throw new DbError('object_in_use', `database "${node.dbname}" is being accessed by other users`, {
-      detail: users.length === 1 ? 'There is 1 other session using the database.' : `There are ${users.length} other sessions using the database.`,
+      detail:
+        users.length === 1
+          ? 'There is 1 other session using the database.'
+          : `There are ${users.length} other sessions using the database.`,
     })
   }
   const inner = session.database.catalog(database.oid)
@@ -88,7 +102,8 @@ function* dropDatabase(session: Session, node: any): Command {
 }
 
 function* alterDatabase(session: Session, node: any): Command {
-  if (session.catalog.databaseNamed(node.dbname) === undefined) throw new DbError('invalid_catalog_name', `database "${node.dbname}" does not exist`)
+  if (session.catalog.databaseNamed(node.dbname) === undefined)
+    throw new DbError('invalid_catalog_name', `database "${node.dbname}" does not exist`)
   throw new DbError('feature_not_supported', 'ALTER DATABASE options are not supported')
 }
 
@@ -101,24 +116,55 @@ function* createExtension(session: Session, node: any): Command {
   }
   if (!available.has(name)) {
     throw new DbError('feature_not_supported', `extension "${name}" is not available`, {
-      detail: name in extensions ? 'It is known, but this version does not have it.' : `Could not find extension "${name}".`,
+      detail:
+        name in extensions ? 'It is known, but this version does not have it.' : `Could not find extension "${name}".`,
       hint: 'gen_random_uuid() needs no extension.',
     })
   }
   const oid = session.newOid()
-  session.change('extension', oid, { kind: 'extension', oid, name, owner: session.role, schema: 2200, version: extensions[name] })
+  session.change('extension', oid, {
+    kind: 'extension',
+    oid,
+    name,
+    owner: session.role,
+    schema: 2200,
+    version: extensions[name],
+  })
   for (const [func, body] of extensionFunctions[name] ?? []) {
     const id = session.newOid()
     session.change('function', id, {
-      kind: 'function', oid: id, name: func, owner: session.role, schema: 2200, prokind: 'f', language: 'sql', args: [], result: 2950, returnsSet: false, strict: true,
-      volatility: func === 'uuid_generate_v4' ? 'v' : 'i', body, securityDefiner: false, parallel: 'safe',
+      kind: 'function',
+      oid: id,
+      name: func,
+      owner: session.role,
+      schema: 2200,
+      prokind: 'f',
+      language: 'sql',
+      args: [],
+      result: 2950,
+      returnsSet: false,
+      strict: true,
+      volatility: func === 'uuid_generate_v4' ? 'v' : 'i',
+      body,
+      securityDefiner: false,
+      parallel: 'safe',
     })
   }
   return { tag: 'CREATE EXTENSION' }
 }
 
 /** Which catalog holds an object of a kind, as pg_description.classoid. */
-const classes = { relation: 1259, type: 1247, schema: 2615, function: 1255, constraint: 2606, database: 1262, role: 1260, extension: 3079, trigger: 2620 }
+const classes = {
+  relation: 1259,
+  type: 1247,
+  schema: 2615,
+  function: 1255,
+  constraint: 2606,
+  database: 1262,
+  role: 1260,
+  extension: 3079,
+  trigger: 2620,
+}
 
 function* comment(session: Session, node: any): Command {
   const { oid, sub, classOid } = commentTarget(session, node)
@@ -129,20 +175,31 @@ function* comment(session: Session, node: any): Command {
 
 function commentTarget(session: Session, node: any): { oid: number; sub: number; classOid: number } {
   const context = contextOf(session)
-  const parts = node.object?.List ? nameParts(node.object.List.items) : node.object?.String ? [node.object.String.sval as string] : []
-  const range = (names: readonly string[]) => ({ schemaname: names.length > 1 ? names[names.length - 2] : undefined, relname: names[names.length - 1] }) as never
+  const parts = node.object?.List
+    ? nameParts(node.object.List.items)
+    : node.object?.String
+      ? [node.object.String.sval as string]
+      : []
+  const range = (names: readonly string[]) =>
+    ({ schemaname: names.length > 1 ? names[names.length - 2] : undefined, relname: names[names.length - 1] }) as never
   switch (node.objtype) {
-    case 'OBJECT_TABLE': case 'OBJECT_VIEW': case 'OBJECT_INDEX': case 'OBJECT_SEQUENCE': case 'OBJECT_MATVIEW':
+    case 'OBJECT_TABLE':
+    case 'OBJECT_VIEW':
+    case 'OBJECT_INDEX':
+    case 'OBJECT_SEQUENCE':
+    case 'OBJECT_MATVIEW':
       return { oid: lookUpRelation(context, range(parts)).oid, sub: 0, classOid: classes.relation }
     case 'OBJECT_COLUMN': {
       const table = lookUpRelation(context, range(parts.slice(0, -1)))
       return { oid: table.oid, sub: columnNamed(table, parts[parts.length - 1]).number, classOid: classes.relation }
     }
-    case 'OBJECT_TYPE': case 'OBJECT_DOMAIN':
+    case 'OBJECT_TYPE':
+    case 'OBJECT_DOMAIN':
       return { oid: resolveTypeName(context, node.object.TypeName).type, sub: 0, classOid: classes.type }
     case 'OBJECT_SCHEMA': {
       const oid = session.catalog.schemaNamed(parts[0])?.oid ?? systemSchemaNamed(parts[0])
-      if (oid === undefined || oid === pgCatalog || oid === informationSchema) throw new DbError('invalid_schema_name', `schema "${parts[0]}" does not exist`)
+      if (oid === undefined || oid === pgCatalog || oid === informationSchema)
+        throw new DbError('invalid_schema_name', `schema "${parts[0]}" does not exist`)
       return { oid, sub: 0, classOid: classes.schema }
     }
     case 'OBJECT_DATABASE': {
@@ -163,20 +220,34 @@ function commentTarget(session: Session, node: any): { oid: number; sub: number;
     case 'OBJECT_TABCONSTRAINT': {
       const table = lookUpRelation(context, range(parts.slice(0, -1)))
       const constraint = table.constraints.find((c) => c.name === parts[parts.length - 1])
-      if (constraint === undefined) throw new DbError('undefined_object', `constraint "${parts[parts.length - 1]}" for table "${table.name}" does not exist`)
+      if (constraint === undefined)
+        throw new DbError(
+          'undefined_object',
+          `constraint "${parts[parts.length - 1]}" for table "${table.name}" does not exist`,
+        )
       return { oid: constraint.oid, sub: 0, classOid: classes.constraint }
     }
-    case 'OBJECT_FUNCTION': case 'OBJECT_PROCEDURE': case 'OBJECT_AGGREGATE': {
+    case 'OBJECT_FUNCTION':
+    case 'OBJECT_PROCEDURE':
+    case 'OBJECT_AGGREGATE': {
       const name = nameParts(node.object.ObjectWithArgs.objname).at(-1)!
-      const types = ((node.object.ObjectWithArgs.objargs ?? []) as any[]).map((a) => resolveTypeName(context, a.TypeName).type)
+      const types = ((node.object.ObjectWithArgs.objargs ?? []) as any[]).map(
+        (a) => resolveTypeName(context, a.TypeName).type,
+      )
       const found = session.catalog.functionsNamed(name).find((f) => {
         const inputs = f.args.filter((a) => a.mode !== 'o' && a.mode !== 't')
-        return node.object.ObjectWithArgs.args_unspecified || (inputs.length === types.length && inputs.every((a, i) => a.type === types[i]))
+        return (
+          node.object.ObjectWithArgs.args_unspecified ||
+          (inputs.length === types.length && inputs.every((a, i) => a.type === types[i]))
+        )
       })
       if (found === undefined) throw new DbError('undefined_function', `function ${name} does not exist`)
       return { oid: found.oid, sub: 0, classOid: classes.function }
     }
     default:
-      throw new DbError('feature_not_supported', `COMMENT ON ${String(node.objtype).slice('OBJECT_'.length)} is not supported`)
+      throw new DbError(
+        'feature_not_supported',
+        `COMMENT ON ${String(node.objtype).slice('OBJECT_'.length)} is not supported`,
+      )
   }
 }

@@ -4,7 +4,16 @@ import { resolveTypeName } from '../bind/type-name.ts'
 import type { RelationDescriptor, SequenceInfo } from '../catalog/descriptors.ts'
 import { findRelation } from '../catalog/names.ts'
 import * as oid from '../types/oids.ts'
-import { type Command, type CommandTable, columnNamed, contextOf, openRelation, requireFree, type Session, targetSchema } from './context.ts'
+import {
+  type Command,
+  type CommandTable,
+  columnNamed,
+  contextOf,
+  openRelation,
+  requireFree,
+  type Session,
+  targetSchema,
+} from './context.ts'
 
 export const sequenceCommands: CommandTable = {
   CreateSeqStmt: { transactional: 'inside', writes: true, run: create },
@@ -24,7 +33,12 @@ function numberOf(arg: any): string {
 }
 
 /** Options of CREATE and ALTER SEQUENCE and of identity columns over `before`. */
-export function sequenceOptions(session: Session, options: readonly any[], type: number = oid.int8Oid, before?: SequenceInfo): SequenceInfo {
+export function sequenceOptions(
+  session: Session,
+  options: readonly any[],
+  type: number = oid.int8Oid,
+  before?: SequenceInfo,
+): SequenceInfo {
   const seen = new Map<string, any>()
   for (const o of options) {
     const { defname, arg } = o.DefElem
@@ -34,7 +48,8 @@ export function sequenceOptions(session: Session, options: readonly any[], type:
   const as = seen.get('as')
   const dataType = as === undefined ? (before?.type ?? type) : resolveTypeName(contextOf(session), as.TypeName).type
   const bounds = limits[dataType]
-  if (bounds === undefined) throw new DbError('invalid_parameter_value', 'sequence type must be smallint, integer, or bigint')
+  if (bounds === undefined)
+    throw new DbError('invalid_parameter_value', 'sequence type must be smallint, integer, or bigint')
   const increment = seen.has('increment') ? numberOf(seen.get('increment')) : (before?.increment ?? '1')
   if (BigInt(increment) === 0n) throw new DbError('invalid_parameter_value', 'INCREMENT must not be zero')
   const ascending = BigInt(increment) > 0n
@@ -46,16 +61,37 @@ export function sequenceOptions(session: Session, options: readonly any[], type:
   const sameType = before === undefined || before.type === dataType
   const max = option('maxvalue', sameType ? before?.max : undefined, ascending ? bounds[1] : '-1')
   const min = option('minvalue', sameType ? before?.min : undefined, ascending ? '1' : bounds[0])
-  if (BigInt(max) > BigInt(bounds[1]) || BigInt(max) < BigInt(bounds[0])) throw new DbError('invalid_parameter_value', `MAXVALUE (${max}) is out of range for sequence data type ${session.types.types.type(dataType).name}`)
-  if (BigInt(min) > BigInt(bounds[1]) || BigInt(min) < BigInt(bounds[0])) throw new DbError('invalid_parameter_value', `MINVALUE (${min}) is out of range for sequence data type ${session.types.types.type(dataType).name}`)
-  if (BigInt(min) >= BigInt(max)) throw new DbError('invalid_parameter_value', `MINVALUE (${min}) must be less than MAXVALUE (${max})`)
+  if (BigInt(max) > BigInt(bounds[1]) || BigInt(max) < BigInt(bounds[0]))
+    throw new DbError(
+      'invalid_parameter_value',
+      `MAXVALUE (${max}) is out of range for sequence data type ${session.types.types.type(dataType).name}`,
+    )
+  if (BigInt(min) > BigInt(bounds[1]) || BigInt(min) < BigInt(bounds[0]))
+    throw new DbError(
+      'invalid_parameter_value',
+      `MINVALUE (${min}) is out of range for sequence data type ${session.types.types.type(dataType).name}`,
+    )
+  if (BigInt(min) >= BigInt(max))
+    throw new DbError('invalid_parameter_value', `MINVALUE (${min}) must be less than MAXVALUE (${max})`)
   const start = seen.has('start') ? numberOf(seen.get('start')) : (before?.start ?? (ascending ? min : max))
-  if (BigInt(start) < BigInt(min)) throw new DbError('invalid_parameter_value', `START value (${start}) cannot be less than MINVALUE (${min})`)
-  if (BigInt(start) > BigInt(max)) throw new DbError('invalid_parameter_value', `START value (${start}) cannot be greater than MAXVALUE (${max})`)
+  if (BigInt(start) < BigInt(min))
+    throw new DbError('invalid_parameter_value', `START value (${start}) cannot be less than MINVALUE (${min})`)
+  if (BigInt(start) > BigInt(max))
+    throw new DbError('invalid_parameter_value', `START value (${start}) cannot be greater than MAXVALUE (${max})`)
   const cache = seen.has('cache') ? numberOf(seen.get('cache')) : (before?.cache ?? '1')
   if (BigInt(cache) <= 0n) throw new DbError('invalid_parameter_value', `CACHE (${cache}) must be greater than zero`)
   const cycle = seen.has('cycle') ? (seen.get('cycle')?.Boolean?.boolval ?? false) : (before?.cycle ?? false)
-  return { ...before, type: dataType, start, increment, min, max, cache, cycle, ...ownedBy(session, seen.get('owned_by')) }
+  return {
+    ...before,
+    type: dataType,
+    start,
+    increment,
+    min,
+    max,
+    cache,
+    cycle,
+    ...ownedBy(session, seen.get('owned_by')),
+  }
 }
 
 function ownedBy(session: Session, arg: any): Partial<SequenceInfo> {
@@ -63,22 +99,44 @@ function ownedBy(session: Session, arg: any): Partial<SequenceInfo> {
   const parts: string[] = arg.List.items.map((i: any) => i.String.sval)
   if (parts.length === 1 && parts[0] === 'none') return { ownedTable: undefined, ownedColumn: undefined }
   const column = parts[parts.length - 1]
-  const table = findRelation(session.names, parts.length > 2 ? parts[parts.length - 3] : undefined, parts[parts.length - 2])
-  if (table === undefined) throw new DbError('undefined_table', `relation "${parts.slice(0, -1).join('.')}" does not exist`)
+  const table = findRelation(
+    session.names,
+    parts.length > 2 ? parts[parts.length - 3] : undefined,
+    parts[parts.length - 2],
+  )
+  if (table === undefined)
+    throw new DbError('undefined_table', `relation "${parts.slice(0, -1).join('.')}" does not exist`)
   return { ownedTable: table.oid, ownedColumn: columnNamed(table, column).number }
 }
 
-export function createSequence(session: Session, schema: number, name: string, info: SequenceInfo, temporary: boolean): number {
+export function createSequence(
+  session: Session,
+  schema: number,
+  name: string,
+  info: SequenceInfo,
+  temporary: boolean,
+): number {
   requireFree(session, schema, name)
   const id = session.newOid()
   const descriptor: RelationDescriptor = {
-    kind: 'relation', oid: id, name, owner: session.role, schema, relkind: 'S', persistence: temporary ? 't' : 'p',
+    kind: 'relation',
+    oid: id,
+    name,
+    owner: session.role,
+    schema,
+    relkind: 'S',
+    persistence: temporary ? 't' : 'p',
     columns: [
       { number: 1, name: 'last_value', type: oid.int8Oid, typmod: -1, notNull: true, dropped: false, collation: 0 },
       { number: 2, name: 'log_cnt', type: oid.int8Oid, typmod: -1, notNull: true, dropped: false, collation: 0 },
       { number: 3, name: 'is_called', type: oid.boolOid, typmod: -1, notNull: true, dropped: false, collation: 0 },
     ],
-    storage: id, layouts: [], constraints: [], indexes: [], rowType: 0, sequence: info,
+    storage: id,
+    layouts: [],
+    constraints: [],
+    indexes: [],
+    rowType: 0,
+    sequence: info,
   }
   session.change('relation', id, descriptor)
   return id
@@ -109,9 +167,15 @@ function* alter(session: Session, node: any): Command {
 export function alterSequence(session: Session, relation: RelationDescriptor, options: readonly any[]): void {
   if (relation.sequence === undefined) throw new DbError('wrong_object_type', `"${relation.name}" is not a sequence`)
   const restart = options.find((o) => o.DefElem.defname === 'restart')
-  const info = sequenceOptions(session, options.filter((o) => o !== restart), relation.sequence.type, relation.sequence)
+  const info = sequenceOptions(
+    session,
+    options.filter((o) => o !== restart),
+    relation.sequence.type,
+    relation.sequence,
+  )
   let next: RelationDescriptor = { ...relation, sequence: info }
-  if (restart !== undefined) next = restarted(session, next, restart.DefElem.arg === undefined ? info.start : numberOf(restart.DefElem.arg))
+  if (restart !== undefined)
+    next = restarted(session, next, restart.DefElem.arg === undefined ? info.start : numberOf(restart.DefElem.arg))
   session.change('relation', relation.oid, next)
 }
 

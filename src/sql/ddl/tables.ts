@@ -1,12 +1,22 @@
 /** CREATE TABLE, CREATE TABLE AS, DROP, TRUNCATE. */
 import { DbError, type Step } from '../../base/index.ts'
-import type { Column, RelationDescriptor } from '../catalog/descriptors.ts'
 import { lookUpRelation } from '../bind/from.ts'
-import { addConstraint, ConstraintNames, saved, type WrittenConstraint } from './constraints.ts'
-import { bindGenerated, defineColumn, type Place } from './columns.ts'
-import { type Command, type CommandTable, contextOf, createRowType, lockRelation, openRelation, requireFree, type Session, targetSchema } from './context.ts'
-import { restarted } from './sequences.ts'
+import type { Column, RelationDescriptor } from '../catalog/descriptors.ts'
 import { referencesTo } from '../execute/foreign-keys.ts'
+import { bindGenerated, defineColumn, type Place } from './columns.ts'
+import { addConstraint, ConstraintNames, saved, type WrittenConstraint } from './constraints.ts'
+import {
+  type Command,
+  type CommandTable,
+  contextOf,
+  createRowType,
+  lockRelation,
+  openRelation,
+  requireFree,
+  type Session,
+  targetSchema,
+} from './context.ts'
+import { restarted } from './sequences.ts'
 
 export const tableCommands: CommandTable = {
   CreateStmt: { transactional: 'inside', writes: true, run: create },
@@ -23,12 +33,18 @@ function* create(session: Session, node: any): Command {
     session.notice(`relation "${relation.relname}" already exists, skipping`)
     return { tag: 'CREATE TABLE' }
   }
-  if (node.inhRelations || node.partspec) throw new DbError('feature_not_supported', 'table inheritance and partitioning are not supported')
+  if (node.inhRelations || node.partspec)
+    throw new DbError('feature_not_supported', 'table inheritance and partitioning are not supported')
   yield* createTable(session, node, schema.oid, temporary)
   return { tag: 'CREATE TABLE' }
 }
 
-function* createTable(session: Session, node: any, schema: number, temporary: boolean): Generator<Step, RelationDescriptor, void> {
+function* createTable(
+  session: Session,
+  node: any,
+  schema: number,
+  temporary: boolean,
+): Generator<Step, RelationDescriptor, void> {
   const name: string = node.relation.relname
   requireFree(session, schema, name)
   const oid = session.newOid()
@@ -41,7 +57,8 @@ function* createTable(session: Session, node: any, schema: number, temporary: bo
     else if (element.TableLikeClause) copyColumns(session, element.TableLikeClause, columns)
     else if (element.ColumnDef) {
       const def = element.ColumnDef
-      if (columns.some((c) => c.name === def.colname)) throw new DbError('duplicate_column', `column "${def.colname}" specified more than once`)
+      if (columns.some((c) => c.name === def.colname))
+        throw new DbError('duplicate_column', `column "${def.colname}" specified more than once`)
       const column = defineColumn(session, place, def, columns.length + 1)
       columns.push(column)
       for (const c of ((def.constraints ?? []) as any[]).map((n) => n.Constraint)) {
@@ -50,23 +67,33 @@ function* createTable(session: Session, node: any, schema: number, temporary: bo
       }
     }
   }
-  if (columns.length > maxColumns) throw new DbError('too_many_columns', `tables can have at most ${maxColumns} columns`)
+  if (columns.length > maxColumns)
+    throw new DbError('too_many_columns', `tables can have at most ${maxColumns} columns`)
   let table = newTable(session, oid, name, schema, columns, temporary, node)
   for (const g of generated) {
     const expr = bindGenerated(session, table, g.column, g.node)
-    table = { ...table, columns: table.columns.map((c) => (c.number === g.column.number ? { ...c, generated: expr } : c)) }
+    table = {
+      ...table,
+      columns: table.columns.map((c) => (c.number === g.column.number ? { ...c, generated: expr } : c)),
+    }
   }
   table = saved(session, table)
   return yield* addConstraints(session, table, written)
 }
 
 /** Keys come first: foreign keys of the table may refer to them. Deferral clauses belong to the constraint before. */
-export function* addConstraints(session: Session, relation: RelationDescriptor, written: readonly WrittenConstraint[]): Generator<Step, RelationDescriptor, void> {
+export function* addConstraints(
+  session: Session,
+  relation: RelationDescriptor,
+  written: readonly WrittenConstraint[],
+): Generator<Step, RelationDescriptor, void> {
   const names = new ConstraintNames(session, relation)
   const merged = mergeAttributes(written)
-  const order = (w: WrittenConstraint) => ['CONSTR_PRIMARY', 'CONSTR_UNIQUE', 'CONSTR_CHECK', 'CONSTR_FOREIGN'].indexOf(w.node.contype)
+  const order = (w: WrittenConstraint) =>
+    ['CONSTR_PRIMARY', 'CONSTR_UNIQUE', 'CONSTR_CHECK', 'CONSTR_FOREIGN'].indexOf(w.node.contype)
   let table = relation
-  for (const w of merged.filter((m) => order(m) >= 0).sort((a, b) => order(a) - order(b))) table = yield* addConstraint(session, table, w, names)
+  for (const w of merged.filter((m) => order(m) >= 0).sort((a, b) => order(a) - order(b)))
+    table = yield* addConstraint(session, table, w, names)
   return table
 }
 
@@ -76,29 +103,61 @@ function mergeAttributes(written: readonly WrittenConstraint[]): WrittenConstrai
   for (const w of written) {
     const last = out[out.length - 1]
     const attribute: Record<string, object> = {
-      CONSTR_ATTR_DEFERRABLE: { deferrable: true }, CONSTR_ATTR_NOT_DEFERRABLE: { deferrable: false },
-      CONSTR_ATTR_DEFERRED: { deferrable: true, initdeferred: true }, CONSTR_ATTR_IMMEDIATE: { initdeferred: false },
+      CONSTR_ATTR_DEFERRABLE: { deferrable: true },
+      CONSTR_ATTR_NOT_DEFERRABLE: { deferrable: false },
+      CONSTR_ATTR_DEFERRED: { deferrable: true, initdeferred: true },
+      CONSTR_ATTR_IMMEDIATE: { initdeferred: false },
     }
-    if (w.node.contype in attribute && last !== undefined) out[out.length - 1] = { ...last, node: { ...last.node, ...attribute[w.node.contype] } }
+    if (w.node.contype in attribute && last !== undefined)
+      out[out.length - 1] = { ...last, node: { ...last.node, ...attribute[w.node.contype] } }
     else out.push(w)
   }
   return out
 }
 
-export function newTable(session: Session, oid: number, name: string, schema: number, columns: readonly Column[], temporary: boolean, node: any): RelationDescriptor {
+export function newTable(
+  session: Session,
+  oid: number,
+  name: string,
+  schema: number,
+  columns: readonly Column[],
+  temporary: boolean,
+  node: any,
+): RelationDescriptor {
   const rowType = createRowType(session, oid, schema, name)
   const options = ((node.options ?? []) as any[]).map((o) => {
     const { defnamespace, defname, arg } = o.DefElem
-    const value = arg?.String?.sval ?? arg?.Integer?.ival ?? arg?.Float?.fval ?? arg?.TypeName?.names?.at(-1)?.String?.sval ?? 'true'
+    const value =
+      arg?.String?.sval ??
+      arg?.Integer?.ival ??
+      arg?.Float?.fval ??
+      arg?.TypeName?.names?.at(-1)?.String?.sval ??
+      'true'
     return `${defnamespace ? `${defnamespace}.` : ''}${defname}=${value}`
   })
   checkReplication(options)
-  const commit = { ONCOMMIT_DELETE_ROWS: 'delete', ONCOMMIT_DROP: 'drop' }[node.oncommit as string] as 'delete' | 'drop' | undefined
-  if (commit !== undefined) throw new DbError('feature_not_supported', `ON COMMIT ${commit.toUpperCase()} is not supported`)
+  const commit = { ONCOMMIT_DELETE_ROWS: 'delete', ONCOMMIT_DROP: 'drop' }[node.oncommit as string] as
+    | 'delete'
+    | 'drop'
+    | undefined
+  if (commit !== undefined)
+    throw new DbError('feature_not_supported', `ON COMMIT ${commit.toUpperCase()} is not supported`)
   return {
-    kind: 'relation', oid, name, owner: session.role, schema, relkind: 'r', persistence: temporary ? 't' : node.relation?.relpersistence === 'u' ? 'u' : 'p', columns,
-    storage: oid, layouts: [columns.filter((c) => !c.dropped).map((c) => c.number)], constraints: [], indexes: [], rowType,
-    options: options.length > 0 ? options : undefined, session: temporary ? session.processId : undefined,
+    kind: 'relation',
+    oid,
+    name,
+    owner: session.role,
+    schema,
+    relkind: 'r',
+    persistence: temporary ? 't' : node.relation?.relpersistence === 'u' ? 'u' : 'p',
+    columns,
+    storage: oid,
+    layouts: [columns.filter((c) => !c.dropped).map((c) => c.number)],
+    constraints: [],
+    indexes: [],
+    rowType,
+    options: options.length > 0 ? options : undefined,
+    session: temporary ? session.processId : undefined,
   }
 }
 
@@ -106,7 +165,9 @@ export function newTable(session: Session, oid: number, name: string, schema: nu
 function checkReplication(options: readonly string[]): void {
   const mode = options.find((o) => o.startsWith('replication='))?.slice('replication='.length)
   if (mode !== undefined && mode !== 'consensus') {
-    throw new DbError('feature_not_supported', `replication mode "${mode}" is not available on this node`, { hint: 'Leave the option out, or use replication = consensus.' })
+    throw new DbError('feature_not_supported', `replication mode "${mode}" is not available on this node`, {
+      hint: 'Leave the option out, or use replication = consensus.',
+    })
   }
 }
 
@@ -115,9 +176,16 @@ function copyColumns(session: Session, clause: any, columns: Column[]): void {
   const withDefaults = (clause.options & 0x10) !== 0 || clause.options === 0x7fffffff
   for (const c of source.columns) {
     if (c.dropped) continue
-    if (columns.some((x) => x.name === c.name)) throw new DbError('duplicate_column', `column "${c.name}" specified more than once`)
+    if (columns.some((x) => x.name === c.name))
+      throw new DbError('duplicate_column', `column "${c.name}" specified more than once`)
     columns.push({
-      number: columns.length + 1, name: c.name, type: c.type, typmod: c.typmod, notNull: c.notNull, dropped: false, collation: c.collation,
+      number: columns.length + 1,
+      name: c.name,
+      type: c.type,
+      typmod: c.typmod,
+      notNull: c.notNull,
+      dropped: false,
+      collation: c.collation,
       default: withDefaults ? c.default : undefined,
     })
   }
@@ -136,7 +204,8 @@ function* truncate(session: Session, node: any): Command {
       if (tables.some((t) => t.oid === ref.child.oid)) continue
       if (!cascade) {
         throw new DbError('feature_not_supported', 'cannot truncate a table referenced in a foreign key constraint', {
-          detail: `Table "${ref.child.name}" references "${tables[i].name}".`, hint: `Truncate table "${ref.child.name}" at the same time, or use TRUNCATE ... CASCADE.`,
+          detail: `Table "${ref.child.name}" references "${tables[i].name}".`,
+          hint: `Truncate table "${ref.child.name}" at the same time, or use TRUNCATE ... CASCADE.`,
         })
       }
       session.notice(`truncate cascades to table "${ref.child.name}"`)

@@ -8,9 +8,17 @@ import type { Column, RelationDescriptor, TypeDescriptor } from '../catalog/desc
 import { creationSchema, requireSchema } from '../catalog/names.ts'
 import type { Node } from '../parse/parser.ts'
 import type { Expr } from '../query.ts'
-import { arrayType, type Command, type CommandTable, contextOf, createRowType, type Session, targetSchema } from './context.ts'
-import { saved } from './constraints.ts'
 import { stripped } from './columns.ts'
+import { saved } from './constraints.ts'
+import {
+  arrayType,
+  type Command,
+  type CommandTable,
+  contextOf,
+  createRowType,
+  type Session,
+  targetSchema,
+} from './context.ts'
 import { forEachRow } from './indexes.ts'
 
 export const typeCommands: CommandTable = {
@@ -27,7 +35,8 @@ export function placeOf(session: Session, parts: readonly string[]): { schema: n
 }
 
 function requireFreeType(session: Session, schema: number, name: string): void {
-  if (session.catalog.typeNamed(schema, name) !== undefined) throw new DbError('duplicate_object', `type "${name}" already exists`)
+  if (session.catalog.typeNamed(schema, name) !== undefined)
+    throw new DbError('duplicate_object', `type "${name}" already exists`)
 }
 
 function addType(session: Session, make: (oid: number, array: number) => TypeDescriptor): TypeDescriptor {
@@ -48,14 +57,21 @@ function* createEnum(session: Session, node: any): Command {
     if (labels.indexOf(label) !== i) throw new DbError('duplicate_object', `enum label "${label}" used more than once`)
   })
   addType(session, (oid, array) => ({
-    kind: 'type', form: 'enum', oid, name, owner: session.role, schema, array,
+    kind: 'type',
+    form: 'enum',
+    oid,
+    name,
+    owner: session.role,
+    schema,
+    array,
     labels: labels.map((label, i) => ({ oid: session.newOid(), label, order: i + 1 })),
   }))
   return { tag: 'CREATE TYPE' }
 }
 
 function checkLabel(label: string): void {
-  if (Buffer.byteLength(label) > 63) throw new DbError('invalid_name', `invalid enum label "${label}"`, { detail: 'Labels must be 63 bytes or less.' })
+  if (Buffer.byteLength(label) > 63)
+    throw new DbError('invalid_name', `invalid enum label "${label}"`, { detail: 'Labels must be 63 bytes or less.' })
 }
 
 function* alterEnum(session: Session, node: any): Command {
@@ -85,14 +101,18 @@ function* alterEnum(session: Session, node: any): Command {
     const next = node.newValIsAfter ? labels[at + 1]?.order : labels[at - 1]?.order
     order = next === undefined ? here + (node.newValIsAfter ? 1 : -1) : (here + next) / 2
   }
-  session.change('type', type.oid, { ...type, labels: [...labels, { oid: session.newOid(), label: node.newVal, order }] })
+  session.change('type', type.oid, {
+    ...type,
+    labels: [...labels, { oid: session.newOid(), label: node.newVal, order }],
+  })
   return { tag: 'ALTER TYPE' }
 }
 
 /** Rows hold labels, so a renamed one would be lost to them: only unused labels can change. */
 function* renameLabel(session: Session, type: TypeDescriptor, from: string, to: string): Generator<Step, void, void> {
   const labels = type.labels!
-  if (!labels.some((l) => l.label === from)) throw new DbError('invalid_parameter_value', `"${from}" is not an existing enum label`)
+  if (!labels.some((l) => l.label === from))
+    throw new DbError('invalid_parameter_value', `"${from}" is not an existing enum label`)
   if (labels.some((l) => l.label === to)) throw new DbError('duplicate_object', `enum label "${to}" already exists`)
   for (const table of session.catalog.relations()) {
     if (table.relkind !== 'r') continue
@@ -103,7 +123,11 @@ function* renameLabel(session: Session, type: TypeDescriptor, from: string, to: 
       for (const c of columns) {
         const v = values[c.number - 1]
         if (v === from || v?.items?.includes(from)) {
-          throw new DbError('feature_not_supported', `cannot rename enum label "${from}" because rows of table "${table.name}" hold it`, { hint: 'Add the new label, update the rows, then stop using the old one.' })
+          throw new DbError(
+            'feature_not_supported',
+            `cannot rename enum label "${from}" because rows of table "${table.name}" hold it`,
+            { hint: 'Add the new label, update the rows, then stop using the old one.' },
+          )
         }
       }
       return undefined
@@ -114,17 +138,39 @@ function* renameLabel(session: Session, type: TypeDescriptor, from: string, to: 
 
 function* createComposite(session: Session, node: any): Command {
   const { typevar } = node
-  const schema = typevar.schemaname ? requireSchema(session.names, typevar.schemaname) : creationSchema(session.names).oid
+  const schema = typevar.schemaname
+    ? requireSchema(session.names, typevar.schemaname)
+    : creationSchema(session.names).oid
   requireFreeType(session, schema, typevar.relname)
   const context = contextOf(session)
   const columns = ((node.coldeflist ?? []) as any[]).map((d, i): Column => {
     const t = resolveTypeName(context, d.ColumnDef.typeName)
-    return { number: i + 1, name: d.ColumnDef.colname, type: t.type, typmod: t.typmod, notNull: false, dropped: false, collation: 0 }
+    return {
+      number: i + 1,
+      name: d.ColumnDef.colname,
+      type: t.type,
+      typmod: t.typmod,
+      notNull: false,
+      dropped: false,
+      collation: 0,
+    }
   })
   const oid = session.newOid()
   const rowType = createRowType(session, oid, schema, typevar.relname)
   const relation: RelationDescriptor = {
-    kind: 'relation', oid, name: typevar.relname, owner: session.role, schema, relkind: 'c', persistence: 'p', columns, storage: 0, layouts: [], constraints: [], indexes: [], rowType,
+    kind: 'relation',
+    oid,
+    name: typevar.relname,
+    owner: session.role,
+    schema,
+    relkind: 'c',
+    persistence: 'p',
+    columns,
+    storage: 0,
+    layouts: [],
+    constraints: [],
+    indexes: [],
+    rowType,
   }
   saved(session, relation)
   return { tag: 'CREATE TYPE' }
@@ -144,7 +190,18 @@ function* createDomain(session: Session, node: any): Command {
     else if (c.contype === 'CONSTR_CHECK') checks.push(domainCheck(session, c, base, name, checks.length))
   }
   addType(session, (oid, array) => ({
-    kind: 'type', form: 'domain', oid, name, owner: session.role, schema, array, base: base.type, typmod: base.typmod, notNull, default: defaultExpr, checks,
+    kind: 'type',
+    form: 'domain',
+    oid,
+    name,
+    owner: session.role,
+    schema,
+    array,
+    base: base.type,
+    typmod: base.typmod,
+    notNull,
+    default: defaultExpr,
+    checks,
   }))
   return { tag: 'CREATE DOMAIN' }
 }
@@ -155,22 +212,41 @@ function domainDefault(session: Session, node: Node, base: { type: number; typmo
   scope.clause = 'default'
   const raw = bindExpr(scope, node)
   const expr = tryCoerce(context, raw, base.type, base.typmod, 'assignment')
-  if (expr === undefined) throw new DbError('datatype_mismatch', `default expression is of type ${formatType(context, raw.type, -1)}`)
+  if (expr === undefined)
+    throw new DbError('datatype_mismatch', `default expression is of type ${formatType(context, raw.type, -1)}`)
   return stripped(expr)
 }
 
 /** VALUE stands for the value tested. */
-function domainCheck(session: Session, c: any, base: { type: number; typmod: number }, domain: string, n: number): NonNullable<TypeDescriptor['checks']>[number] {
+function domainCheck(
+  session: Session,
+  c: any,
+  base: { type: number; typmod: number },
+  domain: string,
+  n: number,
+): NonNullable<TypeDescriptor['checks']>[number] {
   const context = contextOf(session)
   const scope = new QueryScope(context, undefined)
   scope.clause = 'check'
-  const entry = scope.addEntry({ kind: 'result', alias: '', explicitAlias: false, columns: [{ name: 'value', ...base }] })
+  const entry = scope.addEntry({
+    kind: 'result',
+    alias: '',
+    explicitAlias: false,
+    columns: [{ name: 'value', ...base }],
+  })
   scope.namespace = [{ entry, byAlias: false, byColumn: true, lateralOnly: false, usable: true }]
   const bound = coerceBoolean(context, bindExpr(scope, c.raw_expr), 'CHECK')
   const check = JSON.parse(JSON.stringify(stripped(bound)), (_key, value) =>
-    value !== null && typeof value === 'object' && value.kind === 'var' ? { kind: 'casevalue', type: value.type, typmod: value.typmod } : value,
+    value !== null && typeof value === 'object' && value.kind === 'var'
+      ? { kind: 'casevalue', type: value.type, typmod: value.typmod }
+      : value,
   )
-  return { oid: session.newOid(), name: c.conname ?? `${domain}_check${n === 0 ? '' : n}`, check, validated: c.skip_validation !== true }
+  return {
+    oid: session.newOid(),
+    name: c.conname ?? `${domain}_check${n === 0 ? '' : n}`,
+    check,
+    validated: c.skip_validation !== true,
+  }
 }
 
 function* alterDomain(session: Session, node: any): Command {
@@ -178,7 +254,8 @@ function* alterDomain(session: Session, node: any): Command {
   const parts = nameParts(node.typeName)
   const oid = findType(context, parts)
   const type = oid === undefined ? undefined : session.catalog.type(oid)
-  if (type === undefined || type.form !== 'domain') throw new DbError('undefined_object', `type "${parts.join('.')}" does not exist`)
+  if (type === undefined || type.form !== 'domain')
+    throw new DbError('undefined_object', `type "${parts.join('.')}" does not exist`)
   const base = { type: type.base!, typmod: type.typmod ?? -1 }
   const change = (d: Partial<TypeDescriptor>) => session.change('type', type.oid, { ...type, ...d })
   switch (node.subtype) {
@@ -192,11 +269,17 @@ function* alterDomain(session: Session, node: any): Command {
       change({ notNull: true })
       break
     case 'C':
-      change({ checks: [...(type.checks ?? []), domainCheck(session, node.def.Constraint, base, type.name, type.checks?.length ?? 0)] })
+      change({
+        checks: [
+          ...(type.checks ?? []),
+          domainCheck(session, node.def.Constraint, base, type.name, type.checks?.length ?? 0),
+        ],
+      })
       break
     case 'X': {
       const checks = (type.checks ?? []).filter((c) => c.name !== node.name)
-      if (checks.length === (type.checks ?? []).length && !node.missing_ok) throw new DbError('undefined_object', `constraint "${node.name}" of domain "${type.name}" does not exist`)
+      if (checks.length === (type.checks ?? []).length && !node.missing_ok)
+        throw new DbError('undefined_object', `constraint "${node.name}" of domain "${type.name}" does not exist`)
       change({ checks })
       break
     }

@@ -7,12 +7,22 @@ import type { Column, RelationDescriptor } from '../catalog/descriptors.ts'
 import { Execution, suspended } from '../execute/execution.ts'
 import type { Node } from '../parse/parser.ts'
 import type { Query, Target } from '../query.ts'
-import { unknownOid, textOid } from '../types/oids.ts'
-import type { Value } from '../types/type.ts'
 import { makePlan } from '../session/plan.ts'
-import { saved } from './constraints.ts'
-import { type Command, type CommandTable, contextOf, createRowType, lockRelation, openRelation, requireFree, type Session, targetSchema } from './context.ts'
+import { textOid, unknownOid } from '../types/oids.ts'
+import type { Value } from '../types/type.ts'
 import { stripped, withObjectIds } from './columns.ts'
+import { saved } from './constraints.ts'
+import {
+  type Command,
+  type CommandTable,
+  contextOf,
+  createRowType,
+  lockRelation,
+  openRelation,
+  requireFree,
+  type Session,
+  targetSchema,
+} from './context.ts'
 import { writerFor } from './indexes.ts'
 import { emptyTable, newTable } from './tables.ts'
 
@@ -34,11 +44,20 @@ function outputs(query: Query): Target[] {
 /** Columns of the query's outputs, renamed as written. */
 function columnsOf(session: Session, query: Query, names: readonly string[]): Column[] {
   const targets = outputs(query)
-  if (names.length > targets.length) throw new DbError('syntax_error', 'CREATE VIEW specifies more column names than columns')
+  if (names.length > targets.length)
+    throw new DbError('syntax_error', 'CREATE VIEW specifies more column names than columns')
   const columns = targets.map((t, i): Column => {
     const type = t.expr.type === unknownOid ? textOid : t.expr.type
     const { category } = session.types.types.type(type)
-    return { number: i + 1, name: names[i] ?? t.name, type, typmod: t.expr.typmod, notNull: false, dropped: false, collation: category === 'S' ? 100 : 0 }
+    return {
+      number: i + 1,
+      name: names[i] ?? t.name,
+      type,
+      typmod: t.expr.typmod,
+      notNull: false,
+      dropped: false,
+      collation: category === 'S' ? 100 : 0,
+    }
   })
   const seen = new Set<string>()
   for (const c of columns) {
@@ -69,19 +88,41 @@ function* createView(session: Session, node: any, text: string): Command {
   const oid = session.newOid()
   const rowType = createRowType(session, oid, schema.oid, name)
   saved(session, {
-    kind: 'relation', oid, name, owner: session.role, schema: schema.oid, relkind: 'v', persistence: temporary ? 't' : 'p', columns, storage: 0, layouts: [],
-    constraints: [], indexes: [], rowType, view: query, session: temporary ? session.processId : undefined,
+    kind: 'relation',
+    oid,
+    name,
+    owner: session.role,
+    schema: schema.oid,
+    relkind: 'v',
+    persistence: temporary ? 't' : 'p',
+    columns,
+    storage: 0,
+    layouts: [],
+    constraints: [],
+    indexes: [],
+    rowType,
+    view: query,
+    session: temporary ? session.processId : undefined,
   })
   return { tag }
 }
 
 function checkReplace(session: Session, before: RelationDescriptor, columns: readonly Column[]): void {
-  if (columns.length < before.columns.length) throw new DbError('invalid_table_definition', 'cannot drop columns from view')
+  if (columns.length < before.columns.length)
+    throw new DbError('invalid_table_definition', 'cannot drop columns from view')
   before.columns.forEach((c, i) => {
-    if (columns[i].name !== c.name) throw new DbError('invalid_table_definition', `cannot change name of view column "${c.name}" to "${columns[i].name}"`, { hint: 'Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead.' })
+    if (columns[i].name !== c.name)
+      throw new DbError(
+        'invalid_table_definition',
+        `cannot change name of view column "${c.name}" to "${columns[i].name}"`,
+        { hint: 'Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead.' },
+      )
     if (columns[i].type !== c.type) {
       const context = contextOf(session)
-      throw new DbError('invalid_table_definition', `cannot change data type of view column "${c.name}" from ${formatType(context, c.type, c.typmod)} to ${formatType(context, columns[i].type, columns[i].typmod)}`)
+      throw new DbError(
+        'invalid_table_definition',
+        `cannot change data type of view column "${c.name}" from ${formatType(context, c.type, c.typmod)} to ${formatType(context, columns[i].type, columns[i].typmod)}`,
+      )
     }
   })
 }
@@ -101,7 +142,11 @@ function* createTableAs(session: Session, node: any, text: string): Command {
   requireFree(session, schema.oid, name)
   if (!node.query.SelectStmt) throw new DbError('feature_not_supported', 'CREATE TABLE AS EXECUTE is not supported')
   const query = bindQuery(session, node.query, text)
-  const columns = columnsOf(session, query, ((into.colNames ?? []) as any[]).map((c) => c.String.sval))
+  const columns = columnsOf(
+    session,
+    query,
+    ((into.colNames ?? []) as any[]).map((c) => c.String.sval),
+  )
   const oid = session.newOid()
   let table = newTable(session, oid, name, schema.oid, columns, temporary, { ...into, relation: into.rel })
   if (materialized) table = { ...table, relkind: 'm', view: query }
@@ -154,4 +199,3 @@ function* refresh(session: Session, node: any, text: string): Command {
   if (!node.skipData) yield* fill(session, session.catalog.relationOf(view.oid), view.view!, text)
   return { tag: 'REFRESH MATERIALIZED VIEW' }
 }
-

@@ -6,8 +6,7 @@
  * Grouping sets run side by side, each with its own table; keys that a set leaves out are NULL in its rows.
  */
 import { END, ROW, type Step } from '../../base/index.ts'
-import type { AggregateCode } from '../functions/function.ts'
-import type { CallSite } from '../functions/function.ts'
+import type { AggregateCode, CallSite } from '../functions/function.ts'
 import type { Type, Value } from '../types/type.ts'
 import { type Eval, type Execution, type NodeDescription, Operator } from './execution.ts'
 import { overflow } from './hash-overflow.ts'
@@ -143,7 +142,14 @@ export class Aggregation extends Operator {
     super()
     this.input = input
     this.options = options
-    this.#orders = options.calls.map((c) => (c.order.length === 0 ? undefined : rowOrder(c.order, c.order.map((_, i) => (c.direct === undefined ? c.args.length : 0) + i))))
+    this.#orders = options.calls.map((c) =>
+      c.order.length === 0
+        ? undefined
+        : rowOrder(
+            c.order,
+            c.order.map((_, i) => (c.direct === undefined ? c.args.length : 0) + i),
+          ),
+    )
   }
   produces(): readonly number[] {
     const { keys, calls, groupingRegisters, carried } = this.options
@@ -264,7 +270,11 @@ export class Aggregation extends Operator {
   }
   #newGroup(x: Execution, values: Value[]): Group {
     const { calls, carried } = this.options
-    const group = new Group(values, calls.length, carried.map((c) => x.r[c]))
+    const group = new Group(
+      values,
+      calls.length,
+      carried.map((c) => x.r[c]),
+    )
     for (let i = 0; i < calls.length; i++) {
       group.states[i] = calls[i].code.init(calls[i].site, x.types)
       if (this.#orders[i] !== undefined) group.kept[i] = []
@@ -301,7 +311,11 @@ export class Aggregation extends Operator {
     const call = this.options.calls[i]
     if (call.direct !== undefined) {
       group.direct[i] ??= call.args.map((a) => a(x))
-      this.#push(x, group.kept[i]!, call.orderArgs.map((o) => o(x)))
+      this.#push(
+        x,
+        group.kept[i]!,
+        call.orderArgs.map((o) => o(x)),
+      )
       return
     }
     const values = call.args.map((a) => a(x))
@@ -396,7 +410,8 @@ export class Aggregation extends Operator {
   }
   describe(): NodeDescription {
     const { keys, sets, sorted } = this.options
-    const name = sets.length > 1 ? 'MixedAggregate' : keys.length === 0 ? 'Aggregate' : sorted ? 'GroupAggregate' : 'HashAggregate'
+    const name =
+      sets.length > 1 ? 'MixedAggregate' : keys.length === 0 ? 'Aggregate' : sorted ? 'GroupAggregate' : 'HashAggregate'
     return { name, details: keys.length === 0 ? [] : [['Group Key', keys.map((k) => k.text).join(', ')]] }
   }
 }

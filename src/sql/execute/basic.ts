@@ -295,7 +295,10 @@ export function limitOf(expr: Eval | undefined, x: Execution, what: 'LIMIT' | 'O
   const value = expr?.(x)
   if (value === undefined || value === null) return undefined
   if (value < 0) {
-    throw new DbError(what === 'LIMIT' ? 'invalid_row_count_in_limit_clause' : 'invalid_row_count_in_result_offset_clause', `${what} must not be negative`)
+    throw new DbError(
+      what === 'LIMIT' ? 'invalid_row_count_in_limit_clause' : 'invalid_row_count_in_result_offset_clause',
+      `${what} must not be negative`,
+    )
   }
   return Number(value)
 }
@@ -311,7 +314,13 @@ export class LimitWithTies extends OneInput {
   #started = false
   #last: Value[] = []
 
-  constructor(input: Operator, count: Eval, offset: Eval | undefined, keys: readonly number[], same: (a: readonly Value[], b: readonly Value[]) => boolean) {
+  constructor(
+    input: Operator,
+    count: Eval,
+    offset: Eval | undefined,
+    keys: readonly number[],
+    same: (a: readonly Value[], b: readonly Value[]) => boolean,
+  ) {
     super(input)
     this.count = count
     this.offset = offset

@@ -22,7 +22,11 @@ export class RowDecoder {
     this.access = access
     this.columns = columns
     this.registers = registers
-    this.#current = makeDecode(access.current, columns.map((n) => access.positions[n - 1]), registers)
+    this.#current = makeDecode(
+      access.current,
+      columns.map((n) => access.positions[n - 1]),
+      registers,
+    )
     this.#currentId = access.current.id
   }
 
@@ -31,7 +35,8 @@ export class RowDecoder {
       this.#current(r, bytes, view, start)
       return
     }
-    for (let i = 0; i < this.columns.length; i++) r[this.registers[i]] = this.access.read(this.columns[i], bytes, view, start)
+    for (let i = 0; i < this.columns.length; i++)
+      r[this.registers[i]] = this.access.read(this.columns[i], bytes, view, start)
   }
 }
 
@@ -82,7 +87,8 @@ function reader(layout: RowLayout, p: number, offset: number, codecs: unknown[])
       return `codecs[${codec}].decode(b, ${from}, s + ${base} + v.getUint32(s + ${end}))`
     }
     default: {
-      const codec = codecs.push((bytes: Uint8Array, view: DataView, start: number) => layout.read(p, bytes, view, start)) - 1
+      const codec =
+        codecs.push((bytes: Uint8Array, view: DataView, start: number) => layout.read(p, bytes, view, start)) - 1
       return `codecs[${codec}](b, v, s)`
     }
   }

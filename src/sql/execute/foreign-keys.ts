@@ -6,10 +6,10 @@
  */
 import { DbError, ROW, type Step, WAIT } from '../../base/index.ts'
 import { ByteWriter } from '../../encoding/index.ts'
+import type { EngineCursor } from '../../storage/index.ts'
 import { forKeyShare, forNoKeyUpdate, forUpdate } from '../../transaction/index.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Constraint, RelationDescriptor } from '../catalog/descriptors.ts'
-import type { EngineCursor } from '../../storage/index.ts'
 import type { Value } from '../types/type.ts'
 import type { Execution } from './execution.ts'
 import { equalBytes, type RowWriter, type Writing } from './row-writer.ts'
@@ -50,27 +50,50 @@ function keyValues(columns: readonly number[], values: readonly Value[]): Value[
 // ---- child side
 
 /** The referenced row of a child's values must be there. */
-export function* checkParent(x: Execution, child: RelationDescriptor, c: Constraint, values: readonly Value[]): Writing {
+export function* checkParent(
+  x: Execution,
+  child: RelationDescriptor,
+  c: Constraint,
+  values: readonly Value[],
+): Writing {
   const foreign = c.foreign!
   const key = keyValues(c.columns, values)
   const nulls = key.filter((v) => v === null).length
   if (nulls === key.length || (nulls > 0 && foreign.match === 's')) return
   if (nulls > 0) {
-    throw new DbError('foreign_key_violation', `insert or update on table "${child.name}" violates foreign key constraint "${c.name}"`, {
-      detail: 'MATCH FULL does not allow mixing of null and nonnull key values.', table: child.name, constraint: c.name,
-    })
+    throw new DbError(
+      'foreign_key_violation',
+      `insert or update on table "${child.name}" violates foreign key constraint "${c.name}"`,
+      {
+        detail: 'MATCH FULL does not allow mixing of null and nonnull key values.',
+        table: child.name,
+        constraint: c.name,
+      },
+    )
   }
   const parent = x.session.tables.access(x.session.catalog, x.session.catalog.relationOf(foreign.table))
   const found = yield* lockByIndex(x, parent, c.index!, foreign.columns, key)
   if (found) return
-  throw new DbError('foreign_key_violation', `insert or update on table "${child.name}" violates foreign key constraint "${c.name}"`, {
-    detail: `Key ${describe(x, child, c.columns, key)} is not present in table "${parent.descriptor.name}".`,
-    schema: x.session.catalog.schema(child.schema)?.name, table: child.name, constraint: c.name,
-  })
+  throw new DbError(
+    'foreign_key_violation',
+    `insert or update on table "${child.name}" violates foreign key constraint "${c.name}"`,
+    {
+      detail: `Key ${describe(x, child, c.columns, key)} is not present in table "${parent.descriptor.name}".`,
+      schema: x.session.catalog.schema(child.schema)?.name,
+      table: child.name,
+      constraint: c.name,
+    },
+  )
 }
 
 /** Locks the row that a unique index holds for the key; false when there is none. */
-function* lockByIndex(x: Execution, table: TableAccess, indexOid: number, columns: readonly number[], key: readonly Value[]): Writing<boolean> {
+function* lockByIndex(
+  x: Execution,
+  table: TableAccess,
+  indexOid: number,
+  columns: readonly number[],
+  key: readonly Value[],
+): Writing<boolean> {
   const index = [table.primary, ...table.indexes].find((i) => i?.descriptor.oid === indexOid)
   if (index === undefined) throw new DbError('internal_error', `index ${indexOid} of a foreign key is gone`)
   const out = new ByteWriter(64)
@@ -126,12 +149,23 @@ export function* latest(x: Execution, key: Uint8Array): Writing<Step> {
 // ---- parent side
 
 /** A parent row was deleted (`values` undefined) or its key changed: children must not be left behind. */
-export function* parentChanged(x: Execution, parent: TableAccess, before: readonly Value[], values: readonly Value[] | undefined, ref: Reference, writerOf: WriterOf): Writing {
+export function* parentChanged(
+  x: Execution,
+  parent: TableAccess,
+  before: readonly Value[],
+  values: readonly Value[] | undefined,
+  ref: Reference,
+  writerOf: WriterOf,
+): Writing {
   const { constraint, child } = ref
   const foreign = constraint.foreign!
   const oldKey = keyValues(foreign.columns, before)
   if (oldKey.includes(null)) return
-  if (values !== undefined && foreign.columns.every((c) => parent.types[c - 1].key(before[c - 1]) === keyOrNull(parent, c, values))) return
+  if (
+    values !== undefined &&
+    foreign.columns.every((c) => parent.types[c - 1].key(before[c - 1]) === keyOrNull(parent, c, values))
+  )
+    return
   const action = values === undefined ? foreign.onDelete : foreign.onUpdate
   const table = x.session.tables.access(x.session.catalog, x.session.catalog.relationOf(child.oid))
   const writer = writerOf(child.oid)
@@ -164,11 +198,22 @@ function* parentStillThere(x: Execution, parent: TableAccess, c: Constraint, key
   return yield* lockByIndex(x, parent, c.index!, c.foreign!.columns, key)
 }
 
-function* applyAction(x: Execution, table: TableAccess, writer: RowWriter, key: Uint8Array, ref: Reference, action: string, parentValues: readonly Value[] | undefined, writerOf: WriterOf): Writing {
+function* applyAction(
+  x: Execution,
+  table: TableAccess,
+  writer: RowWriter,
+  key: Uint8Array,
+  ref: Reference,
+  action: string,
+  parentValues: readonly Value[] | undefined,
+  writerOf: WriterOf,
+): Writing {
   const { constraint } = ref
   const foreign = constraint.foreign!
   const { found } = x.tx
-  const before = table.descriptor.columns.map((c) => (c.dropped ? null : table.read(c.number, found.slab.bytes, found.slab.view, found.valueStart)))
+  const before = table.descriptor.columns.map((c) =>
+    c.dropped ? null : table.read(c.number, found.slab.bytes, found.slab.view, found.valueStart),
+  )
   const refs = referencesTo(x.session.catalog, table.descriptor.oid)
   if (action === 'c' && parentValues === undefined) {
     writer.delete(x, key, before)
@@ -179,28 +224,38 @@ function* applyAction(x: Execution, table: TableAccess, writer: RowWriter, key: 
   const setColumns = parentValues === undefined && foreign.setColumns?.length ? foreign.setColumns : constraint.columns
   constraint.columns.forEach((column, i) => {
     if (action === 'c') values[column - 1] = parentValues![foreign.columns[i] - 1]
-    else if (setColumns.includes(column)) values[column - 1] = action === 'n' ? null : x.session.defaultValue(x, table, column)
+    else if (setColumns.includes(column))
+      values[column - 1] = action === 'n' ? null : x.session.defaultValue(x, table, column)
   })
   writer.complete(x, values)
   yield* writer.update(x, key, before, values)
   for (const r of refs) yield* parentChanged(x, table, before, values, r, writerOf)
   for (const c of table.descriptor.constraints) {
-    if (c.type === 'f' && (c !== constraint || action === 'd') && c.columns.some((n) => constraint.columns.includes(n))) yield* checkParent(x, table.descriptor, c, values)
+    if (c.type === 'f' && (c !== constraint || action === 'd') && c.columns.some((n) => constraint.columns.includes(n)))
+      yield* checkParent(x, table.descriptor, c, values)
   }
 }
 
 function stillReferenced(x: Execution, parent: TableAccess, ref: Reference, key: readonly Value[]): DbError {
   const { constraint, child } = ref
   const foreign = constraint.foreign!
-  return new DbError('foreign_key_violation', `update or delete on table "${parent.descriptor.name}" violates foreign key constraint "${constraint.name}" on table "${child.name}"`, {
-    detail: `Key ${describe(x, parent.descriptor, foreign.columns, key)} is still referenced from table "${child.name}".`,
-    schema: x.session.catalog.schema(child.schema)?.name, table: child.name, constraint: constraint.name,
-  })
+  return new DbError(
+    'foreign_key_violation',
+    `update or delete on table "${parent.descriptor.name}" violates foreign key constraint "${constraint.name}" on table "${child.name}"`,
+    {
+      detail: `Key ${describe(x, parent.descriptor, foreign.columns, key)} is still referenced from table "${child.name}".`,
+      schema: x.session.catalog.schema(child.schema)?.name,
+      table: child.name,
+      constraint: constraint.name,
+    },
+  )
 }
 
 function describe(x: Execution, table: RelationDescriptor, columns: readonly number[], key: readonly Value[]): string {
   const names = columns.map((c) => table.columns[c - 1].name)
-  const cells = columns.map((c, i) => (key[i] === null ? 'null' : x.types.types.type(table.columns[c - 1].type).format(key[i], x.types)))
+  const cells = columns.map((c, i) =>
+    key[i] === null ? 'null' : x.types.types.type(table.columns[c - 1].type).format(key[i], x.types),
+  )
   return `(${names.join(', ')})=(${cells.join(', ')})`
 }
 
@@ -229,7 +284,8 @@ class ChildScan {
     if (index === undefined) return storageSpan(this.#table.descriptor.storage)
     const out = new ByteWriter(64)
     index.codec.start(out)
-    for (let i = 0; i < this.#columns.length; i++) index.codec.write(i, this.#key[this.#columns.indexOf(index.info.columns[i].column)], out)
+    for (let i = 0; i < this.#columns.length; i++)
+      index.codec.write(i, this.#key[this.#columns.indexOf(index.info.columns[i].column)], out)
     const start = out.copy()
     return { start, end: after(start) }
   }
@@ -259,10 +315,12 @@ class ChildScan {
         const key = out.copy()
         // The entry may be older than an own write: the row decides.
         const step = yield* latest(x, key)
-        if (step === ROW && this.#matches(x.tx.found.slab.bytes, x.tx.found.slab.view, x.tx.found.valueStart)) return { key }
+        if (step === ROW && this.#matches(x.tx.found.slab.bytes, x.tx.found.slab.view, x.tx.found.valueStart))
+          return { key }
         continue
       }
-      if (this.#matches(slab.bytes, slab.view, batch.valueStart[i])) return { key: slab.bytes.slice(batch.keyStart[i], batch.keyEnd[i]) }
+      if (this.#matches(slab.bytes, slab.view, batch.valueStart[i]))
+        return { key: slab.bytes.slice(batch.keyStart[i], batch.keyEnd[i]) }
     }
   }
 
@@ -281,5 +339,9 @@ class ChildScan {
 
 function covers(index: IndexAccess, columns: readonly number[]): boolean {
   const { info } = index
-  return info.predicate === undefined && info.columns.length >= columns.length && info.columns.slice(0, columns.length).every((c) => columns.includes(c.column))
+  return (
+    info.predicate === undefined &&
+    info.columns.length >= columns.length &&
+    info.columns.slice(0, columns.length).every((c) => columns.includes(c.column))
+  )
 }

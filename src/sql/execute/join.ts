@@ -9,7 +9,14 @@ import { type Eval, type Execution, type NodeDescription, Operator } from './exe
 
 export type JoinType = 'inner' | 'left' | 'right' | 'full' | 'semi' | 'anti'
 
-const typeNames: Record<JoinType, string> = { inner: '', left: ' Left', right: ' Right', full: ' Full', semi: ' Semi', anti: ' Anti' }
+const typeNames: Record<JoinType, string> = {
+  inner: '',
+  left: ' Left',
+  right: ' Right',
+  full: ' Full',
+  semi: ' Semi',
+  anti: ' Anti',
+}
 
 abstract class Join extends Operator {
   readonly type: JoinType
@@ -55,7 +62,13 @@ export class NestedLoop extends Join {
   #count = 0
 
   /** @param rightUses registers of the left side that the right one reads. */
-  constructor(type: 'inner' | 'left' | 'semi' | 'anti', left: Operator, right: Operator, condition: Condition | undefined, rightUses: ReadonlySet<number>) {
+  constructor(
+    type: 'inner' | 'left' | 'semi' | 'anti',
+    left: Operator,
+    right: Operator,
+    condition: Condition | undefined,
+    rightUses: ReadonlySet<number>,
+  ) {
     super(type, left, right)
     this.condition = condition
     this.rightUses = rightUses
@@ -163,7 +176,14 @@ export class HashJoin extends Join {
   #count = 0
   readonly #one: boolean
 
-  constructor(type: JoinType, left: Operator, right: Operator, keys: readonly JoinKey[], condition: Condition | undefined, keyText: string) {
+  constructor(
+    type: JoinType,
+    left: Operator,
+    right: Operator,
+    keys: readonly JoinKey[],
+    condition: Condition | undefined,
+    keyText: string,
+  ) {
     super(type, left, right)
     this.keys = keys
     this.condition = condition
@@ -338,7 +358,14 @@ export class MergeJoin extends Join {
   #matched = false
   #phase: 'left' | 'advance' | 'group' | 'emit' = 'left'
 
-  constructor(type: 'inner' | 'left', left: Operator, right: Operator, keys: readonly JoinKey[], condition: Condition | undefined, keyText: string) {
+  constructor(
+    type: 'inner' | 'left',
+    left: Operator,
+    right: Operator,
+    keys: readonly JoinKey[],
+    condition: Condition | undefined,
+    keyText: string,
+  ) {
     super(type, left, right)
     this.keys = keys
     this.condition = condition
@@ -393,7 +420,10 @@ export class MergeJoin extends Join {
           this.#leftKey = this.keys.map((k) => k.left(x))
           this.#at = 0
           this.#matched = false
-          const known = this.#groupKey !== undefined && !this.#leftKey.includes(null) && this.#compare(this.#leftKey, this.#groupKey) === 0
+          const known =
+            this.#groupKey !== undefined &&
+            !this.#leftKey.includes(null) &&
+            this.#compare(this.#leftKey, this.#groupKey) === 0
           this.#phase = known ? 'emit' : 'advance'
           break
         }

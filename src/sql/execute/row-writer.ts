@@ -71,13 +71,20 @@ export class RowWriter {
     }
     const { columns } = access.descriptor
     for (let i = 0; i < columns.length; i++) {
-      if (columns[i].notNull && (values[i] === null || values[i] === undefined) && !columns[i].dropped) throw this.#nullValue(x, values, columns[i].name)
+      if (columns[i].notNull && (values[i] === null || values[i] === undefined) && !columns[i].dropped)
+        throw this.#nullValue(x, values, columns[i].name)
     }
     for (const check of checks) {
       if (check.test(x) === false) {
-        throw new DbError('check_violation', `new row for relation "${access.descriptor.name}" violates check constraint "${check.name}"`, {
-          detail: `Failing row contains ${this.describe(x, values)}.`, ...this.#where(x), constraint: check.name,
-        })
+        throw new DbError(
+          'check_violation',
+          `new row for relation "${access.descriptor.name}" violates check constraint "${check.name}"`,
+          {
+            detail: `Failing row contains ${this.describe(x, values)}.`,
+            ...this.#where(x),
+            constraint: check.name,
+          },
+        )
       }
     }
   }
@@ -96,7 +103,12 @@ export class RowWriter {
   /**
    * Looks for a row in the way of the values, locking each unique key first. `indexes` limits the search to some.
    */
-  *findConflict(x: Execution, values: readonly Value[], key: Uint8Array, only: ReadonlySet<number> | undefined): Writing<ConflictingRow | undefined> {
+  *findConflict(
+    x: Execution,
+    values: readonly Value[],
+    key: Uint8Array,
+    only: ReadonlySet<number> | undefined,
+  ): Writing<ConflictingRow | undefined> {
     const { access, indexes } = this.options
     if (access.primary !== undefined && (only === undefined || only.has(access.primary.descriptor.oid))) {
       if ((yield* this.#taken(x, key)) === ROW) return { key, index: access.primary }
@@ -185,7 +197,9 @@ export class RowWriter {
 
   *update(x: Execution, oldKey: Uint8Array, oldValues: readonly Value[], values: readonly Value[]): Writing {
     const { access, indexes } = this.options
-    const keyChanged = access.keyColumns.some((c) => access.types[c - 1].key(oldValues[c - 1]) !== access.types[c - 1].key(values[c - 1]))
+    const keyChanged = access.keyColumns.some(
+      (c) => access.types[c - 1].key(oldValues[c - 1]) !== access.types[c - 1].key(values[c - 1]),
+    )
     const key = keyChanged ? this.keyOf(x, values) : oldKey
     if (keyChanged && (yield* this.#taken(x, key)) === ROW) throw this.duplicate(x, values, access.primary)
     for (const index of indexes) {
@@ -214,7 +228,12 @@ export class RowWriter {
   }
 
   /** The entry of a row in an index, undefined when its predicate leaves the row out. */
-  indexEntry(x: Execution, index: CompiledIndex, values: readonly Value[], key: Uint8Array): { key: Uint8Array; unique: boolean } | undefined {
+  indexEntry(
+    x: Execution,
+    index: CompiledIndex,
+    values: readonly Value[],
+    key: Uint8Array,
+  ): { key: Uint8Array; unique: boolean } | undefined {
     return this.#entry(x, index, values, key)
   }
 
@@ -235,7 +254,12 @@ export class RowWriter {
     return row
   }
 
-  #entry(x: Execution, index: CompiledIndex, values: readonly Value[], key: Uint8Array): { key: Uint8Array; unique: boolean } | undefined {
+  #entry(
+    x: Execution,
+    index: CompiledIndex,
+    values: readonly Value[],
+    key: Uint8Array,
+  ): { key: Uint8Array; unique: boolean } | undefined {
     if (index.needsRegisters) this.load(x, values)
     if (index.predicate !== undefined && index.predicate(x) !== true) return undefined
     const { codec, info } = index.access
@@ -255,7 +279,11 @@ export class RowWriter {
   duplicate(x: Execution, values: readonly Value[], index: IndexAccess | undefined): DbError {
     const name = index?.descriptor.name ?? this.options.access.descriptor.name
     const detail = index === undefined ? undefined : `Key ${this.describeKey(x, index, values)} already exists.`
-    return new DbError('unique_violation', `duplicate key value violates unique constraint "${name}"`, { detail, ...this.#where(x), constraint: name })
+    return new DbError('unique_violation', `duplicate key value violates unique constraint "${name}"`, {
+      detail,
+      ...this.#where(x),
+      constraint: name,
+    })
   }
 
   describeKey(x: Execution, index: IndexAccess, values: readonly Value[]): string {
@@ -275,16 +303,25 @@ export class RowWriter {
   describe(x: Execution, values: readonly Value[]): string {
     const { access } = this.options
     const cells = access.descriptor.columns
-      .map((c, i) => ({ c, text: values[i] === null || values[i] === undefined ? 'null' : access.types[i].format(values[i], x.types) }))
+      .map((c, i) => ({
+        c,
+        text: values[i] === null || values[i] === undefined ? 'null' : access.types[i].format(values[i], x.types),
+      }))
       .filter((e) => !e.c.dropped)
       .map((e) => (e.text.length > 64 ? `${e.text.slice(0, 64)}...` : e.text))
     return `(${cells.join(', ')})`
   }
 
   #nullValue(x: Execution, values: readonly Value[], column: string): DbError {
-    return new DbError('not_null_violation', `null value in column "${column}" of relation "${this.options.access.descriptor.name}" violates not-null constraint`, {
-      detail: `Failing row contains ${this.describe(x, values)}.`, ...this.#where(x), column,
-    })
+    return new DbError(
+      'not_null_violation',
+      `null value in column "${column}" of relation "${this.options.access.descriptor.name}" violates not-null constraint`,
+      {
+        detail: `Failing row contains ${this.describe(x, values)}.`,
+        ...this.#where(x),
+        column,
+      },
+    )
   }
 
   #where(x: Execution): { schema: string | undefined; table: string } {

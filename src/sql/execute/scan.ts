@@ -300,7 +300,8 @@ export class IndexScan extends TableScan {
       if (this.options.index === undefined) {
         this.#at++
         this.decoder!.decode(x.r, slab.bytes, slab.view, batch.valueStart[i])
-        if (this.#pseudo) this.pseudo(x, () => slab.bytes.slice(batch.keyStart[i], batch.keyEnd[i]), batch.timestamps[i])
+        if (this.#pseudo)
+          this.pseudo(x, () => slab.bytes.slice(batch.keyStart[i], batch.keyEnd[i]), batch.timestamps[i])
         return ROW
       }
       if (!this.#fetching) {

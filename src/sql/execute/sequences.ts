@@ -64,7 +64,10 @@ export class Sequences {
     const info = relation.sequence!
     x.session.requireWritable('setval()')
     if (value < BigInt(info.min) || value > BigInt(info.max)) {
-      throw new DbError('numeric_value_out_of_range', `setval: value ${value} is out of bounds for sequence "${relation.name}" (${info.min}..${info.max})`)
+      throw new DbError(
+        'numeric_value_out_of_range',
+        `setval: value ${value} is out of bounds for sequence "${relation.name}" (${info.min}..${info.max})`,
+      )
     }
     this.#states.set(relation.storage, { last: value, called, reserved: value })
     this.#write(relation.storage, value, called)
@@ -109,7 +112,10 @@ export class Sequences {
     if (state === undefined) {
       const stored = this.#stored.get(relation.storage)
       const start = BigInt(relation.sequence!.start)
-      state = stored === undefined ? { last: start, called: false, reserved: start } : { last: stored.value, called: stored.called, reserved: stored.value }
+      state =
+        stored === undefined
+          ? { last: start, called: false, reserved: start }
+          : { last: stored.value, called: stored.called, reserved: stored.value }
       this.#states.set(relation.storage, state)
     }
     return state
@@ -150,11 +156,17 @@ function advance(name: string, info: SequenceInfo, last: bigint): bigint {
   const next = last + increment
   if (increment > 0n && next > BigInt(info.max)) {
     if (info.cycle) return BigInt(info.min)
-    throw new DbError('sequence_generator_limit_exceeded', `nextval: reached maximum value of sequence "${name}" (${info.max})`)
+    throw new DbError(
+      'sequence_generator_limit_exceeded',
+      `nextval: reached maximum value of sequence "${name}" (${info.max})`,
+    )
   }
   if (increment < 0n && next < BigInt(info.min)) {
     if (info.cycle) return BigInt(info.max)
-    throw new DbError('sequence_generator_limit_exceeded', `nextval: reached minimum value of sequence "${name}" (${info.min})`)
+    throw new DbError(
+      'sequence_generator_limit_exceeded',
+      `nextval: reached minimum value of sequence "${name}" (${info.min})`,
+    )
   }
   return next
 }

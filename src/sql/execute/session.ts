@@ -2,14 +2,14 @@
 import type { DbError, Step } from '../../base/index.ts'
 import type { Clock } from '../../io/index.ts'
 import type { Catalog } from '../catalog/catalog.ts'
+import type { Constraint, FunctionDescriptor } from '../catalog/descriptors.ts'
 import type { NameScope } from '../catalog/names.ts'
 import type { SystemSession } from '../catalog/system-schema.ts'
 import type { TypeContext, Value } from '../types/type.ts'
-import type { Sequences } from './sequences.ts'
-import type { TableAccess, Tables } from './tables.ts'
 import type { Execution } from './execution.ts'
 import type { Writing } from './row-writer.ts'
-import type { Constraint, FunctionDescriptor } from '../catalog/descriptors.ts'
+import type { Sequences } from './sequences.ts'
+import type { TableAccess, Tables } from './tables.ts'
 
 export interface ExecutionSession extends SystemSession {
   readonly types: TypeContext

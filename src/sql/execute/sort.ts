@@ -84,7 +84,13 @@ export class Sort extends Operator {
   #opened = 0
   #merging = false
 
-  constructor(input: Operator, keys: readonly SortKey[], typeOfRegister: (register: number) => Type | undefined, limit?: Eval, offset?: Eval) {
+  constructor(
+    input: Operator,
+    keys: readonly SortKey[],
+    typeOfRegister: (register: number) => Type | undefined,
+    limit?: Eval,
+    offset?: Eval,
+  ) {
     super()
     this.input = input
     this.keys = keys
@@ -102,7 +108,10 @@ export class Sort extends Operator {
     const all = union(needed, new Set(this.keys.map((k) => k.register)))
     const produced = new Set(this.input.produces())
     this.#registers = [...all].filter((r) => produced.has(r))
-    this.#order = rowOrder(this.keys, this.keys.map((k) => this.#registers.indexOf(k.register)))
+    this.#order = rowOrder(
+      this.keys,
+      this.keys.map((k) => this.#registers.indexOf(k.register)),
+    )
     this.input.require(all)
   }
   open(x: Execution): void {

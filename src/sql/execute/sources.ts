@@ -84,7 +84,13 @@ export class SystemScan extends Operator {
   #held = false
   readonly lookup: { readonly column: number; readonly value: (x: Execution) => Value; readonly type: Type } | undefined
 
-  constructor(relation: number, name: string, byColumn: ReadonlyMap<number, number>, filter: Condition | undefined, lookup: SystemScan['lookup']) {
+  constructor(
+    relation: number,
+    name: string,
+    byColumn: ReadonlyMap<number, number>,
+    filter: Condition | undefined,
+    lookup: SystemScan['lookup'],
+  ) {
     super()
     this.relation = relation
     this.name = name
@@ -99,7 +105,8 @@ export class SystemScan extends Operator {
   require(): void {}
   open(x: Execution): void {
     const all = systemRows(x, this.relation)
-    this.#rows = this.lookup === undefined ? all : indexed(all, this.lookup.column, this.lookup.type, this.lookup.value(x))
+    this.#rows =
+      this.lookup === undefined ? all : indexed(all, this.lookup.column, this.lookup.type, this.lookup.value(x))
     this.#at = 0
     this.#held = false
   }
@@ -124,7 +131,11 @@ export class SystemScan extends Operator {
     this.#rows = []
   }
   describe(): NodeDescription {
-    return { name: 'Seq Scan', target: `on ${this.name}`, details: this.filter === undefined ? [] : [['Filter', this.filter.text]] }
+    return {
+      name: 'Seq Scan',
+      target: `on ${this.name}`,
+      details: this.filter === undefined ? [] : [['Filter', this.filter.text]],
+    }
   }
 }
 
@@ -145,7 +156,12 @@ function systemRows(x: Execution, oid: number): readonly (readonly Value[])[] {
 
 const indexes = new WeakMap<readonly (readonly Value[])[], Map<number, Map<any, Value[][]>>>()
 
-function indexed(rows: readonly (readonly Value[])[], column: number, type: Type, value: Value): readonly (readonly Value[])[] {
+function indexed(
+  rows: readonly (readonly Value[])[],
+  column: number,
+  type: Type,
+  value: Value,
+): readonly (readonly Value[])[] {
   if (value === null) return []
   let byColumn = indexes.get(rows)
   if (byColumn === undefined) {
@@ -291,7 +307,16 @@ export class RecursiveUnion extends Operator {
   #phase: 'first' | 'second' | 'end' = 'first'
   #opened = false
 
-  constructor(first: Operator, second: Operator, firstOutputs: readonly number[], secondOutputs: readonly number[], outputs: readonly number[], types: readonly Type[], all: boolean, table: WorkTable) {
+  constructor(
+    first: Operator,
+    second: Operator,
+    firstOutputs: readonly number[],
+    secondOutputs: readonly number[],
+    outputs: readonly number[],
+    types: readonly Type[],
+    all: boolean,
+    table: WorkTable,
+  ) {
     super()
     this.first = first
     this.second = second
@@ -379,7 +404,16 @@ export class SetOperationScan extends Operator {
   #repeat = 0
   #row: Value[] = []
 
-  constructor(op: 'intersect' | 'except', all: boolean, left: Operator, right: Operator, leftOutputs: readonly number[], rightOutputs: readonly number[], outputs: readonly number[], types: readonly Type[]) {
+  constructor(
+    op: 'intersect' | 'except',
+    all: boolean,
+    left: Operator,
+    right: Operator,
+    leftOutputs: readonly number[],
+    rightOutputs: readonly number[],
+    outputs: readonly number[],
+    types: readonly Type[],
+  ) {
     super()
     this.op = op
     this.all = all

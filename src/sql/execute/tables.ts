@@ -79,12 +79,21 @@ export class TableAccess {
   /** Secondary indexes, in creation order. */
   readonly indexes: readonly IndexAccess[]
 
-  constructor(catalog: Catalog, descriptor: RelationDescriptor, lookup: TypeLookup, context: { parse: (type: Type, text: string) => Value }) {
+  constructor(
+    catalog: Catalog,
+    descriptor: RelationDescriptor,
+    lookup: TypeLookup,
+    context: { parse: (type: Type, text: string) => Value },
+  ) {
     this.descriptor = descriptor
     this.types = descriptor.columns.map((c) => lookup.type(c.dropped ? 25 : c.type))
     this.layouts = descriptor.layouts.map((columns, id) => {
       const types = columns.map((n) => this.types[n - 1])
-      return new RowLayout(id, types.map((t) => t.storage), types)
+      return new RowLayout(
+        id,
+        types.map((t) => t.storage),
+        types,
+      )
     })
     this.current = this.layouts[this.layouts.length - 1]
     this.positionsOf = descriptor.layouts.map((columns) => {
@@ -95,7 +104,9 @@ export class TableAccess {
       return out
     })
     this.positions = this.positionsOf[this.positionsOf.length - 1]
-    this.missing = descriptor.columns.map((c, i) => (c.missing === undefined ? null : context.parse(this.types[i], c.missing)))
+    this.missing = descriptor.columns.map((c, i) =>
+      c.missing === undefined ? null : context.parse(this.types[i], c.missing),
+    )
     const indexes = descriptor.indexes.map((oid) => indexAccess(catalog.relationOf(oid), lookup))
     this.primary = indexes.find((i) => i.info.primary && i.descriptor.storage === descriptor.storage)
     this.indexes = indexes.filter((i) => i !== this.primary)
@@ -114,7 +125,14 @@ export class TableAccess {
 function indexAccess(descriptor: RelationDescriptor, lookup: TypeLookup): IndexAccess {
   const info = descriptor.index
   assert(info !== undefined, 'an index has index information')
-  return { descriptor, info, codec: new KeyCodec(descriptor.storage, info.columns.map((c) => keyColumn(c, lookup))) }
+  return {
+    descriptor,
+    info,
+    codec: new KeyCodec(
+      descriptor.storage,
+      info.columns.map((c) => keyColumn(c, lookup)),
+    ),
+  }
 }
 
 export function keyColumn(column: IndexColumn, lookup: TypeLookup): KeyColumn {
@@ -142,7 +160,8 @@ export class Tables {
 }
 
 function sameIndexes(catalog: Catalog, access: TableAccess): boolean {
-  if (access.primary !== undefined && catalog.relation(access.primary.descriptor.oid) !== access.primary.descriptor) return false
+  if (access.primary !== undefined && catalog.relation(access.primary.descriptor.oid) !== access.primary.descriptor)
+    return false
   for (const i of access.indexes) if (catalog.relation(i.descriptor.oid) !== i.descriptor) return false
   return true
 }

@@ -61,7 +61,12 @@ export class WindowOperator extends Operator {
   }
   require(needed: ReadonlySet<number>): void {
     const { partition, order, functions, offsetUses } = this.options
-    const all = new Set([...needed, ...offsetUses, ...partition.map((p) => p.register), ...order.map((o) => o.register)])
+    const all = new Set([
+      ...needed,
+      ...offsetUses,
+      ...partition.map((p) => p.register),
+      ...order.map((o) => o.register),
+    ])
     for (const f of functions) for (const u of f.uses) all.add(u)
     const produced = new Set(this.input.produces())
     this.#registers = [...all].filter((r) => produced.has(r))
@@ -169,7 +174,14 @@ export class WindowOperator extends Operator {
     }
     return starts
   }
-  #windowFunction(x: Execution, f: WindowFunction, index: number, args: readonly Value[][], peers: Int32Array, frames: Frames): void {
+  #windowFunction(
+    x: Execution,
+    f: WindowFunction,
+    index: number,
+    args: readonly Value[][],
+    peers: Int32Array,
+    frames: Frames,
+  ): void {
     const count = this.#rows.length
     const ends = peerEnds(peers)
     let current = 0
@@ -193,7 +205,14 @@ export class WindowOperator extends Operator {
     const state = f.window!.init(f.site, x.types)
     for (current = 0; current < count; current++) this.#results[current][index] = f.window!.value(partition, state)
   }
-  #aggregate(x: Execution, f: WindowFunction, index: number, args: readonly Value[][], passes: boolean[] | undefined, frames: Frames): void {
+  #aggregate(
+    x: Execution,
+    f: WindowFunction,
+    index: number,
+    args: readonly Value[][],
+    passes: boolean[] | undefined,
+    frames: Frames,
+  ): void {
     const code = f.aggregate!
     let state = code.init(f.site, x.types)
     let start = 0
@@ -243,7 +262,8 @@ function same(a: Value, b: Value, type: Type): boolean {
 
 function peerEnds(starts: Int32Array): Int32Array {
   const ends = new Int32Array(starts.length)
-  for (let i = starts.length - 1; i >= 0; i--) ends[i] = i + 1 < starts.length && starts[i + 1] === starts[i] ? ends[i + 1] : i + 1
+  for (let i = starts.length - 1; i >= 0; i--)
+    ends[i] = i + 1 < starts.length && starts[i + 1] === starts[i] ? ends[i + 1] : i + 1
   return ends
 }
 
@@ -260,7 +280,14 @@ class Frames {
   readonly #startOffset: Value
   readonly #endOffset: Value
 
-  constructor(options: WindowOptions, x: Execution, rows: readonly Value[][], orderAt: readonly number[], peers: Int32Array, restore: (row: number) => void) {
+  constructor(
+    options: WindowOptions,
+    x: Execution,
+    rows: readonly Value[][],
+    orderAt: readonly number[],
+    peers: Int32Array,
+    restore: (row: number) => void,
+  ) {
     this.#options = options
     this.#x = x
     this.#rows = rows
@@ -294,7 +321,13 @@ class Frames {
   end(row: number): number {
     return this.#bound(row, this.#options.frame.end, this.#endOffset, this.#options.endInRange, false)
   }
-  #bound(row: number, bound: Frame['start'], offset: Value, inRange: ((...args: any[]) => boolean) | undefined, isStart: boolean): number {
+  #bound(
+    row: number,
+    bound: Frame['start'],
+    offset: Value,
+    inRange: ((...args: any[]) => boolean) | undefined,
+    isStart: boolean,
+  ): number {
     const { mode } = this.#options.frame
     const count = this.#rows.length
     switch (bound.kind) {
@@ -319,7 +352,13 @@ class Frames {
     }
     return this.#rangeBound(row, preceding, offset, inRange!, isStart)
   }
-  #rangeBound(row: number, preceding: boolean, offset: Value, inRange: (...args: any[]) => boolean, isStart: boolean): number {
+  #rangeBound(
+    row: number,
+    preceding: boolean,
+    offset: Value,
+    inRange: (...args: any[]) => boolean,
+    isStart: boolean,
+  ): number {
     const at = this.#orderAt[0]
     const [key] = this.#options.order
     const base = this.#rows[row][at]

@@ -6,8 +6,9 @@
  *
  * Not here: what a tree means (bind/).
  */
-import { loadModule, parseSync, SqlError } from 'libpg-query'
+
 import type { Node } from '@pgsql/types'
+import { loadModule, parseSync, SqlError } from 'libpg-query'
 import { DbError, type ErrorCode } from '../../base/index.ts'
 
 export type { Node } from '@pgsql/types'

@@ -2,6 +2,8 @@
  * Ways to read one relation: the whole table, or an index for conditions that bound its first columns. Values may come
  * from relations already joined (the inner side of a nested loop).
  */
+
+import { exprKey } from '../bind/scope.ts'
 import type { Eval, Operator } from '../execute/execution.ts'
 import { type IndexRange, IndexScan, SeqScan } from '../execute/scan.ts'
 import type { IndexAccess, TableAccess } from '../execute/tables.ts'
@@ -12,7 +14,6 @@ import { relationRows, selectivity } from './estimate.ts'
 import { exprText } from './expr-text.ts'
 import { type Condition, getRel, type Rel, relsOf, subset } from './rel.ts'
 import type { PlanScope } from './scope.ts'
-import { exprKey } from '../bind/scope.ts'
 
 /** Cost units are those of PostgreSQL: one sequential page is 1. */
 export const rowCost = 0.01
@@ -52,17 +53,28 @@ interface Bound {
 }
 
 /** @param available relations whose registers are set when this one is read. */
-export function relationPaths(rel: Rel, conditions: readonly Condition[], available: ReadonlySet<Rel>, order: WantedOrdering | undefined): Path[] {
+export function relationPaths(
+  rel: Rel,
+  conditions: readonly Condition[],
+  available: ReadonlySet<Rel>,
+  order: WantedOrdering | undefined,
+): Path[] {
   const { scope } = rel
   const entry = scope.entry(rel.entry)
   if (entry.kind !== 'relation') throw new Error('not a relation')
   const access = scope.builder.tableAccess(entry.relation)
   const total = relationRows(scope, entry.relation)
   const usable = conditions.filter((c) => subset(c.rels, new Set([...available, rel])))
-  const rows = Math.max(1e-6, usable.reduce((n, c) => n * selectivity(c), total))
+  const rows = Math.max(
+    1e-6,
+    usable.reduce((n, c) => n * selectivity(c), total),
+  )
   const out: Path[] = []
   out.push({
-    rows, startup: 0, cost: total * rowCost * (1 + 0.25 * usable.length), ordered: false,
+    rows,
+    startup: 0,
+    cost: total * rowCost * (1 + 0.25 * usable.length),
+    ordered: false,
     build: () => new SeqScan(scanOptions(rel, access, usable)),
   })
   const ways: (IndexAccess | undefined)[] = [...(access.primary === undefined ? [] : [undefined]), ...access.indexes]
@@ -77,7 +89,10 @@ export function relationPaths(rel: Rel, conditions: readonly Condition[], availa
 
 /** What a path costs for ordered output: the rest is not read behind a limit, or all is sorted. */
 function withOrderCost(path: Path, order: WantedOrdering): Path {
-  if (path.ordered) return order.limit === undefined ? path : { ...path, cost: path.cost * Math.min(1, order.limit / Math.max(1, path.rows)) + lookupCost }
+  if (path.ordered)
+    return order.limit === undefined
+      ? path
+      : { ...path, cost: path.cost * Math.min(1, order.limit / Math.max(1, path.rows)) + lookupCost }
   return { ...path, cost: path.cost + path.rows * Math.log2(Math.max(2, path.rows)) * rowCost * 0.5 }
 }
 
@@ -87,13 +102,23 @@ function scanOptions(rel: Rel, access: TableAccess, conditions: readonly Conditi
   if (source.kind !== 'registers') throw new Error('an opened sub-query is not scanned')
   const filter = conditions.length === 0 ? undefined : compileAll(conditions)
   return {
-    access, alias: scope.entry(rel.entry).alias, registers: source.byColumn, filter: filter?.eval,
-    filterText: filter?.text, filterUses: filter?.uses ?? new Set<number>(), filterSuspends: filter?.suspends ?? false,
+    access,
+    alias: scope.entry(rel.entry).alias,
+    registers: source.byColumn,
+    filter: filter?.eval,
+    filterText: filter?.text,
+    filterUses: filter?.uses ?? new Set<number>(),
+    filterSuspends: filter?.suspends ?? false,
   }
 }
 
 /** All conditions as one test. */
-export function compileAll(conditions: readonly Condition[]): { eval: Eval; uses: Set<number>; suspends: boolean; text: string } {
+export function compileAll(conditions: readonly Condition[]): {
+  eval: Eval
+  uses: Set<number>
+  suspends: boolean
+  text: string
+} {
   const parts = conditions.map((c) => compile(c.scope, c.expr))
   const uses = new Set<number>()
   for (const p of parts) for (const u of p.uses) uses.add(u)
@@ -110,7 +135,9 @@ export function compileAll(conditions: readonly Condition[]): { eval: Eval; uses
       for (let i = 0; i < evals.length; i++) if (evals[i](x) !== true) return false
       return true
     },
-    uses, suspends, text,
+    uses,
+    suspends,
+    text,
   }
 }
 
@@ -119,9 +146,15 @@ function implied(scope: PlanScope, rel: Rel, predicate: Expr, conditions: readon
   const parts = predicate.kind === 'and' ? predicate.args : [predicate]
   const known = new Set(conditions.filter((c) => c.scope === scope).map((c) => exprKey(c.expr)))
   return parts.every((p) => {
-    const local = JSON.stringify(p, (key, value) => (key === 'at' || key === 'form' ? undefined : key === 'entry' ? rel.entry : value))
+    const local = JSON.stringify(p, (key, value) =>
+      key === 'at' || key === 'form' ? undefined : key === 'entry' ? rel.entry : value,
+    )
     if (known.has(local)) return true
-    return p.kind === 'isnull' && p.negated && conditions.some((c) => c.scope === scope && rejectsNull(c.expr, p.arg, rel.entry))
+    return (
+      p.kind === 'isnull' &&
+      p.negated &&
+      conditions.some((c) => c.scope === scope && rejectsNull(c.expr, p.arg, rel.entry))
+    )
   })
 }
 
@@ -131,7 +164,16 @@ function rejectsNull(e: Expr, column: Expr, entry: number): boolean {
   return e.args.some((a) => a.kind === 'var' && a.up === 0 && a.entry === entry && a.column === column.column)
 }
 
-function indexPath(rel: Rel, access: TableAccess, way: IndexAccess | undefined, index: IndexAccess, conditions: readonly Condition[], total: number, rows: number, order: readonly WantedOrder[] | undefined): Path | undefined {
+function indexPath(
+  rel: Rel,
+  access: TableAccess,
+  way: IndexAccess | undefined,
+  index: IndexAccess,
+  conditions: readonly Condition[],
+  total: number,
+  rows: number,
+  order: readonly WantedOrder[] | undefined,
+): Path | undefined {
   const equals: Bound[] = []
   let lower: Bound | undefined
   let upper: Bound | undefined
@@ -139,7 +181,9 @@ function indexPath(rel: Rel, access: TableAccess, way: IndexAccess | undefined, 
   const columns = index.info.columns
   for (let i = 0; i < columns.length; i++) {
     const bounds = conditions.flatMap((c) => boundsOf(rel, c, columns[i].column, columns[i].expr))
-    const equal = bounds.find((b) => b.strategy === 3 && !b.list) ?? (equals.some((e) => e.list) ? undefined : bounds.find((b) => b.strategy === 3))
+    const equal =
+      bounds.find((b) => b.strategy === 3 && !b.list) ??
+      (equals.some((e) => e.list) ? undefined : bounds.find((b) => b.strategy === 3))
     if (equal !== undefined) {
       equals.push(equal)
       continue
@@ -150,21 +194,40 @@ function indexPath(rel: Rel, access: TableAccess, way: IndexAccess | undefined, 
     upper = bounds.find((b) => b.strategy <= 2 && b.exact)
     break
   }
-  const ordered = order !== undefined && isNull === undefined && !equals.some((e) => e.list) && orderMatches(index, equals.length, order)
-  if (equals.length === 0 && lower === undefined && upper === undefined && isNull === undefined && ordered === false) return undefined
+  const ordered =
+    order !== undefined &&
+    isNull === undefined &&
+    !equals.some((e) => e.list) &&
+    orderMatches(index, equals.length, order)
+  if (equals.length === 0 && lower === undefined && upper === undefined && isNull === undefined && ordered === false)
+    return undefined
   const used = [...equals, lower, upper].filter((b): b is Bound => b !== undefined)
   const consumed = new Set(used.filter((b) => b.exact).map((b) => b.condition))
   if (isNull !== undefined) consumed.add(isNull)
   const unique = index.info.unique && equals.length === columns.length
-  const selected = unique ? listSize(equals) : Math.max(1, [...new Set(used.map((b) => b.condition)), ...(isNull ? [isNull] : [])].reduce((n, c) => n * selectivity(c), total))
+  const selected = unique
+    ? listSize(equals)
+    : Math.max(
+        1,
+        [...new Set(used.map((b) => b.condition)), ...(isNull ? [isNull] : [])].reduce(
+          (n, c) => n * selectivity(c),
+          total,
+        ),
+      )
   const rest = conditions.filter((c) => !consumed.has(c))
   const perRow = way === undefined ? rowCost * 1.2 : rowCost + fetchCost
   const cost = lookupCost * listSize(equals) + selected * perRow * (1 + 0.25 * rest.length)
   return {
-    rows: unique ? Math.min(rows, listSize(equals)) : Math.min(rows, selected), cost, startup: 0, ordered: ordered !== false,
+    rows: unique ? Math.min(rows, listSize(equals)) : Math.min(rows, selected),
+    cost,
+    startup: 0,
+    ordered: ordered !== false,
     build: () =>
       new IndexScan({
-        ...scanOptions(rel, access, rest), index: way, unique, reverse: ordered === 'reverse',
+        ...scanOptions(rel, access, rest),
+        index: way,
+        unique,
+        reverse: ordered === 'reverse',
         range: makeRange(rel, equals, lower, upper, isNull),
       }),
   }
@@ -176,7 +239,13 @@ function listSize(equals: readonly Bound[]): number {
   return list.value.kind === 'array' ? list.value.items.length : 10
 }
 
-function makeRange(rel: Rel, equals: readonly Bound[], lower: Bound | undefined, upper: Bound | undefined, isNull: Condition | undefined): IndexRange {
+function makeRange(
+  rel: Rel,
+  equals: readonly Bound[],
+  lower: Bound | undefined,
+  upper: Bound | undefined,
+  isNull: Condition | undefined,
+): IndexRange {
   const uses = new Set<number>()
   const texts: string[] = []
   const evalOf = (b: Bound): Eval => {
@@ -186,13 +255,19 @@ function makeRange(rel: Rel, equals: readonly Bound[], lower: Bound | undefined,
     return b.exact ? compiled.eval : narrowed(rel.scope, b, compiled.eval)
   }
   const evals = equals.map(evalOf)
-  const bound = (b: Bound | undefined) => (b === undefined ? undefined : { value: evalOf(b), inclusive: b.strategy === 2 || b.strategy === 4 })
+  const bound = (b: Bound | undefined) =>
+    b === undefined ? undefined : { value: evalOf(b), inclusive: b.strategy === 2 || b.strategy === 4 }
   const low = bound(lower)
   const high = bound(upper)
   if (isNull !== undefined) texts.push(exprText(isNull.scope, isNull.expr))
   return {
-    equals: evals, list: equals.findIndex((e) => e.list), lower: low, upper: high, isNull: isNull !== undefined,
-    text: texts.length === 0 ? undefined : texts.join(' AND '), uses,
+    equals: evals,
+    list: equals.findIndex((e) => e.list),
+    lower: low,
+    upper: high,
+    isNull: isNull !== undefined,
+    text: texts.length === 0 ? undefined : texts.join(' AND '),
+    uses,
   }
 }
 
@@ -203,7 +278,11 @@ function narrowed(_scope: PlanScope, b: Bound, eval_: Eval): Eval {
   const most = integerBounds[b.columnType]
   return (x) => {
     const v = eval_(x)
-    return typeof v === 'number' && v <= most && v >= -most - 1 ? v : typeof v === 'bigint' && b.columnType === 20 ? v : null
+    return typeof v === 'number' && v <= most && v >= -most - 1
+      ? v
+      : typeof v === 'bigint' && b.columnType === 20
+        ? v
+        : null
   }
 }
 
@@ -214,7 +293,11 @@ function isNullTest(rel: Rel, c: Condition, column: number): boolean {
 /** Whether an expression, read in a scope, is this relation's column. */
 export function isColumn(rel: Rel, scope: PlanScope, expr: Expr, column: number): boolean {
   let e = expr
-  while ((e.kind === 'relabel' && e.coerce === undefined && e.form === 'implicit') || (e.kind === 'relabel' && e.coerce === undefined && e.type === 25)) e = e.arg
+  while (
+    (e.kind === 'relabel' && e.coerce === undefined && e.form === 'implicit') ||
+    (e.kind === 'relabel' && e.coerce === undefined && e.type === 25)
+  )
+    e = e.arg
   if (e.kind !== 'var' || column <= 0) return false
   const owner = scope.outer(e.up)
   const source = owner.sources[e.entry]
@@ -225,7 +308,9 @@ export function isColumn(rel: Rel, scope: PlanScope, expr: Expr, column: number)
 function matchesKey(rel: Rel, scope: PlanScope, expr: Expr, column: number, keyExpr: Expr | undefined): boolean {
   if (column > 0) return isColumn(rel, scope, expr, column)
   if (keyExpr === undefined || scope !== rel.scope) return false
-  const local = JSON.stringify(keyExpr, (key, value) => (key === 'at' || key === 'form' ? undefined : key === 'entry' ? rel.entry : value))
+  const local = JSON.stringify(keyExpr, (key, value) =>
+    key === 'at' || key === 'form' ? undefined : key === 'entry' ? rel.entry : value,
+  )
   return exprKey(expr) === local
 }
 
@@ -235,10 +320,18 @@ function boundsOf(rel: Rel, c: Condition, column: number, keyExpr: Expr | undefi
   if (e.kind === 'anyall' && e.any && matchesKey(rel, c.scope, e.left, column, keyExpr)) {
     const family = familiesOf(e.operator).find((f) => f.method === 403 && f.strategy === 3)
     const element = typeOf(c.scope, e.right.type).element
-    if (family === undefined || family.left !== family.right || relsOf(c.scope, e.right).has(rel) || !sameKeys(family.left, element)) return []
+    if (
+      family === undefined ||
+      family.left !== family.right ||
+      relsOf(c.scope, e.right).has(rel) ||
+      !sameKeys(family.left, element)
+    )
+      return []
     const columnType = keyType(rel, column, keyExpr)
     if (!sameKeys(columnType, family.left)) return []
-    return [{ strategy: 3, value: e.right, scope: c.scope, condition: c, exact: true, list: true, columnType: family.left }]
+    return [
+      { strategy: 3, value: e.right, scope: c.scope, condition: c, exact: true, list: true, columnType: family.left },
+    ]
   }
   if (e.kind !== 'func' || e.operator === undefined || e.args.length !== 2 || c.volatile) return []
   const direct = matchesKey(rel, c.scope, e.args[0], column, keyExpr)
@@ -270,7 +363,11 @@ function sameKeys(a: number, b: number): boolean {
   return a === b || (textLike.has(a) && textLike.has(b)) || b === 3500 || b === 2277 || (a >= 16384 && b >= 16384)
 }
 
-function orderMatches(index: IndexAccess, equals: number, order: readonly WantedOrder[]): 'forward' | 'reverse' | false {
+function orderMatches(
+  index: IndexAccess,
+  equals: number,
+  order: readonly WantedOrder[],
+): 'forward' | 'reverse' | false {
   const columns = index.info.columns
   let direction: 'forward' | 'reverse' | undefined
   let at = equals

@@ -1,15 +1,16 @@
 /**
  * GROUP BY: group keys and aggregates get registers, and the query's later expressions read those instead.
  */
-import { type AggregateCall, Aggregation, type GroupingSet, type GroupKey } from '../execute/aggregate.ts'
-import type { Eval, Operator } from '../execute/execution.ts'
+
 import { DbError } from '../../base/index.ts'
 import { functionRow } from '../bind/calls.ts'
 import { exprKey, forEachChild, forEachQueryExpr, forEachSubquery } from '../bind/scope.ts'
+import { type AggregateCall, Aggregation, type GroupingSet, type GroupKey } from '../execute/aggregate.ts'
+import type { Eval, Operator } from '../execute/execution.ts'
 import { aggregateOf, aggregateRow } from '../functions/registry.ts'
 import type { Aggregate, Expr, Grouping, Query } from '../query.ts'
-import { columnOf, distinctCount } from './estimate.ts'
 import { compile, typeOf } from './compile.ts'
+import { columnOf, distinctCount } from './estimate.ts'
 import { exprText } from './expr-text.ts'
 import { userAggregate } from './routine.ts'
 import type { PlanScope } from './scope.ts'
@@ -18,7 +19,13 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
   const { query } = scope
   const keys = query.groupBy.map((e): GroupKey => {
     const c = compile(scope, e)
-    return { input: c.eval, output: scope.builder.allocate(typeOf(scope, e.type)), type: typeOf(scope, e.type), uses: c.uses, text: exprText(scope, e) }
+    return {
+      input: c.eval,
+      output: scope.builder.allocate(typeOf(scope, e.type)),
+      type: typeOf(scope, e.type),
+      uses: c.uses,
+      text: exprText(scope, e),
+    }
   })
   const found = collect(query)
   const calls = found.aggregates.map((a) => planCall(scope, a))
@@ -26,7 +33,9 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
   const groupingRegisters = groupings.map(() => scope.builder.allocate())
   const sets: GroupingSet[] = (query.groupingSets ?? [query.groupBy.map((_, i) => i)]).map((chosen) => ({
     keys: chosen,
-    grouping: groupings.map((g) => g.groups.reduce((bits, position) => bits * 2 + (chosen.includes(position) ? 0 : 1), 0)),
+    grouping: groupings.map((g) =>
+      g.groups.reduce((bits, position) => bits * 2 + (chosen.includes(position) ? 0 : 1), 0),
+    ),
   }))
   const groupedKeys = new Set(query.groupBy.map(exprKey))
   // Columns that follow from the grouped primary key are taken from a group's first row.
@@ -46,8 +55,22 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
   groupings.forEach((g, i) => {
     scope.substitute(g, groupingRegisters[i])
   })
-  const operator = new Aggregation(input, { keys, calls, sets, groupingRegisters, carried, sorted: false, typeOfRegister: (r) => scope.builder.typeOfRegister(r) })
-  operator.rows = keys.length === 0 ? 1 : Math.min(rows, query.groupBy.reduce((n, e) => n * (columnOf(scope, e) === undefined ? 20 : distinctCount(scope, e)), 1))
+  const operator = new Aggregation(input, {
+    keys,
+    calls,
+    sets,
+    groupingRegisters,
+    carried,
+    sorted: false,
+    typeOfRegister: (r) => scope.builder.typeOfRegister(r),
+  })
+  operator.rows =
+    keys.length === 0
+      ? 1
+      : Math.min(
+          rows,
+          query.groupBy.reduce((n, e) => n * (columnOf(scope, e) === undefined ? 20 : distinctCount(scope, e)), 1),
+        )
   return operator
 }
 
@@ -97,7 +120,9 @@ function collect(query: Query): Found {
 
 /** An outer aggregate written inside a sub-query, as its own level sees it. */
 function lowered(e: Aggregate, depth: number): Aggregate {
-  return JSON.parse(JSON.stringify(e), (key, value) => (key === 'up' && typeof value === 'number' ? value - depth : value))
+  return JSON.parse(JSON.stringify(e), (key, value) =>
+    key === 'up' && typeof value === 'number' ? value - depth : value,
+  )
 }
 
 function planCall(scope: PlanScope, a: Aggregate): AggregateCall {
@@ -113,13 +138,28 @@ function planCall(scope: PlanScope, a: Aggregate): AggregateCall {
     return c.eval
   }
   const order = a.orderBy.map((o, i) => ({
-    register: i, type: typeOf(scope, o.expr.type), descending: o.descending, nullsFirst: o.nullsFirst, text: exprText(scope, o.expr),
+    register: i,
+    type: typeOf(scope, o.expr.type),
+    descending: o.descending,
+    nullsFirst: o.nullsFirst,
+    text: exprText(scope, o.expr),
   }))
-  const argTypes = a.direct === undefined ? a.args.map((e) => e.type) : [...a.args, ...a.orderBy.map((o) => o.expr)].map((e) => e.type)
+  const argTypes =
+    a.direct === undefined ? a.args.map((e) => e.type) : [...a.args, ...a.orderBy.map((o) => o.expr)].map((e) => e.type)
   return {
-    code, site: { argTypes, resultType: a.type, typmod: a.typmod }, args: a.args.map(evaluate),
-    filter: a.filter === undefined ? undefined : evaluate(a.filter), distinct: a.distinct,
-    argTypes: a.args.map((e) => typeOf(scope, e.type)), order, orderArgs: a.orderBy.map((o) => evaluate(o.expr)), direct: a.direct,
-    output: scope.builder.allocate(typeOf(scope, a.type)), uses, strict: code.strict, hypothetical: aggregateRow(a.func)?.kind === 'h', text: exprText(scope, a),
+    code,
+    site: { argTypes, resultType: a.type, typmod: a.typmod },
+    args: a.args.map(evaluate),
+    filter: a.filter === undefined ? undefined : evaluate(a.filter),
+    distinct: a.distinct,
+    argTypes: a.args.map((e) => typeOf(scope, e.type)),
+    order,
+    orderArgs: a.orderBy.map((o) => evaluate(o.expr)),
+    direct: a.direct,
+    output: scope.builder.allocate(typeOf(scope, a.type)),
+    uses,
+    strict: code.strict,
+    hypothetical: aggregateRow(a.func)?.kind === 'h',
+    text: exprText(scope, a),
   }
 }

@@ -7,7 +7,7 @@ import { arrayOf, SqlArray } from '../types/array.ts'
 import { JsonObject } from '../types/jsonb.ts'
 import { SqlRecord } from '../types/record.ts'
 import type { Type, Value } from '../types/type.ts'
-import { type Build, typeOf, type Node } from './compile.ts'
+import { type Build, type Node, typeOf } from './compile.ts'
 import type { PlanScope } from './scope.ts'
 
 export function compileArray(_scope: PlanScope, expr: Expr & { kind: 'array' }, sub: Build): Node {
@@ -25,32 +25,56 @@ export function compileArray(_scope: PlanScope, expr: Expr & { kind: 'array' }, 
 /** Arrays as the rows of one with a dimension more. */
 export function stack(element: number, values: readonly Value[]): Value {
   const parts = values.map((v) => {
-    if (v === null) throw new DbError('array_subscript_error', 'multidimensional arrays must have array expressions with matching dimensions')
+    if (v === null)
+      throw new DbError(
+        'array_subscript_error',
+        'multidimensional arrays must have array expressions with matching dimensions',
+      )
     return v as SqlArray
   })
   if (parts.length === 0 || parts.every((p) => p.items.length === 0)) return arrayOf(element, [])
   const first = parts[0]
   for (const p of parts) {
     if (p.dimensions.length !== first.dimensions.length || p.dimensions.some((d, i) => d !== first.dimensions[i])) {
-      throw new DbError('array_subscript_error', 'multidimensional arrays must have array expressions with matching dimensions')
+      throw new DbError(
+        'array_subscript_error',
+        'multidimensional arrays must have array expressions with matching dimensions',
+      )
     }
   }
   const dimensions = [parts.length, ...first.dimensions]
-  return new SqlArray(element, dimensions, [1, ...first.lowerBounds], parts.flatMap((p) => p.items))
+  return new SqlArray(
+    element,
+    dimensions,
+    [1, ...first.lowerBounds],
+    parts.flatMap((p) => p.items),
+  )
 }
 
 export function compileRow(scope: PlanScope, expr: Expr & { kind: 'row' }, sub: Build): Node {
   const evals = expr.items.map((e) => sub(e).eval)
   const types = expr.items.map((e): Type => typeOf(scope, e.type))
   const names = expr.names
-  return { eval: (x) => new SqlRecord(types, evals.map((e) => e(x)), names) }
+  return {
+    eval: (x) =>
+      new SqlRecord(
+        types,
+        evals.map((e) => e(x)),
+        names,
+      ),
+  }
 }
 
 export function compileField(_scope: PlanScope, expr: Expr & { kind: 'field' }, sub: Build): Node {
   if (expr.arg.kind === 'row') return sub(expr.arg.items[expr.field])
   const a = sub(expr.arg).eval
   const { field } = expr
-  return { eval: (x) => { const v = a(x); return v === null ? null : (v.values[field] ?? null) } }
+  return {
+    eval: (x) => {
+      const v = a(x)
+      return v === null ? null : (v.values[field] ?? null)
+    },
+  }
 }
 
 export function compileSubscript(scope: PlanScope, expr: Expr & { kind: 'subscript' }, sub: Build): Node {
@@ -62,19 +86,34 @@ export function compileSubscript(scope: PlanScope, expr: Expr & { kind: 'subscri
   if (expr.assign !== undefined) {
     const value = sub(expr.assign).eval
     if (expr.slice) throw new DbError('feature_not_supported', 'assignment to array slices is not supported')
-    return { eval: (x) => setElement(element, arg(x), upper.map((u) => u!(x)), value(x)) }
+    return {
+      eval: (x) =>
+        setElement(
+          element,
+          arg(x),
+          upper.map((u) => u!(x)),
+          value(x),
+        ),
+    }
   }
   if (expr.slice) {
     return {
       eval: (x) => {
         const v = arg(x)
         if (v === null) return null
-        if (typeof v === 'string') throw new DbError('feature_not_supported', 'slices of fixed-length arrays not implemented')
+        if (typeof v === 'string')
+          throw new DbError('feature_not_supported', 'slices of fixed-length arrays not implemented')
         const lo = lower.map((l) => (l === undefined ? undefined : l(x)))
         const hi = upper.map((u) => (u === undefined ? undefined : u(x)))
         if (lo.includes(null) || hi.includes(null)) return null
         // a[2] in a slice of several dimensions means 1:2.
-        return slice(v, lo.map((l, i) => (l === undefined && (expr.lower[i] ?? undefined) === undefined && !isRange(expr, i) ? 1 : l)), hi)
+        return slice(
+          v,
+          lo.map((l, i) =>
+            l === undefined && (expr.lower[i] ?? undefined) === undefined && !isRange(expr, i) ? 1 : l,
+          ),
+          hi,
+        )
       },
     }
   }
@@ -92,7 +131,17 @@ export function compileSubscript(scope: PlanScope, expr: Expr & { kind: 'subscri
       },
     }
   }
-  return { eval: (x) => { const v = arg(x); return v === null ? null : element1(v, upper.map((u) => u!(x))) } }
+  return {
+    eval: (x) => {
+      const v = arg(x)
+      return v === null
+        ? null
+        : element1(
+            v,
+            upper.map((u) => u!(x)),
+          )
+    },
+  }
 }
 
 function isRange(expr: Expr & { kind: 'subscript' }, i: number): boolean {
@@ -131,14 +180,25 @@ function slice(v: SqlArray, lower: readonly (number | undefined)[], upper: reado
     }
   }
   walk(0, 0)
-  return new SqlArray(v.elementOid, from.map((f, d) => to[d] - f + 1), from.map(() => 1), items)
+  return new SqlArray(
+    v.elementOid,
+    from.map((f, d) => to[d] - f + 1),
+    from.map(() => 1),
+    items,
+  )
 }
 
 const maxItems = 134_217_727
 
 function setElement(element: number, v: SqlArray | null, at: readonly Value[], value: Value): Value {
   if (at.includes(null)) throw new DbError('null_value_not_allowed', 'array subscript in assignment must not be null')
-  if (v === null || v.dimensions.length === 0) return new SqlArray(element, at.map(() => 1), at as number[], [value])
+  if (v === null || v.dimensions.length === 0)
+    return new SqlArray(
+      element,
+      at.map(() => 1),
+      at as number[],
+      [value],
+    )
   if (at.length !== v.dimensions.length) throw new DbError('array_subscript_error', 'wrong number of array subscripts')
   if (at.length > 1) {
     const copy = [...v.items]
@@ -153,7 +213,8 @@ function setElement(element: number, v: SqlArray | null, at: readonly Value[], v
   }
   const low = Math.min(v.lowerBounds[0], at[0])
   const high = Math.max(v.lowerBounds[0] + v.dimensions[0] - 1, at[0])
-  if (high - low + 1 > maxItems) throw new DbError('program_limit_exceeded', `array size exceeds the maximum allowed (${maxItems})`)
+  if (high - low + 1 > maxItems)
+    throw new DbError('program_limit_exceeded', `array size exceeds the maximum allowed (${maxItems})`)
   const items: Value[] = new Array(high - low + 1).fill(null)
   v.items.forEach((item, i) => {
     items[v.lowerBounds[0] - low + i] = item
@@ -165,7 +226,14 @@ function setElement(element: number, v: SqlArray | null, at: readonly Value[], v
 function jsonbSubscript(expr: Expr & { kind: 'subscript' }, arg: Eval, keys: readonly Eval[], sub: Build): Node {
   if (expr.assign !== undefined) {
     const value = sub(expr.assign).eval
-    return { eval: (x) => setJsonbPath(arg(x), keys.map((k) => k(x)), value(x)) }
+    return {
+      eval: (x) =>
+        setJsonbPath(
+          arg(x),
+          keys.map((k) => k(x)),
+          value(x),
+        ),
+    }
   }
   return {
     eval: (x) => {

@@ -1,13 +1,17 @@
 /** Expressions as EXPLAIN shows them: columns under their table's alias where several tables are read. */
-import { deparse } from '../deparse/expression.ts'
+
 import { quoteIdentifier } from '../bind/type-name.ts'
+import { deparse } from '../deparse/expression.ts'
 import type { Expr } from '../query.ts'
 import type { PlanScope } from './scope.ts'
 
 export function exprText(scope: PlanScope, e: Expr): string {
   return deparse(
     {
-      context: scope.builder.context, windows: scope.query.windows, groups: scope.query.groupBy, pretty: false,
+      context: scope.builder.context,
+      windows: scope.query.windows,
+      groups: scope.query.groupBy,
+      pretty: false,
       query: () => 'SubPlan',
       column: (v) => {
         const owner = scope.outer(v.up)

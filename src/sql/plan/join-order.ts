@@ -342,34 +342,71 @@ export function nestedLoop(
 const keptRowBytes = 120
 const mergeAboveBytes = 512 * 1024 * 1024
 
-function mergeWay(type: 'inner' | 'left', left: Path, right: Path, keys: readonly EquiKey[], rest: readonly Condition[], rows: number): Path | undefined {
+function mergeWay(
+  type: 'inner' | 'left',
+  left: Path,
+  right: Path,
+  keys: readonly EquiKey[],
+  rest: readonly Condition[],
+  rows: number,
+): Path | undefined {
   // Merging needs one order for both sides.
   if (keys.some((k) => k.left.type !== k.right.type)) return undefined
   const sort = (p: Path) => p.cost + p.rows * Math.log2(Math.max(2, p.rows)) * rowCost
   return {
-    rows, startup: left.cost + right.cost, ordered: false, cost: sort(left) + sort(right) + (left.rows + right.rows + rows) * rowCost,
+    rows,
+    startup: left.cost + right.cost,
+    ordered: false,
+    cost: sort(left) + sort(right) + (left.rows + right.rows + rows) * rowCost,
     build: () => {
       const parts = keys.map((k) => {
         const { scope } = k.condition
-        return { scope, left: compile(scope, k.left), right: compile(scope, k.right), type: typeOf(scope, k.left.type), text: exprText(scope, k.left) }
+        return {
+          scope,
+          left: compile(scope, k.left),
+          right: compile(scope, k.right),
+          type: typeOf(scope, k.left.type),
+          text: exprText(scope, k.left),
+        }
       })
       const { builder } = keys[0].condition.scope
       const sorted = (input: Operator, side: 'left' | 'right'): { operator: Operator; registers: number[] } => {
         const registers = parts.map((p) => p[side].register ?? builder.allocate())
-        const computed = parts.flatMap((p, i) => (p[side].register === undefined ? [{ eval: p[side].eval, register: registers[i], uses: p[side].uses, suspends: p[side].suspends }] : []))
+        const computed = parts.flatMap((p, i) =>
+          p[side].register === undefined
+            ? [{ eval: p[side].eval, register: registers[i], uses: p[side].uses, suspends: p[side].suspends }]
+            : [],
+        )
         for (let i = 0; i < parts.length; i++) builder.noteType(registers[i], parts[i].type)
         const below = computed.length === 0 ? input : new Project(input, computed)
-        const sortKeys = parts.map((p, i) => ({ register: registers[i], type: p.type, descending: false, nullsFirst: false, text: p.text }))
+        const sortKeys = parts.map((p, i) => ({
+          register: registers[i],
+          type: p.type,
+          descending: false,
+          nullsFirst: false,
+          text: p.text,
+        }))
         return { operator: new Sort(below, sortKeys, (r) => builder.typeOfRegister(r)), registers }
       }
       const l = sorted(left.build(), 'left')
       const r = sorted(right.build(), 'right')
       const joinKeys = parts.map((p, i) => ({
-        left: (x: Execution) => x.r[l.registers[i]], right: (x: Execution) => x.r[r.registers[i]], leftType: p.type, rightType: p.type,
-        leftUses: new Set([l.registers[i]]), rightUses: new Set([r.registers[i]]),
+        left: (x: Execution) => x.r[l.registers[i]],
+        right: (x: Execution) => x.r[r.registers[i]],
+        leftType: p.type,
+        rightType: p.type,
+        leftUses: new Set([l.registers[i]]),
+        rightUses: new Set([r.registers[i]]),
       }))
       const text = keys.map((k) => exprText(k.condition.scope, k.condition.expr)).join(' AND ')
-      return new MergeJoin(type, l.operator, r.operator, joinKeys, rest.length === 0 ? undefined : compileAll(rest), text)
+      return new MergeJoin(
+        type,
+        l.operator,
+        r.operator,
+        joinKeys,
+        rest.length === 0 ? undefined : compileAll(rest),
+        text,
+      )
     },
   }
 }

@@ -1,6 +1,9 @@
 /** INSERT, UPDATE and DELETE: the rows to write as a plan, and the writer of the target table. */
 import { DbError } from '../../base/index.ts'
+import { coerce } from '../bind/coerce.ts'
+import { relationEntry } from '../bind/from.ts'
 import { defaultOf } from '../bind/modify.ts'
+import { emptyQuery } from '../bind/select.ts'
 import type { RelationDescriptor } from '../catalog/descriptors.ts'
 import type { Computation } from '../execute/basic.ts'
 import { RowDecoder } from '../execute/decoder.ts'
@@ -11,9 +14,6 @@ import type { TableAccess } from '../execute/tables.ts'
 import type { Expr, Modify, Query, Target } from '../query.ts'
 import { compileAll } from './access-path.ts'
 import { type Compiled, compile, rowKey } from './compile.ts'
-import { emptyQuery } from '../bind/select.ts'
-import { relationEntry } from '../bind/from.ts'
-import { coerce } from '../bind/coerce.ts'
 import { type Planned, planFrom } from './plan-query.ts'
 import { condition, conjuncts, Rel, setRel } from './rel.ts'
 import { type PlanBuilder, PlanScope } from './scope.ts'
@@ -32,9 +32,16 @@ export function makeWriter(scope: PlanScope, entry: number, access: TableAccess)
   const indexes = access.indexes.map((index): CompiledIndex => {
     const exprs = index.info.columns.map((c) => (c.column > 0 ? undefined : on(c.expr!).eval))
     const predicate = index.info.predicate === undefined ? undefined : on(index.info.predicate).eval
-    return { access: index, exprs, predicate, needsRegisters: predicate !== undefined || exprs.some((e) => e !== undefined) }
+    return {
+      access: index,
+      exprs,
+      predicate,
+      needsRegisters: predicate !== undefined || exprs.some((e) => e !== undefined),
+    }
   })
-  const checks = descriptor.constraints.filter((c) => c.type === 'c').map((c) => ({ name: c.name, test: on(c.check!).eval }))
+  const checks = descriptor.constraints
+    .filter((c) => c.type === 'c')
+    .map((c) => ({ name: c.name, test: on(c.check!).eval }))
   const generated = descriptor.columns
     .filter((c) => !c.dropped && c.generated !== undefined)
     .map((c) => ({ column: c.number, value: on(converted(scope, c.generated!, c.type, c.typmod)).eval }))
@@ -52,7 +59,10 @@ export function retarget(e: Expr, entry: number): Expr {
 }
 
 /** A writer of a table apart from any query: for cascading actions and COPY. */
-export function standaloneWriter(builder: PlanBuilder, relation: RelationDescriptor): { writer: RowWriter; scope: PlanScope } {
+export function standaloneWriter(
+  builder: PlanBuilder,
+  relation: RelationDescriptor,
+): { writer: RowWriter; scope: PlanScope } {
   const query: Query = { ...emptyQuery(), entries: [relationEntry(relation, undefined)] }
   const scope = new PlanScope(builder, query, undefined)
   const access = builder.tableAccess(relation.oid)
@@ -89,7 +99,10 @@ function prepareCascades(scope: PlanScope, of: (table: number) => RowWriter, tab
   visit(table)
 }
 
-function returningOf(scope: PlanScope, returning: readonly Target[] | undefined): { computations: Computation[] | undefined; outputs: number[] } {
+function returningOf(
+  scope: PlanScope,
+  returning: readonly Target[] | undefined,
+): { computations: Computation[] | undefined; outputs: number[] } {
   if (returning === undefined) return { computations: undefined, outputs: [] }
   const computations: Computation[] = []
   const outputs = returning.map((t) => {
@@ -126,7 +139,13 @@ function planInsert(scope: PlanScope, modify: Modify, access: TableAccess): Plan
   const conflict = modify.conflict === undefined ? undefined : planConflict(scope, modify)
   const { computations, outputs } = returningOf(scope, modify.returning)
   const operator = new Insert(from.operator, {
-    writer, writerOf: of, returning: computations, rowRegisters: writer.options.registers, uses, values, conflict,
+    writer,
+    writerOf: of,
+    returning: computations,
+    rowRegisters: writer.options.registers,
+    uses,
+    values,
+    conflict,
   })
   return { operator, outputs, rows: from.rows }
 }
@@ -136,15 +155,21 @@ function planConflict(scope: PlanScope, modify: Modify): ConflictAction {
   const entry = scope.entry(c.excluded)
   const excluded = entry.columns.map((_, i) => scope.register(c.excluded, i + 1))
   return {
-    indexes: c.indexes.length === 0 ? undefined : new Set(c.indexes), update: c.action === 'update', columns: c.columns,
-    values: c.values.map((e) => compile(scope, e).eval), where: c.where === undefined ? undefined : compile(scope, c.where).eval, excluded,
+    indexes: c.indexes.length === 0 ? undefined : new Set(c.indexes),
+    update: c.action === 'update',
+    columns: c.columns,
+    values: c.values.map((e) => compile(scope, e).eval),
+    where: c.where === undefined ? undefined : compile(scope, c.where).eval,
+    excluded,
   }
 }
 
 function planChange(scope: PlanScope, modify: Modify, access: TableAccess): Planned {
   const { query } = scope
   const key = scope.register(modify.target, rowKey)
-  const registers = access.descriptor.columns.filter((c) => !c.dropped).map((c) => scope.register(modify.target, c.number))
+  const registers = access.descriptor.columns
+    .filter((c) => !c.dropped)
+    .map((c) => scope.register(modify.target, c.number))
   const from = planFrom(scope)
   const writer = makeWriter(scope, modify.target, access)
   const uses = new Set([key, ...registers])
@@ -160,8 +185,15 @@ function planChange(scope: PlanScope, modify: Modify, access: TableAccess): Plan
   for (const c of computations ?? []) for (const u of c.uses) uses.add(u)
   for (const o of outputs) uses.add(o)
   const options: ChangeOptions = {
-    writer, writerOf: of, returning: computations, rowRegisters: writer.options.registers, uses, key, recheck,
-    columns: modify.columns, values,
+    writer,
+    writerOf: of,
+    returning: computations,
+    rowRegisters: writer.options.registers,
+    uses,
+    key,
+    recheck,
+    columns: modify.columns,
+    values,
   }
   if (query.command === 'update') return { operator: new Update(from.operator, options), outputs, rows: from.rows }
   if (query.command === 'delete') return { operator: new Delete(from.operator, options), outputs, rows: from.rows }
@@ -183,10 +215,13 @@ export function recheckOf(scope: PlanScope, entry: number, access: TableAccess):
       if (decoder === undefined) {
         const source = scope.source(entry)
         const columns = source.kind === 'registers' ? [...source.byColumn].filter(([c]) => c > 0) : []
-        decoder = new RowDecoder(access, columns.map(([c]) => c), columns.map(([, r]) => r))
+        decoder = new RowDecoder(
+          access,
+          columns.map(([c]) => c),
+          columns.map(([, r]) => r),
+        )
       }
       return decoder
     },
   }
 }
-

@@ -5,29 +5,41 @@
  *
  * Not here: INSERT, UPDATE, DELETE (plan-modify.ts).
  */
+
+import { exprKey, forEachChild } from '../bind/scope.ts'
 import { HashDistinct, Unique } from '../execute/aggregate.ts'
-import { type Computation, Filter, Limit, LimitWithTies, NoRows, OneRow, OneTimeFilter, Project, ProjectSet, type SetComputation } from '../execute/basic.ts'
+import {
+  type Computation,
+  Filter,
+  Limit,
+  LimitWithTies,
+  NoRows,
+  OneRow,
+  OneTimeFilter,
+  Project,
+  ProjectSet,
+  type SetComputation,
+} from '../execute/basic.ts'
 import type { Eval, Operator } from '../execute/execution.ts'
 import { rowOrder, Sort, type SortKey } from '../execute/sort.ts'
-import { exprKey, forEachChild } from '../bind/scope.ts'
 import type { Expr, FromNode, Query, SortItem, Target } from '../query.ts'
 import type { Type } from '../types/type.ts'
 import { compileAll, type WantedOrder, type WantedOrdering } from './access-path.ts'
 import { planAggregation } from './aggregate-plan.ts'
-import { planCommonTables } from './with-plan.ts'
 import { compile, typeOf } from './compile.ts'
 import { columnOf } from './estimate.ts'
 import { exprText } from './expr-text.ts'
+import { extremeQuery } from './extreme.ts'
 import { addFrom, emptyProblem, iterator } from './from-problem.ts'
 import { joinAll } from './join-order.ts'
 import { planModify } from './plan-modify.ts'
-import { extremeQuery } from './extreme.ts'
 import { type Condition, condition, conjuncts } from './rel.ts'
 import { planRowLocks } from './row-locks.ts'
 import { type PlanBuilder, PlanScope } from './scope.ts'
 import { extractSemiJoins, type SemiJoin } from './semi-join.ts'
 import { planSetOperation } from './set-operation-plan.ts'
 import { planWindows } from './window-plan.ts'
+import { planCommonTables } from './with-plan.ts'
 
 export interface Planned {
   readonly operator: Operator
@@ -39,12 +51,20 @@ export interface Planned {
 export function planQuery(builder: PlanBuilder, query: Query, parent: PlanScope | undefined): Planned {
   const scope = new PlanScope(builder, query, parent)
   const finish = planCommonTables(scope)
-  const planned = query.modify !== undefined ? planModify(scope) : query.setOperation !== undefined ? planSetQuery(scope) : planSelect(scope)
+  const planned =
+    query.modify !== undefined
+      ? planModify(scope)
+      : query.setOperation !== undefined
+        ? planSetQuery(scope)
+        : planSelect(scope)
   return finish(planned)
 }
 
 /** Rows of FROM and WHERE. `extra` conditions come from outside (a semi-join's). */
-export function planFrom(scope: PlanScope, order?: WantedOrdering): { operator: Operator; rows: number; ordered: boolean } {
+export function planFrom(
+  scope: PlanScope,
+  order?: WantedOrdering,
+): { operator: Operator; rows: number; ordered: boolean } {
   const { query } = scope
   const problem = emptyProblem()
   for (const node of query.from) addFrom(problem, scope, node, false, query.from.length === 1 ? order : undefined)
@@ -57,7 +77,10 @@ export function planFrom(scope: PlanScope, order?: WantedOrdering): { operator: 
   return joinProblem(problem, semi)
 }
 
-export function joinProblem(problem: ReturnType<typeof emptyProblem>, semi: readonly SemiJoin[]): { operator: Operator; rows: number; ordered: boolean } {
+export function joinProblem(
+  problem: ReturnType<typeof emptyProblem>,
+  semi: readonly SemiJoin[],
+): { operator: Operator; rows: number; ordered: boolean } {
   const isConstant = (c: Condition) => c.rels.size === 0 && !c.volatile
   const once = problem.conditions.filter(isConstant)
   // Sub-plans are costly and volatile conditions run once a row: both after the joins.
@@ -98,7 +121,8 @@ function planSelect(scope: PlanScope): Planned {
   if (extreme !== undefined) return planSelect(new PlanScope(scope.builder, extreme, scope.parent))
   const { query } = scope
   const grouped = query.groupBy.length > 0 || query.groupingSets !== undefined || query.hasAggregates
-  const wanted = grouped || query.windows.length > 0 || query.distinct !== undefined ? undefined : wantedOrder(scope, query)
+  const wanted =
+    grouped || query.windows.length > 0 || query.distinct !== undefined ? undefined : wantedOrder(scope, query)
   const from = planFrom(scope, wanted)
   let { operator } = from
   let sorted = wanted !== undefined && from.ordered && query.orderBy.length > 0
@@ -164,7 +188,11 @@ function onlyEntry(node: FromNode): number | undefined {
 // ---- targets
 
 /** Computes expressions that are not in registers yet. */
-export function planTargets(scope: PlanScope, input: Operator, targets: readonly Target[]): { operator: Operator; outputs: number[] } {
+export function planTargets(
+  scope: PlanScope,
+  input: Operator,
+  targets: readonly Target[],
+): { operator: Operator; outputs: number[] } {
   const computations: Computation[] = []
   const outputs: number[] = []
   for (const t of targets) {
@@ -237,15 +265,27 @@ function contains(scope: PlanScope, args: readonly Expr[]): boolean {
 
 export function sortKeys(scope: PlanScope, items: readonly SortItem[], computations: Computation[]): SortKey[] {
   return items.map((o) => ({
-    register: computeOnce(scope, o.expr, computations), type: typeOf(scope, o.expr.type), descending: o.descending, nullsFirst: o.nullsFirst,
+    register: computeOnce(scope, o.expr, computations),
+    type: typeOf(scope, o.expr.type),
+    descending: o.descending,
+    nullsFirst: o.nullsFirst,
     text: `${exprText(scope, o.expr)}${o.descending ? ' DESC' : ''}`,
   }))
 }
 
-export function planSort(scope: PlanScope, input: Operator, items: readonly SortItem[], limit: { count: Eval | undefined; offset: Eval | undefined } | undefined): Operator {
+export function planSort(
+  scope: PlanScope,
+  input: Operator,
+  items: readonly SortItem[],
+  limit: { count: Eval | undefined; offset: Eval | undefined } | undefined,
+): Operator {
   const computations: Computation[] = []
   const constant = (o: SortItem) => o.expr.kind === 'const'
-  const keys = sortKeys(scope, items.filter((o) => !constant(o)), computations)
+  const keys = sortKeys(
+    scope,
+    items.filter((o) => !constant(o)),
+    computations,
+  )
   // Volatile targets are computed once, before the sort, so that what is shown is what was sorted.
   const operator = computations.length === 0 ? input : new Project(input, computations)
   if (keys.length === 0) return operator
@@ -260,7 +300,10 @@ export function registerTypes(scope: PlanScope): (register: number) => Type | un
 function limitOf(scope: PlanScope): { count: Eval | undefined; offset: Eval | undefined } | undefined {
   const { query } = scope
   if (query.limit === undefined) return undefined
-  return { count: compile(scope, query.limit).eval, offset: query.offset === undefined ? undefined : compile(scope, query.offset).eval }
+  return {
+    count: compile(scope, query.limit).eval,
+    offset: query.offset === undefined ? undefined : compile(scope, query.offset).eval,
+  }
 }
 
 export function planLimit(scope: PlanScope, input: Operator, order: readonly SortItem[]): Operator {
@@ -270,8 +313,17 @@ export function planLimit(scope: PlanScope, input: Operator, order: readonly Sor
   if (!query.withTies || count === undefined) return new Limit(input, count, offset)
   const computations: Computation[] = []
   const keys = sortKeys(scope, order, computations)
-  const compare = rowOrder(keys, keys.map((_, i) => i))
-  return new LimitWithTies(input, count, offset, keys.map((k) => k.register), (a, b) => compare(a, b) === 0)
+  const compare = rowOrder(
+    keys,
+    keys.map((_, i) => i),
+  )
+  return new LimitWithTies(
+    input,
+    count,
+    offset,
+    keys.map((k) => k.register),
+    (a, b) => compare(a, b) === 0,
+  )
 }
 
 // ---- DISTINCT
@@ -284,7 +336,11 @@ function finishDistinct(scope: PlanScope, input: Operator, rows: number): Planne
   const outputs = visible.map((t) => computeOnce(scope, t.expr, computations))
   if (on.length === 0) {
     const projected = computations.length === 0 ? input : new Project(input, computations)
-    let operator: Operator = new HashDistinct(projected, outputs.map((register, i) => ({ register, type: typeOf(scope, visible[i].expr.type) })), registerTypes(scope))
+    let operator: Operator = new HashDistinct(
+      projected,
+      outputs.map((register, i) => ({ register, type: typeOf(scope, visible[i].expr.type) })),
+      registerTypes(scope),
+    )
     if (query.orderBy.length > 0) operator = planSort(scope, operator, query.orderBy, limitOf(scope))
     if (query.limit !== undefined || query.offset !== undefined) operator = planLimit(scope, operator, query.orderBy)
     return { operator, outputs, rows }
@@ -294,8 +350,15 @@ function finishDistinct(scope: PlanScope, input: Operator, rows: number): Planne
   const order = [...query.orderBy, ...missing.map((expr): SortItem => ({ expr, descending: false, nullsFirst: false }))]
   const leading = query.orderBy.filter((o) => on.some((e) => exprKey(e) === exprKey(o.expr)))
   const rest = order.filter((o) => !leading.includes(o))
-  const sorted = planSort(scope, computations.length === 0 ? input : new Project(input, computations), [...leading, ...rest], undefined)
-  const columns = on.map((e) => ({ register: compile(scope, e).register ?? -1, type: typeOf(scope, e.type) })).filter((c) => c.register >= 0)
+  const sorted = planSort(
+    scope,
+    computations.length === 0 ? input : new Project(input, computations),
+    [...leading, ...rest],
+    undefined,
+  )
+  const columns = on
+    .map((e) => ({ register: compile(scope, e).register ?? -1, type: typeOf(scope, e.type) }))
+    .filter((c) => c.register >= 0)
   let operator: Operator = new Unique(sorted, columns)
   if (query.limit !== undefined || query.offset !== undefined) operator = planLimit(scope, operator, query.orderBy)
   return { operator, outputs, rows }
@@ -311,4 +374,3 @@ function planSetQuery(scope: PlanScope): Planned {
   if (query.limit !== undefined || query.offset !== undefined) operator = planLimit(scope, operator, query.orderBy)
   return { ...planTargets(scope, operator, query.targets), rows }
 }
-

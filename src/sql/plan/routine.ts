@@ -34,24 +34,44 @@ function planBody(scope: PlanScope, f: FunctionDescriptor, results: readonly num
   let statements: Statement[] | undefined
   const { builder } = scope
   return () => {
-    statements ??= parse(f.body).map((raw, i, all) => planStatement(builder, f, raw.node, i === all.length - 1 ? results : undefined))
+    statements ??= parse(f.body).map((raw, i, all) =>
+      planStatement(builder, f, raw.node, i === all.length - 1 ? results : undefined),
+    )
     return statements
   }
 }
 
 function bodyContext(outer: BindContext, f: FunctionDescriptor): BindContext {
   const inputs = f.args.filter((a) => a.mode !== 'o' && a.mode !== 't')
-  return { ...outer, text: f.body, parameters: new ParameterTypes(inputs.map((a) => a.type), true, inputs.map((a) => a.name)) }
+  return {
+    ...outer,
+    text: f.body,
+    parameters: new ParameterTypes(
+      inputs.map((a) => a.type),
+      true,
+      inputs.map((a) => a.name),
+    ),
+  }
 }
 
-function planStatement(outer: PlanBuilder, f: FunctionDescriptor, node: any, results: readonly number[] | undefined): Statement {
+function planStatement(
+  outer: PlanBuilder,
+  f: FunctionDescriptor,
+  node: any,
+  results: readonly number[] | undefined,
+): Statement {
   const context = bodyContext(outer.context, f)
-  let query: Query = node.SelectStmt ? bindSelectNode(context, undefined, node, true) : bindModifyNode(context, undefined, node)
+  let query: Query = node.SelectStmt
+    ? bindSelectNode(context, undefined, node, true)
+    : bindModifyNode(context, undefined, node)
   const isVoid = results?.length === 1 && results[0] === 2278
   if (results !== undefined && !isVoid && query.modify === undefined) {
     const visible = query.targets.filter((t) => !t.junk)
     if (visible.length !== results.length) {
-      throw new DbError('invalid_function_definition', 'return type mismatch in function declared to return other columns')
+      throw new DbError(
+        'invalid_function_definition',
+        'return type mismatch in function declared to return other columns',
+      )
     }
     if (visible.some((t, i) => t.expr.type !== results[i])) query = wrapWithTypes(context, query, results)
   }
@@ -60,8 +80,12 @@ function planStatement(outer: PlanBuilder, f: FunctionDescriptor, node: any, res
   planned.operator.require(new Set(planned.outputs))
   const targets = query.modify === undefined ? query.targets.filter((t) => !t.junk) : (query.modify.returning ?? [])
   return {
-    operator: planned.operator, outputs: planned.outputs, registers: builder.registers, resets: builder.resets,
-    types: targets.map((t) => context.types.types.type(t.expr.type)), names: targets.map((t) => t.name),
+    operator: planned.operator,
+    outputs: planned.outputs,
+    registers: builder.registers,
+    resets: builder.resets,
+    types: targets.map((t) => context.types.types.type(t.expr.type)),
+    names: targets.map((t) => t.name),
   }
 }
 
@@ -71,13 +95,21 @@ function resultTypes(scope: PlanScope, f: FunctionDescriptor): number[] {
   if (outs.length > 0) return outs.map((a) => a.type)
   const type = scope.builder.context.types.types.type(f.result)
   if (type.kind === 'c') {
-    return scope.builder.context.names.catalog.relationOf(type.relation).columns.filter((c) => !c.dropped).map((c) => c.type)
+    return scope.builder.context.names.catalog
+      .relationOf(type.relation)
+      .columns.filter((c) => !c.dropped)
+      .map((c) => c.type)
   }
   return [f.result]
 }
 
 /** Runs the body; calls `row` for each row of the last statement until it answers false. */
-function run(x: Execution, statements: readonly Statement[], args: readonly Value[], row: (s: Statement, inner: Execution) => boolean): void {
+function run(
+  x: Execution,
+  statements: readonly Statement[],
+  args: readonly Value[],
+  row: (s: Statement, inner: Execution) => boolean,
+): void {
   if (x.depth >= maxDepth) throw new DbError('statement_too_complex', 'stack depth limit exceeded')
   statements.forEach((s, i) => {
     const inner = new Execution(s.registers, args, x.tx, x.session, x.depth + 1)
@@ -100,9 +132,15 @@ function run(x: Execution, statements: readonly Statement[], args: readonly Valu
 }
 
 /** The code of a scalar SQL function. `x` is the calling execution, passed after the type context. */
-export function compileRoutine(scope: PlanScope, f: FunctionDescriptor, _argTypes: readonly number[], _result: number): FunctionCode {
+export function compileRoutine(
+  scope: PlanScope,
+  f: FunctionDescriptor,
+  _argTypes: readonly number[],
+  _result: number,
+): FunctionCode {
   if (f.language === 'plpgsql') return procedural(f)
-  if (f.language !== 'sql') throw new DbError('feature_not_supported', `functions in language ${f.language} are not supported`)
+  if (f.language !== 'sql')
+    throw new DbError('feature_not_supported', `functions in language ${f.language} are not supported`)
   const types = resultTypes(scope, f)
   const body = planBody(scope, f, types)
   const composite = types.length > 1
@@ -119,7 +157,11 @@ export function compileRoutine(scope: PlanScope, f: FunctionDescriptor, _argType
 }
 
 function record(s: Statement, x: Execution): SqlRecord {
-  return new SqlRecord(s.types, s.outputs.map((o) => x.r[o]), s.names)
+  return new SqlRecord(
+    s.types,
+    s.outputs.map((o) => x.r[o]),
+    s.names,
+  )
 }
 
 /**
@@ -145,9 +187,14 @@ function procedural(f: FunctionDescriptor): FunctionCode {
 }
 
 /** The code of a set-returning SQL function: an array of its rows. */
-export function setRoutine(scope: PlanScope, f: FunctionDescriptor, columns: readonly Type[] | undefined): FunctionCode {
+export function setRoutine(
+  scope: PlanScope,
+  f: FunctionDescriptor,
+  columns: readonly Type[] | undefined,
+): FunctionCode {
   if (f.language === 'plpgsql') return procedural(f)
-  if (f.language !== 'sql') throw new DbError('feature_not_supported', `functions in language ${f.language} are not supported`)
+  if (f.language !== 'sql')
+    throw new DbError('feature_not_supported', `functions in language ${f.language} are not supported`)
   const types = columns === undefined ? resultTypes(scope, f) : columns.map((t) => t.oid)
   const body = planBody(scope, f, types)
   return (...args: any[]) => {
@@ -180,6 +227,7 @@ export function userAggregate(scope: PlanScope, f: FunctionDescriptor): Aggregat
       if (strictStep && state.value === null) return state
       return { value: step(state.value, ...args, types, x), started: true }
     },
-    finish: (state) => (final === undefined || state.value === null ? state.value : final(state.value, types, scope.builder.running)),
+    finish: (state) =>
+      final === undefined || state.value === null ? state.value : final(state.value, types, scope.builder.running),
   }
 }

@@ -1,7 +1,8 @@
 /** FOR UPDATE and the weaker forms: which rows of which entries are locked as they pass. */
-import { LockRows, type RowLock } from '../execute/modify.ts'
-import type { Operator } from '../execute/execution.ts'
+
 import { systemRelation } from '../catalog/system-schema.ts'
+import type { Operator } from '../execute/execution.ts'
+import { LockRows, type RowLock } from '../execute/modify.ts'
 import { recheckOf } from './plan-modify.ts'
 import type { PlanScope } from './scope.ts'
 
@@ -16,7 +17,12 @@ export function planRowLocks(scope: PlanScope, input: Operator): Operator {
 
 const rowKeyColumn = -101
 
-function addLock(scope: PlanScope, index: number, mark: { readonly strength: number; readonly policy: RowLock['policy'] }, locks: RowLock[]): void {
+function addLock(
+  scope: PlanScope,
+  index: number,
+  mark: { readonly strength: number; readonly policy: RowLock['policy'] },
+  locks: RowLock[],
+): void {
   const entry = scope.entry(index)
   const source = scope.source(index)
   if (source.kind === 'inlined') {
@@ -29,5 +35,10 @@ function addLock(scope: PlanScope, index: number, mark: { readonly strength: num
   if (entry.kind !== 'relation' || systemRelation(entry.relation) !== undefined) return
   const access = scope.builder.tableAccess(entry.relation)
   // After its lock was waited for, every column the plan reads must be fresh.
-  locks.push({ key: scope.register(index, rowKeyColumn), mode: mark.strength, policy: mark.policy, recheck: recheckOf(scope, index, access) })
+  locks.push({
+    key: scope.register(index, rowKeyColumn),
+    mode: mark.strength,
+    policy: mark.policy,
+    recheck: recheckOf(scope, index, access),
+  })
 }

@@ -3,12 +3,13 @@
  *
  * A view planned twice has two of these; the bound query they share is never changed.
  */
-import type { Entry, Expr, Query } from '../query.ts'
-import type { BindContext } from '../bind/context.ts'
+
 import { functionRow } from '../bind/calls.ts'
+import type { BindContext } from '../bind/context.ts'
 import { exprKey, forEachChild } from '../bind/scope.ts'
 import type { Execution, Operator } from '../execute/execution.ts'
 import type { TableAccess, Tables } from '../execute/tables.ts'
+import type { Entry, Expr, Query } from '../query.ts'
 import type { Type } from '../types/type.ts'
 
 /** One plan under construction: registers are numbered across all its queries. */
@@ -148,7 +149,11 @@ export class PlanScope {
   /** Whether evaluating it twice may give different values, or has effects. */
   isVolatile(expr: Expr): boolean {
     if (expr.kind === 'nextval') return true
-    if ((expr.kind === 'func' || expr.kind === 'srf') && functionRow(this.builder.context, expr.func)?.volatility === 'v') return true
+    if (
+      (expr.kind === 'func' || expr.kind === 'srf') &&
+      functionRow(this.builder.context, expr.func)?.volatility === 'v'
+    )
+      return true
     let found = false
     forEachChild(expr, (e) => {
       if (!found && this.isVolatile(e)) found = true

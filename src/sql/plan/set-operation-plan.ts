@@ -34,27 +34,53 @@ function planNode(scope: PlanScope, node: Leaf): Planned {
     // A chain of the same kind is one append.
     const parts = flatten(node, node.all).map((n) => planNode(scope, n))
     const outputs = types.map((t) => scope.builder.allocate(t))
-    const appended = new Append(parts.map((p) => copied(p, outputs)), outputs)
+    const appended = new Append(
+      parts.map((p) => copied(p, outputs)),
+      outputs,
+    )
     const rows = parts.reduce((n, p) => n + p.rows, 0)
     if (node.all) return { operator: appended, outputs, rows }
-    return { operator: new HashDistinct(appended, outputs.map((register, i) => ({ register, type: types[i] })), (r) => scope.builder.typeOfRegister(r)), outputs, rows }
+    return {
+      operator: new HashDistinct(
+        appended,
+        outputs.map((register, i) => ({ register, type: types[i] })),
+        (r) => scope.builder.typeOfRegister(r),
+      ),
+      outputs,
+      rows,
+    }
   }
   const left = planNode(scope, node.left)
   const right = planNode(scope, node.right)
   const outputs = types.map((t) => scope.builder.allocate(t))
-  const operator = new SetOperationScan(node.op, node.all, left.operator, right.operator, left.outputs, right.outputs, outputs, types)
+  const operator = new SetOperationScan(
+    node.op,
+    node.all,
+    left.operator,
+    right.operator,
+    left.outputs,
+    right.outputs,
+    outputs,
+    types,
+  )
   return { operator, outputs, rows: left.rows }
 }
 
 function flatten(node: Leaf, all: boolean): Leaf[] {
-  if (node.kind === 'setop' && node.op === 'union' && (node.all === all || !all)) return [...flatten(node.left, all), ...flatten(node.right, all)]
+  if (node.kind === 'setop' && node.op === 'union' && (node.all === all || !all))
+    return [...flatten(node.left, all), ...flatten(node.right, all)]
   return [node]
 }
 
 function copied(planned: Planned, outputs: readonly number[]): Operator {
-  const computations = planned.outputs.map((from, i): Computation => ({
-    eval: (x) => x.r[from], register: outputs[i], uses: new Set([from]), suspends: false,
-  }))
+  const computations = planned.outputs.map(
+    (from, i): Computation => ({
+      eval: (x) => x.r[from],
+      register: outputs[i],
+      uses: new Set([from]),
+      suspends: false,
+    }),
+  )
   return new Project(planned.operator, computations)
 }
 
@@ -67,14 +93,32 @@ export function planRecursive(outer: PlanScope, table: CommonTable): Planned {
   const left = planNode(scope, top.left)
   // Within the recursive term the name means the last round's rows.
   const shadow = outer.commonTables.push({
-    name: table.name, inline: undefined,
-    scan: (_reader, byColumn) => new LateRegisters((registers) => new WorkTableScan(work, top.columns.map((_, i) => registers.get(i + 1) ?? -1)), byColumn),
+    name: table.name,
+    inline: undefined,
+    scan: (_reader, byColumn) =>
+      new LateRegisters(
+        (registers) =>
+          new WorkTableScan(
+            work,
+            top.columns.map((_, i) => registers.get(i + 1) ?? -1),
+          ),
+        byColumn,
+      ),
   })
   // The self reference is looked up by name, newest first.
   outer.commonTables.unshift(outer.commonTables.splice(shadow - 1, 1)[0])
   const right = planNode(scope, top.right)
   outer.commonTables.shift()
   const outputs = top.columns.map((c) => outer.builder.allocate(typeOf(scope, c.type)))
-  const operator = new RecursiveUnion(left.operator, right.operator, left.outputs, right.outputs, outputs, top.columns.map((c) => typeOf(scope, c.type)), top.all, work)
+  const operator = new RecursiveUnion(
+    left.operator,
+    right.operator,
+    left.outputs,
+    right.outputs,
+    outputs,
+    top.columns.map((c) => typeOf(scope, c.type)),
+    top.all,
+    work,
+  )
   return { operator, outputs, rows: left.rows * 10 }
 }

@@ -4,7 +4,7 @@ import { functionRow } from '../bind/calls.ts'
 import { exprKey, forEachChild } from '../bind/scope.ts'
 import { type Computation, Project } from '../execute/basic.ts'
 import type { Eval, Operator } from '../execute/execution.ts'
-import { WindowOperator, type WindowFunction } from '../execute/window.ts'
+import { type WindowFunction, WindowOperator } from '../execute/window.ts'
 import { aggregateOf, windowOf } from '../functions/registry.ts'
 import type { Expr, FrameBound, SortItem, WindowCall } from '../query.ts'
 import { callable, compile, typeOf } from './compile.ts'
@@ -32,9 +32,15 @@ export function planWindows(scope: PlanScope, input: Operator): Operator {
 function planWindow(scope: PlanScope, input: Operator, index: number, calls: readonly WindowCall[]): Operator {
   const window = scope.query.windows[index]
   const computations: Computation[] = []
-  const partition = window.partitionBy.map((e) => ({ register: computeOnce(scope, e, computations), type: typeOf(scope, e.type) }))
+  const partition = window.partitionBy.map((e) => ({
+    register: computeOnce(scope, e, computations),
+    type: typeOf(scope, e.type),
+  }))
   const order = sortKeys(scope, window.orderBy, computations)
-  const sortBy: SortItem[] = [...window.partitionBy.map((expr) => ({ expr, descending: false, nullsFirst: false })), ...window.orderBy]
+  const sortBy: SortItem[] = [
+    ...window.partitionBy.map((expr) => ({ expr, descending: false, nullsFirst: false })),
+    ...window.orderBy,
+  ]
   let operator = computations.length === 0 ? input : new Project(input, computations)
   if (sortBy.length > 0) operator = planSort(scope, operator, sortBy, undefined)
   const offsetUses = new Set<number>()
@@ -51,8 +57,15 @@ function planWindow(scope: PlanScope, input: Operator, index: number, calls: rea
   }
   const functions = calls.map((c) => planFunction(scope, c))
   const out = new WindowOperator(operator, {
-    partition, order, frame: window.frame, startOffset: offset(window.frame.start), endOffset: offset(window.frame.end),
-    startInRange: inRange(window.frame.start), endInRange: inRange(window.frame.end), functions, offsetUses,
+    partition,
+    order,
+    frame: window.frame,
+    startOffset: offset(window.frame.start),
+    endOffset: offset(window.frame.end),
+    startInRange: inRange(window.frame.start),
+    endInRange: inRange(window.frame.end),
+    functions,
+    offsetUses,
   })
   calls.forEach((c, i) => {
     scope.substitute(c, functions[i].output)
@@ -66,7 +79,8 @@ function planFunction(scope: PlanScope, call: WindowCall): WindowFunction {
   const user = context.names.catalog.function(call.func)
   const window = call.aggregate ? undefined : windowOf(row)
   const aggregate = call.aggregate ? (user === undefined ? aggregateOf(row) : userAggregate(scope, user)) : undefined
-  if (window === undefined && aggregate === undefined) throw new DbError('feature_not_supported', `window function ${row.name} is not supported`)
+  if (window === undefined && aggregate === undefined)
+    throw new DbError('feature_not_supported', `window function ${row.name} is not supported`)
   const uses = new Set<number>()
   const evaluate = (e: Expr): Eval => {
     const c = compile(scope, e)
@@ -74,8 +88,12 @@ function planFunction(scope: PlanScope, call: WindowCall): WindowFunction {
     return c.eval
   }
   return {
-    window, aggregate, site: { argTypes: call.args.map((a) => a.type), resultType: call.type, typmod: call.typmod },
-    args: call.args.map(evaluate), filter: call.filter === undefined ? undefined : evaluate(call.filter),
-    output: scope.builder.allocate(typeOf(scope, call.type)), uses,
+    window,
+    aggregate,
+    site: { argTypes: call.args.map((a) => a.type), resultType: call.type, typmod: call.typmod },
+    args: call.args.map(evaluate),
+    filter: call.filter === undefined ? undefined : evaluate(call.filter),
+    output: scope.builder.allocate(typeOf(scope, call.type)),
+    uses,
   }
 }

@@ -1,13 +1,13 @@
 /** Common tables: planned where they are used when one place uses them, else computed once and shared. */
-import { CteScan, SharedRows } from '../execute/sources.ts'
+
+import { forEachChild, forEachQueryExpr, forEachSubquery } from '../bind/scope.ts'
 import { LateRegisters, Rename } from '../execute/rename.ts'
 import { RunFirst } from '../execute/run-first.ts'
-import type { CommonTable, Entry, Query } from '../query.ts'
-import { forEachQueryExpr, forEachSubquery, forEachChild } from '../bind/scope.ts'
-import type { Expr } from '../query.ts'
+import { CteScan, SharedRows } from '../execute/sources.ts'
+import type { CommonTable, Entry, Expr, Query } from '../query.ts'
 import { type Planned, planQuery } from './plan-query.ts'
-import { planRecursive } from './set-operation-plan.ts'
 import type { PlanScope } from './scope.ts'
+import { planRecursive } from './set-operation-plan.ts'
 
 /** Makes the query's common tables known to its scope; the result wraps the finished plan so that writing ones run. */
 export function planCommonTables(scope: PlanScope): (planned: Planned) => Planned {
@@ -23,9 +23,15 @@ export function planCommonTables(scope: PlanScope): (planned: Planned) => Planne
 function addTable(scope: PlanScope, table: CommonTable): SharedRows | undefined {
   const references = countReferences(scope.query, table.name)
   const plain = !table.recursive && table.query.modify === undefined && table.query.command === 'select'
-  if (plain && table.materialized !== 'always' && (references <= 1 || table.materialized === 'never') && !hasVolatile(scope, table.query)) {
+  if (
+    plain &&
+    table.materialized !== 'always' &&
+    (references <= 1 || table.materialized === 'never') &&
+    !hasVolatile(scope, table.query)
+  ) {
     scope.commonTables.push({
-      name: table.name, inline: table.query,
+      name: table.name,
+      inline: table.query,
       scan: (reader, byColumn) => {
         const planned = planQuery(reader.builder, table.query, scope)
         return new Rename(planned.operator, byColumn, planned.outputs)
@@ -44,10 +50,19 @@ function addTable(scope: PlanScope, table: CommonTable): SharedRows | undefined 
     return shared
   }
   scope.commonTables.push({
-    name: table.name, inline: undefined,
+    name: table.name,
+    inline: undefined,
     scan: (_reader, byColumn) => {
       const rows = plan()
-      return new LateRegisters((registers) => new CteScan(rows, rows.outputs.map((_, i) => registers.get(i + 1) ?? -1), table.name), byColumn)
+      return new LateRegisters(
+        (registers) =>
+          new CteScan(
+            rows,
+            rows.outputs.map((_, i) => registers.get(i + 1) ?? -1),
+            table.name,
+          ),
+        byColumn,
+      )
     },
   })
   return table.query.modify === undefined ? undefined : plan()
@@ -56,7 +71,8 @@ function addTable(scope: PlanScope, table: CommonTable): SharedRows | undefined 
 function countReferences(query: Query, name: string): number {
   let n = 0
   const inQuery = (q: Query, level: number): void => {
-    for (const e of q.entries as readonly Entry[]) if (e.kind === 'cte' && e.name === name && e.up === level && !e.self) n++
+    for (const e of q.entries as readonly Entry[])
+      if (e.kind === 'cte' && e.name === name && e.up === level && !e.self) n++
     forEachQueryExpr(q, (e) => inExpr(e, level))
     forEachSubquery(q, (s) => inQuery(s, level + 1))
   }

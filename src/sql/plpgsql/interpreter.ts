@@ -6,8 +6,8 @@
  * expression cannot be left half way, so it is taken back and run again when the wait is over (routine.ts).
  */
 import { DbError, END, ROW, type Step } from '../../base/index.ts'
-import { type BindContext, ParameterTypes } from '../bind/context.ts'
 import { tryCoerce } from '../bind/coerce.ts'
+import { type BindContext, ParameterTypes } from '../bind/context.ts'
 import { bindSelectNode } from '../bind/select.ts'
 import { resolveTypeName } from '../bind/type-name.ts'
 import type { FunctionDescriptor } from '../catalog/descriptors.ts'
@@ -75,7 +75,11 @@ export function* callFunction(session: Session, f: FunctionDescriptor, args: rea
   if (outs.length === 0) return f.result === voidOid ? '' : frame.result
   const values = outs.map((o) => frame.values[frame.at(o.name)])
   if (outs.length === 1) return values[0]
-  return new SqlRecord(outs.map((o) => session.types.types.type(o.type)), values, outs.map((o) => o.name))
+  return new SqlRecord(
+    outs.map((o) => session.types.types.type(o.type)),
+    values,
+    outs.map((o) => o.name),
+  )
 }
 
 class Interpreter {
@@ -103,7 +107,11 @@ class Interpreter {
     for (const v of s.variables) {
       const { type, typmod } = this.#type(v.type)
       const value = v.value === undefined ? null : yield* this.#value(v.value, type)
-      frame.declare(v.name, type, value === null || typmod < 0 ? value : this.#typeOf(type).coerce(value, typmod, false))
+      frame.declare(
+        v.name,
+        type,
+        value === null || typmod < 0 ? value : this.#typeOf(type).coerce(value, typmod, false),
+      )
     }
     if (s.handlers.length === 0) yield* this.#all(s.body)
     else yield* this.#handled(s)
@@ -125,7 +133,11 @@ class Interpreter {
         if (error === returned || error instanceof Exit) session.releaseSavepoint(name)
         throw error
       }
-      const handler = s.handlers.find((h) => h.conditions.some((c) => c === error.code || c === error.sqlstate || (c === 'others' && error.code !== 'query_canceled')))
+      const handler = s.handlers.find((h) =>
+        h.conditions.some(
+          (c) => c === error.code || c === error.sqlstate || (c === 'others' && error.code !== 'query_canceled'),
+        ),
+      )
       if (handler === undefined) throw error
       session.rollbackTo(name)
       session.releaseSavepoint(name)
@@ -208,7 +220,8 @@ class Interpreter {
     const from = yield* this.#value(s.from, 23)
     const to = yield* this.#value(s.to, 23)
     const step = s.step === undefined ? 1 : yield* this.#value(s.step, 23)
-    if (from === null || to === null || step === null) throw new DbError('null_value_not_allowed', 'bounds of FOR loop cannot be null')
+    if (from === null || to === null || step === null)
+      throw new DbError('null_value_not_allowed', 'bounds of FOR loop cannot be null')
     if (step <= 0) throw new DbError('invalid_parameter_value', 'BY value of FOR loop must be greater than zero')
     const depth = frame.names.length
     frame.declare(s.name, 23, from)
@@ -242,7 +255,13 @@ class Interpreter {
   #outRecord(f: FunctionDescriptor): Value {
     const outs = f.args.filter((a) => a.mode === 'o' || a.mode === 'b' || a.mode === 't')
     const values = outs.map((o) => this.#frame.values[this.#frame.at(o.name)])
-    return values.length === 1 ? values[0] : new SqlRecord(outs.map((o) => this.#typeOf(o.type)), values, outs.map((o) => o.name))
+    return values.length === 1
+      ? values[0]
+      : new SqlRecord(
+          outs.map((o) => this.#typeOf(o.type)),
+          values,
+          outs.map((o) => o.name),
+        )
   }
 
   #diagnostic(item: string): Value {
@@ -275,7 +294,8 @@ class Interpreter {
   }
 
   *#raise(s: Statement & { kind: 'raise' }): Running {
-    if (s.format === '' && s.args.length === 0 && s.options.length === 0 && this.#frame.error !== undefined) throw this.#frame.error
+    if (s.format === '' && s.args.length === 0 && s.options.length === 0 && this.#frame.error !== undefined)
+      throw this.#frame.error
     const texts: string[] = []
     for (const a of s.args) {
       const { type, value } = yield* this.#typed(a)
@@ -309,7 +329,8 @@ class Interpreter {
 
   #context(text: string, using?: readonly { type: number }[]): BindContext {
     const { names, types } = this.#frame
-    const parameters = using === undefined ? new ParameterTypes(types, true, names) : new ParameterTypes(using.map((u) => u.type))
+    const parameters =
+      using === undefined ? new ParameterTypes(types, true, names) : new ParameterTypes(using.map((u) => u.type))
     return this.#session.bindContext(text, parameters)
   }
 
@@ -328,7 +349,12 @@ class Interpreter {
     return { type: types[0].oid, value: rows[0]?.[0] ?? null }
   }
 
-  *#sql(text: string, into: readonly string[] | undefined, strict: boolean, using: readonly { type: number; value: Value }[] | undefined): Running {
+  *#sql(
+    text: string,
+    into: readonly string[] | undefined,
+    strict: boolean,
+    using: readonly { type: number; value: Value }[] | undefined,
+  ): Running {
     const frame = this.#frame
     const { rows, types, names } = yield* this.#rows(text, using)
     frame.rowCount = rows.length
@@ -343,13 +369,20 @@ class Interpreter {
       else if (into.length === 1 && wanted.kind === 'c') frame.values[at] = new SqlRecord(types, row, names)
       else {
         const value = row[i] ?? null
-        frame.values[at] = value === null || types[i].oid === wanted.oid ? value : wanted.parse(types[i].format(value, this.#session.types), -1, this.#session.types)
+        frame.values[at] =
+          value === null || types[i].oid === wanted.oid
+            ? value
+            : wanted.parse(types[i].format(value, this.#session.types), -1, this.#session.types)
       }
     })
   }
 
   /** Runs one statement as one of the transaction's own; queries give their rows. */
-  *#rows(text: string, using: readonly { type: number; value: Value }[] | undefined, wanted?: number): Running<{ rows: Value[][]; types: Type[]; names: string[] }> {
+  *#rows(
+    text: string,
+    using: readonly { type: number; value: Value }[] | undefined,
+    wanted?: number,
+  ): Running<{ rows: Value[][]; types: Type[]; names: string[] }> {
     const session = this.#session
     const [raw] = parse(text)
     if (raw === undefined) return { rows: [], types: [], names: [] }
@@ -378,7 +411,12 @@ class Interpreter {
     }
     session.startStatement()
     const outer = session.running
-    const x = new Execution(plan.registers, using === undefined ? [...this.#frame.values] : using.map((u) => u.value), tx, session)
+    const x = new Execution(
+      plan.registers,
+      using === undefined ? [...this.#frame.values] : using.map((u) => u.value),
+      tx,
+      session,
+    )
     plan.builder.running = x
     session.running = x
     session.refreshCache()

@@ -6,18 +6,50 @@
 import { DbError, isErrorCode } from '../../base/index.ts'
 
 export type Statement =
-  | { readonly kind: 'sql'; readonly text: string; readonly into: readonly string[] | undefined; readonly strict: boolean }
-  | { readonly kind: 'execute'; readonly expr: string; readonly into: readonly string[] | undefined; readonly using: readonly string[] }
+  | {
+      readonly kind: 'sql'
+      readonly text: string
+      readonly into: readonly string[] | undefined
+      readonly strict: boolean
+    }
+  | {
+      readonly kind: 'execute'
+      readonly expr: string
+      readonly into: readonly string[] | undefined
+      readonly using: readonly string[]
+    }
   | { readonly kind: 'assign'; readonly name: string; readonly expr: string }
   | { readonly kind: 'null' }
-  | { readonly kind: 'raise'; readonly level: string; readonly format: string; readonly args: readonly string[]; readonly options: readonly (readonly [string, string])[] }
-  | { readonly kind: 'if'; readonly branches: readonly { readonly test: string | undefined; readonly body: readonly Statement[] }[] }
+  | {
+      readonly kind: 'raise'
+      readonly level: string
+      readonly format: string
+      readonly args: readonly string[]
+      readonly options: readonly (readonly [string, string])[]
+    }
+  | {
+      readonly kind: 'if'
+      readonly branches: readonly { readonly test: string | undefined; readonly body: readonly Statement[] }[]
+    }
   | { readonly kind: 'while'; readonly test: string | undefined; readonly body: readonly Statement[] }
-  | { readonly kind: 'for'; readonly name: string; readonly from: string; readonly to: string; readonly step: string | undefined; readonly reverse: boolean; readonly body: readonly Statement[] }
+  | {
+      readonly kind: 'for'
+      readonly name: string
+      readonly from: string
+      readonly to: string
+      readonly step: string | undefined
+      readonly reverse: boolean
+      readonly body: readonly Statement[]
+    }
   | { readonly kind: 'exit'; readonly again: boolean; readonly when: string | undefined }
   | { readonly kind: 'return'; readonly expr: string | undefined; readonly next: boolean; readonly query: boolean }
   | { readonly kind: 'diagnostics'; readonly items: readonly { readonly name: string; readonly item: string }[] }
-  | { readonly kind: 'block'; readonly variables: readonly Variable[]; readonly body: readonly Statement[]; readonly handlers: readonly Handler[] }
+  | {
+      readonly kind: 'block'
+      readonly variables: readonly Variable[]
+      readonly body: readonly Statement[]
+      readonly handlers: readonly Handler[]
+    }
 
 export interface Variable {
   readonly name: string
@@ -51,7 +83,9 @@ class BlockParser {
     const handlers: Handler[] = []
     if (this.#take(/^exception\b/i)) {
       while (this.#take(/^when\b/i)) {
-        const conditions = this.#until(/^then\b/i).split(/\s+or\s+/i).map((c) => condition(c.trim().toLowerCase()))
+        const conditions = this.#until(/^then\b/i)
+          .split(/\s+or\s+/i)
+          .map((c) => condition(c.trim().toLowerCase()))
         this.#expect(/^then\b/i, 'THEN')
         handlers.push({ conditions, body: this.#statements(/^(when|end)\b/i) })
       }
@@ -66,7 +100,10 @@ class BlockParser {
     const out: Variable[] = []
     while (!this.#peek(/^begin\b/i)) {
       const text = this.#toSemicolon()
-      const m = /^("(?:[^"]|"")+"|\w+)\s+(?:constant\s+)?([\s\S]*?)(?:\s+not\s+null)?(?:\s*(?::=|=|\bdefault\b)\s*([\s\S]+))?$/i.exec(text)
+      const m =
+        /^("(?:[^"]|"")+"|\w+)\s+(?:constant\s+)?([\s\S]*?)(?:\s+not\s+null)?(?:\s*(?::=|=|\bdefault\b)\s*([\s\S]+))?$/i.exec(
+          text,
+        )
       if (m === null) throw new DbError('syntax_error', `syntax error in DECLARE: "${text}"`)
       if (/%rowtype$|^(cursor|alias)\b|^record$/i.test(m[2].trim())) throw unsupported(`DECLARE ${m[2].trim()}`)
       out.push({ name: identifier(m[1]), type: m[2].trim(), value: m[3]?.trim() })
@@ -88,7 +125,8 @@ class BlockParser {
     if (this.#peek(/^(begin|declare)\b/i)) return this.block()
     const word = refused.exec(this.#rest())
     if (word !== null) throw unsupported(word[0].toUpperCase())
-    if (this.#take(/^perform\b/i)) return { kind: 'sql', text: `SELECT ${this.#toSemicolon()}`, into: undefined, strict: false }
+    if (this.#take(/^perform\b/i))
+      return { kind: 'sql', text: `SELECT ${this.#toSemicolon()}`, into: undefined, strict: false }
     if (this.#take(/^null\s*;/i)) return { kind: 'null' }
     if (this.#take(/^if\b/i)) return this.#if()
     if (this.#take(/^raise\b/i)) return this.#raise()
@@ -143,7 +181,15 @@ class BlockParser {
     const head = this.#until(/^loop\b/i)
     const m = /^(\w+)\s+in\s+(reverse\s+)?([\s\S]+?)\.\.([\s\S]+?)(?:\s+by\s+([\s\S]+))?$/i.exec(head)
     if (m === null) throw unsupported('FOR over a query')
-    return { kind: 'for', name: m[1].toLowerCase(), reverse: m[2] !== undefined, from: m[3], to: m[4], step: m[5], body: this.#loop() }
+    return {
+      kind: 'for',
+      name: m[1].toLowerCase(),
+      reverse: m[2] !== undefined,
+      from: m[3],
+      to: m[4],
+      step: m[5],
+      body: this.#loop(),
+    }
   }
 
   #execute(): Statement {
@@ -181,7 +227,13 @@ class BlockParser {
     const parts = splitTop(text)
     const format = /^'((?:[^']|'')*)'$/.exec(parts[0] ?? '')
     if (format === null && text !== '') throw unsupported('RAISE of a condition name')
-    return { kind: 'raise', level, format: format === null ? '' : format[1].replaceAll("''", "'"), args: text === '' ? [] : parts.slice(1), options }
+    return {
+      kind: 'raise',
+      level,
+      format: format === null ? '' : format[1].replaceAll("''", "'"),
+      args: text === '' ? [] : parts.slice(1),
+      options,
+    }
   }
 
   #diagnostics(): Statement {
@@ -212,7 +264,8 @@ class BlockParser {
     return m[0]
   }
   #expect(pattern: RegExp, what: string): void {
-    if (this.#take(pattern) === undefined) throw new DbError('syntax_error', `syntax error: ${what} expected near "${this.#rest().trim().slice(0, 20)}"`)
+    if (this.#take(pattern) === undefined)
+      throw new DbError('syntax_error', `syntax error: ${what} expected near "${this.#rest().trim().slice(0, 20)}"`)
   }
   #toSemicolon(): string {
     this.#space()
@@ -264,7 +317,11 @@ function takeInto(text: string): { text: string; into: readonly string[] | undef
   const rest = text.slice(at + 4)
   const m = /^\s+(strict\s+)?((?:"(?:[^"]|"")+"|[a-z_]\w*)(?:\s*,\s*(?:"(?:[^"]|"")+"|[a-z_]\w*))*)/i.exec(rest)
   if (m === null) return { text, into: undefined, strict: false }
-  return { text: `${text.slice(0, at)} ${rest.slice(m[0].length)}`.trim(), into: m[2].split(',').map((n) => identifier(n.trim())), strict: m[1] !== undefined }
+  return {
+    text: `${text.slice(0, at)} ${rest.slice(m[0].length)}`.trim(),
+    into: m[2].split(',').map((n) => identifier(n.trim())),
+    strict: m[1] !== undefined,
+  }
 }
 
 /** Splits at commas outside of quotes and parentheses. */
@@ -288,7 +345,8 @@ function identifier(text: string): string {
 function condition(text: string): string {
   const state = /^sqlstate\s+'(\w{5})'$/.exec(text)
   if (state !== null) return state[1].toUpperCase()
-  if (text !== 'others' && !isErrorCode(text)) throw new DbError('undefined_object', `unrecognized exception condition "${text}"`)
+  if (text !== 'others' && !isErrorCode(text))
+    throw new DbError('undefined_object', `unrecognized exception condition "${text}"`)
   return text
 }
 

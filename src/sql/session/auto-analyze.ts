@@ -48,7 +48,8 @@ export class AutoAnalyze {
     for (const { oid: databaseOid } of [...this.#database.databases()]) {
       for (const relation of [...this.#database.catalog(databaseOid).relations()]) {
         if (this.#stopped || this.#database.io.dead) return
-        if (relation.relkind === 'r' && relation.persistence !== 't' && this.#outdated(databaseOid, relation)) await this.#analyze(databaseOid, relation)
+        if (relation.relkind === 'r' && relation.persistence !== 't' && this.#outdated(databaseOid, relation))
+          await this.#analyze(databaseOid, relation)
       }
     }
   }
@@ -57,11 +58,18 @@ export class AutoAnalyze {
     const known = this.#database.catalog(databaseOid).statistics(relation.oid)?.rows
     // Superseded versions count as entries too, so the estimate errs to the high side.
     const { entries } = this.#database.store.engine.estimate(storageSpan(relation.storage))
-    return known === undefined ? entries > threshold : Math.abs(entries - known) > threshold + scale * known && entries > known * (1 + scale)
+    return known === undefined
+      ? entries > threshold
+      : Math.abs(entries - known) > threshold + scale * known && entries > known * (1 + scale)
   }
 
   async #analyze(databaseOid: number, relation: RelationDescriptor): Promise<void> {
-    const session = new Session(this.#database, 0, databaseOid, 10, { user: 'lattice', database: '', parameters: new Map(), client: '' })
+    const session = new Session(this.#database, 0, databaseOid, 10, {
+      user: 'lattice',
+      database: '',
+      parameters: new Map(),
+      client: '',
+    })
     try {
       session.startStatement()
       const now = session.catalog.relation(relation.oid)

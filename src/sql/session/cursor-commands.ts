@@ -17,10 +17,16 @@ const cursorNoScroll = 0x4
 
 function* declare(session: Session, node: any, text: string): Command {
   const hold = (node.options & cursorHold) !== 0
-  if (session.block === 'none' && !hold) throw new DbError('no_active_sql_transaction', 'DECLARE CURSOR can only be used in transaction blocks')
-  if (session.portals.has(node.portalname)) throw new DbError('duplicate_cursor', `cursor "${node.portalname}" already exists`)
+  if (session.block === 'none' && !hold)
+    throw new DbError('no_active_sql_transaction', 'DECLARE CURSOR can only be used in transaction blocks')
+  if (session.portals.has(node.portalname))
+    throw new DbError('duplicate_cursor', `cursor "${node.portalname}" already exists`)
   const body = text.replace(/^[\s\S]*?\bFOR\b\s*/i, '')
-  const statement = session.statementCache.prepare(body, { node: node.query as Node, start: 0, length: body.length }, [])
+  const statement = session.statementCache.prepare(
+    body,
+    { node: node.query as Node, start: 0, length: body.length },
+    [],
+  )
   const inner = session.statementCache.bind(statement, [], false)
   const cursor = new Cursor(session, inner, (node.options & cursorNoScroll) === 0, hold, text)
   session.portals.set(node.portalname, cursor)
@@ -126,7 +132,8 @@ const all = 0x7fffffff
 export function fetchPortal(session: Session, node: any, last: boolean): Portal {
   session.requireLive()
   const cursor = session.portals.get(node.portalname)
-  if (!(cursor instanceof Cursor)) throw new DbError('invalid_cursor_name', `cursor "${node.portalname}" does not exist`)
+  if (!(cursor instanceof Cursor))
+    throw new DbError('invalid_cursor_name', `cursor "${node.portalname}" does not exist`)
   return new FetchPortal(session, cursor, node, last)
 }
 
@@ -167,7 +174,8 @@ class FetchPortal implements Portal {
     const howMany = Number(this.#node.howMany ?? 0)
     let { direction } = this.#node
     let count = Math.abs(howMany)
-    if (howMany < 0 && (direction === 'FETCH_FORWARD' || direction === 'FETCH_BACKWARD')) direction = direction === 'FETCH_FORWARD' ? 'FETCH_BACKWARD' : 'FETCH_FORWARD'
+    if (howMany < 0 && (direction === 'FETCH_FORWARD' || direction === 'FETCH_BACKWARD'))
+      direction = direction === 'FETCH_FORWARD' ? 'FETCH_BACKWARD' : 'FETCH_FORWARD'
     if (count >= all) count = Number.POSITIVE_INFINITY
     if (direction === 'FETCH_FORWARD') {
       const step = c.fill(c.at + count)
@@ -210,7 +218,9 @@ class FetchPortal implements Portal {
 
   #requireScroll(): void {
     if (!this.#cursor.scroll) {
-      throw new DbError('object_not_in_prerequisite_state', 'cursor can only scan forward', { hint: 'Declare it with SCROLL option to enable backward scan.' })
+      throw new DbError('object_not_in_prerequisite_state', 'cursor can only scan forward', {
+        hint: 'Declare it with SCROLL option to enable backward scan.',
+      })
     }
   }
 

@@ -6,9 +6,17 @@
 import { assert, DbError } from '../../base/index.ts'
 import type { Io } from '../../io/index.ts'
 import type { TransactionStore } from '../../transaction/index.ts'
-import { type Change, Catalog } from '../catalog/catalog.ts'
-import { descriptorKey, encodeDescriptor, isShared, readAll, readCatalog, type StoredChange } from '../catalog/catalog-store.ts'
+import { Catalog, type Change } from '../catalog/catalog.ts'
+import {
+  descriptorKey,
+  encodeDescriptor,
+  isShared,
+  readAll,
+  readCatalog,
+  type StoredChange,
+} from '../catalog/catalog-store.ts'
 import type { DatabaseDescriptor, Descriptor, RoleDescriptor, SchemaDescriptor } from '../catalog/descriptors.ts'
+import { registerSystemCatalogs } from '../catalog/system/index.ts'
 import { CatalogTypes } from '../catalog/type-lookup.ts'
 import { Sequences, sequenceKey, sequenceStorage } from '../execute/sequences.ts'
 import { storageSpan } from '../execute/tables.ts'
@@ -16,11 +24,10 @@ import { loadParser } from '../parse/parser.ts'
 import type { ConnectOptions, SqlDatabase, SqlSession } from '../session-api.ts'
 import type { Type } from '../types/type.ts'
 import { AutoAnalyze } from './auto-analyze.ts'
-import { Session } from './session.ts'
 import { registerCatalogFunctions } from './catalog-functions.ts'
 import { registerInformationFunctions } from './information-functions.ts'
 import { registerPrivilegeFunctions } from './privilege-functions.ts'
-import { registerSystemCatalogs } from '../catalog/system/index.ts'
+import { Session } from './session.ts'
 import { registerSessionFunctions } from './session-functions.ts'
 import { clearTemporaryFiles } from './spill-files.ts'
 
@@ -110,13 +117,37 @@ export class Database implements SqlDatabase {
   /** Objects that every new cluster has. */
   async #bootstrap(): Promise<StoredChange[]> {
     const role: RoleDescriptor = {
-      kind: 'role', oid: superuser, name: 'lattice', owner: superuser, superuser: true, inherit: true, createRole: true, createDatabase: true,
-      login: true, replication: true, bypassRls: true, connectionLimit: -1, password: undefined, validUntil: undefined, memberOf: [],
+      kind: 'role',
+      oid: superuser,
+      name: 'lattice',
+      owner: superuser,
+      superuser: true,
+      inherit: true,
+      createRole: true,
+      createDatabase: true,
+      login: true,
+      replication: true,
+      bypassRls: true,
+      connectionLimit: -1,
+      password: undefined,
+      validUntil: undefined,
+      memberOf: [],
     }
     // Scripts and tools of PostgreSQL expect its superuser by name.
     const alias: RoleDescriptor = { ...role, oid: secondSuperuser, name: 'postgres', owner: secondSuperuser }
-    const out: StoredChange[] = [role, alias].map((r) => ({ database: 0, kind: 'role', oid: r.oid, sub: 0, descriptor: r }))
-    const databases: [number, string, boolean][] = [[1, 'template1', true], [4, 'template0', true], [5, 'postgres', false], [6, 'lattice', false]]
+    const out: StoredChange[] = [role, alias].map((r) => ({
+      database: 0,
+      kind: 'role',
+      oid: r.oid,
+      sub: 0,
+      descriptor: r,
+    }))
+    const databases: [number, string, boolean][] = [
+      [1, 'template1', true],
+      [4, 'template0', true],
+      [5, 'postgres', false],
+      [6, 'lattice', false],
+    ]
     for (const [oid, name, isTemplate] of databases) out.push(...newDatabase(oid, name, superuser, isTemplate))
     await this.#writeNow(out)
     return out
@@ -129,7 +160,11 @@ export class Database implements SqlDatabase {
     if (left.length + temporary.length === 0) return
     const gone = [...left, ...temporary].map((s) => ({ ...s, descriptor: undefined }))
     await this.#writeNow(gone)
-    for (const database of new Set(gone.map((g) => g.database))) this.install(database, gone.filter((g) => g.database === database))
+    for (const database of new Set(gone.map((g) => g.database)))
+      this.install(
+        database,
+        gone.filter((g) => g.database === database),
+      )
   }
 
   #writeNow(changes: readonly StoredChange[]): Promise<void> {
@@ -215,14 +250,22 @@ export class Database implements SqlDatabase {
   }
 
   connect(options: ConnectOptions): SqlSession {
-    if (this.sessions.size >= this.maxConnections) throw new DbError('too_many_connections', 'sorry, too many clients already')
+    if (this.sessions.size >= this.maxConnections)
+      throw new DbError('too_many_connections', 'sorry, too many clients already')
     const any = this.#catalogs.values().next().value!
     const role = any.roleNamed(options.user)
-    if (role === undefined) throw new DbError('invalid_authorization_specification', `role "${options.user}" does not exist`)
-    if (!role.login) throw new DbError('invalid_authorization_specification', `role "${options.user}" is not permitted to log in`)
+    if (role === undefined)
+      throw new DbError('invalid_authorization_specification', `role "${options.user}" does not exist`)
+    if (!role.login)
+      throw new DbError('invalid_authorization_specification', `role "${options.user}" is not permitted to log in`)
     const database = any.databaseNamed(options.database)
-    if (database === undefined) throw new DbError('invalid_catalog_name', `database "${options.database}" does not exist`)
-    if (!database.allowConnections) throw new DbError('object_not_in_prerequisite_state', `database "${options.database}" is not currently accepting connections`)
+    if (database === undefined)
+      throw new DbError('invalid_catalog_name', `database "${options.database}" does not exist`)
+    if (!database.allowConnections)
+      throw new DbError(
+        'object_not_in_prerequisite_state',
+        `database "${options.database}" is not currently accepting connections`,
+      )
     const session = new Session(this, this.#nextProcess++, database.oid, role.oid, options)
     this.sessions.set(session.processId, session)
     return session
@@ -249,7 +292,14 @@ export function publicSchemaOf(owner: number): SchemaDescriptor {
 }
 
 export function newDatabase(oid: number, name: string, owner: number, isTemplate = false): StoredChange[] {
-  const descriptor: DatabaseDescriptor = { kind: 'database', oid, name, owner, isTemplate, allowConnections: name !== 'template0' }
+  const descriptor: DatabaseDescriptor = {
+    kind: 'database',
+    oid,
+    name,
+    owner,
+    isTemplate,
+    allowConnections: name !== 'template0',
+  }
   const schema: Descriptor = publicSchemaOf(owner)
   return [
     { database: 0, kind: 'database', oid, sub: 0, descriptor },

@@ -3,8 +3,8 @@ import { DbError, END, ROW, type Step } from '../../base/index.ts'
 import { ParameterTypes } from '../bind/context.ts'
 import { Execution, type Operator, suspended } from '../execute/execution.ts'
 import type { Field } from '../session-api.ts'
-import { builtinType } from '../types/registry.ts'
 import { jsonOid } from '../types/oids.ts'
+import { builtinType } from '../types/registry.ts'
 import { instrument, type Measured } from './instrument.ts'
 import { makePlan, type Plan } from './plan.ts'
 import type { Session } from './session.ts'
@@ -28,14 +28,26 @@ function optionsOf(node: any): Options {
     const text = String(arg?.String?.sval ?? arg?.Boolean?.boolval ?? arg?.Integer?.ival ?? 'true').toLowerCase()
     const on = !['false', 'off', '0'].includes(text)
     switch (defname) {
-      case 'analyze': case 'verbose': case 'costs': case 'timing': case 'summary':
+      case 'analyze':
+      case 'verbose':
+      case 'costs':
+      case 'timing':
+      case 'summary':
         out[defname as 'analyze'] = on
         break
       case 'format':
-        if (text !== 'text' && text !== 'json') throw new DbError('feature_not_supported', `EXPLAIN format ${text} is not supported`, { hint: 'Use TEXT or JSON.' })
+        if (text !== 'text' && text !== 'json')
+          throw new DbError('feature_not_supported', `EXPLAIN format ${text} is not supported`, {
+            hint: 'Use TEXT or JSON.',
+          })
         out.format = text
         break
-      case 'buffers': case 'wal': case 'settings': case 'generic_plan': case 'memory': case 'serialize':
+      case 'buffers':
+      case 'wal':
+      case 'settings':
+      case 'generic_plan':
+      case 'memory':
+      case 'serialize':
         break
       default:
         throw new DbError('syntax_error', `unrecognized EXPLAIN option "${defname}"`)
@@ -121,14 +133,28 @@ function describeTree(operator: Operator, measured: Measured | undefined): Descr
   const d = operator.describe()
   const inputs = operator.inputs().map((i) => describeTree(i, measured))
   if (hidden.has(d.name) && inputs.length === 1) return inputs[0]
-  return { name: d.name, target: d.target, details: d.details ?? [], operator, measured: measured?.of(operator), inputs }
+  return {
+    name: d.name,
+    target: d.target,
+    details: d.details ?? [],
+    operator,
+    measured: measured?.of(operator),
+    inputs,
+  }
 }
 
 function toText(d: Described, options: Options, depth: number): string[] {
   const indent = depth === 0 ? '' : `${' '.repeat(depth * 3 - (depth > 0 ? 1 : 0))}->  `
   const o = d.operator
-  const costs = options.costs ? `  (cost=${o.startupCost.toFixed(2)}..${o.totalCost.toFixed(2)} rows=${Math.max(1, Math.round(o.rows))} width=${o.width})` : ''
-  const actual = d.measured === undefined ? '' : d.measured.loops === 0 ? ' (never executed)' : ` (actual ${options.timing ? `time=${(d.measured.micros / 1000 / d.measured.loops).toFixed(3)} ` : ''}rows=${Math.round(d.measured.rows / d.measured.loops)} loops=${d.measured.loops})`
+  const costs = options.costs
+    ? `  (cost=${o.startupCost.toFixed(2)}..${o.totalCost.toFixed(2)} rows=${Math.max(1, Math.round(o.rows))} width=${o.width})`
+    : ''
+  const actual =
+    d.measured === undefined
+      ? ''
+      : d.measured.loops === 0
+        ? ' (never executed)'
+        : ` (actual ${options.timing ? `time=${(d.measured.micros / 1000 / d.measured.loops).toFixed(3)} ` : ''}rows=${Math.round(d.measured.rows / d.measured.loops)} loops=${d.measured.loops})`
   const lines = [`${indent}${d.name}${d.target === undefined ? '' : ` ${d.target}`}${costs}${actual}`]
   const pad = ' '.repeat(depth === 0 ? 2 : depth * 3 + 5)
   for (const [label, text] of d.details) lines.push(`${pad}${label}: ${text}`)
@@ -140,8 +166,21 @@ function toJson(d: Described, options: Options, planning: number, execution: num
   const node = (n: Described): any => ({
     'Node Type': n.name,
     ...(n.target === undefined ? {} : { Relation: n.target }),
-    ...(options.costs ? { 'Startup Cost': n.operator.startupCost, 'Total Cost': n.operator.totalCost, 'Plan Rows': Math.round(n.operator.rows), 'Plan Width': n.operator.width } : {}),
-    ...(n.measured === undefined ? {} : { 'Actual Total Time': n.measured.micros / 1000, 'Actual Rows': n.measured.rows, 'Actual Loops': n.measured.loops }),
+    ...(options.costs
+      ? {
+          'Startup Cost': n.operator.startupCost,
+          'Total Cost': n.operator.totalCost,
+          'Plan Rows': Math.round(n.operator.rows),
+          'Plan Width': n.operator.width,
+        }
+      : {}),
+    ...(n.measured === undefined
+      ? {}
+      : {
+          'Actual Total Time': n.measured.micros / 1000,
+          'Actual Rows': n.measured.rows,
+          'Actual Loops': n.measured.loops,
+        }),
     ...Object.fromEntries(n.details),
     ...(n.inputs.length === 0 ? {} : { Plans: n.inputs.map(node) }),
   })

@@ -161,8 +161,16 @@ function liftable(e: Const): boolean {
 }
 
 function simple(query: Query): boolean {
-  if (query.entries.length > 1 || query.ctes.length > 0 || query.setOperation !== undefined || query.groupBy.length > 0) return false
-  if (query.hasAggregates || query.hasSrf || query.windows.length > 0 || query.distinct !== undefined || query.orderBy.length > 1) return false
+  if (query.entries.length > 1 || query.ctes.length > 0 || query.setOperation !== undefined || query.groupBy.length > 0)
+    return false
+  if (
+    query.hasAggregates ||
+    query.hasSrf ||
+    query.windows.length > 0 ||
+    query.distinct !== undefined ||
+    query.orderBy.length > 1
+  )
+    return false
   if (query.entries.length === 1 && query.entries[0].kind !== 'relation') return false
   if (query.modify?.conflict !== undefined) return false
   let plain = true

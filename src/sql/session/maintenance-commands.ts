@@ -2,9 +2,9 @@
 import { DbError, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
 import { lookUpRelation } from '../bind/from.ts'
 import type { ColumnStatistics, RelationDescriptor, StatisticsDescriptor } from '../catalog/descriptors.ts'
+import { contextOf } from '../ddl/context.ts'
 import { storageSpan } from '../execute/tables.ts'
 import type { Value } from '../types/type.ts'
-import { contextOf } from '../ddl/context.ts'
 import type { Session } from './session.ts'
 import type { CommandTable } from './utility.ts'
 import type { Command } from './utility-portal.ts'
@@ -22,7 +22,8 @@ const mostCommon = 100
 
 function* vacuum(session: Session, node: any): Command {
   const isVacuum = node.is_vacuumcmd === true
-  if (isVacuum && session.block === 'explicit') throw new DbError('active_sql_transaction', 'VACUUM cannot run inside a transaction block')
+  if (isVacuum && session.block === 'explicit')
+    throw new DbError('active_sql_transaction', 'VACUUM cannot run inside a transaction block')
   const analyze = !isVacuum || ((node.options ?? []) as any[]).some((o) => o.DefElem.defname === 'analyze')
   const named = ((node.rels ?? []) as any[]).map((r) => lookUpRelation(contextOf(session), r.VacuumRelation.relation))
   const relations = named.length > 0 ? named : [...session.catalog.relations()].filter((r) => r.relkind === 'r')
@@ -95,16 +96,34 @@ export function* analyzeTable(session: Session, relation: RelationDescriptor): G
   }
   const columns: Record<number, ColumnStatistics> = {}
   live.forEach((c, i) => {
-    columns[c.number] = columnStatistics(session, sample.map((row) => row[i]), rows, access.types[c.number - 1])
+    columns[c.number] = columnStatistics(
+      session,
+      sample.map((row) => row[i]),
+      rows,
+      access.types[c.number - 1],
+    )
   })
   const descriptor: StatisticsDescriptor = { kind: 'statistics', oid: relation.oid, rows, bytes, columns }
   session.change('statistics', relation.oid, descriptor)
 }
 
-function columnStatistics(session: Session, values: readonly Value[], total: number, type: import('../types/type.ts').Type): ColumnStatistics {
+function columnStatistics(
+  session: Session,
+  values: readonly Value[],
+  total: number,
+  type: import('../types/type.ts').Type,
+): ColumnStatistics {
   const present = values.filter((v) => v !== null)
   const nullFraction = values.length === 0 ? 0 : 1 - present.length / values.length
-  const empty: ColumnStatistics = { nullFraction, averageWidth: 0, distinct: 0, commonValues: [], commonFrequencies: [], histogram: [], correlation: 0 }
+  const empty: ColumnStatistics = {
+    nullFraction,
+    averageWidth: 0,
+    distinct: 0,
+    commonValues: [],
+    commonFrequencies: [],
+    histogram: [],
+    correlation: 0,
+  }
   if (present.length === 0 || !type.hashable) return empty
   const counts = new Map<any, { value: Value; count: number }>()
   for (const v of present) {
@@ -121,11 +140,16 @@ function columnStatistics(session: Session, values: readonly Value[], total: num
   const distinct = estimate > 0.1 * total ? -Math.min(1, estimate / Math.max(1, total)) : Math.round(estimate)
   const text = (v: Value): string => type.format(v, session.types)
   const average = n / d
-  const common = [...counts.values()].filter((c) => c.count > 1 && c.count > average * 1.25).sort((a, b) => b.count - a.count).slice(0, mostCommon)
+  const common = [...counts.values()]
+    .filter((c) => c.count > 1 && c.count > average * 1.25)
+    .sort((a, b) => b.count - a.count)
+    .slice(0, mostCommon)
   const commonKeys = new Set(common.map((c) => type.key(c.value)))
   let histogram: string[] = []
   if (type.ordered) {
-    const rest = [...counts.values()].filter((c) => !commonKeys.has(type.key(c.value))).flatMap((c) => Array(Math.min(c.count, 1000)).fill(c.value))
+    const rest = [...counts.values()]
+      .filter((c) => !commonKeys.has(type.key(c.value)))
+      .flatMap((c) => Array(Math.min(c.count, 1000)).fill(c.value))
     rest.sort((a, b) => type.compare(a, b))
     if (rest.length >= 2) {
       const size = Math.min(buckets, rest.length - 1)
@@ -134,7 +158,12 @@ function columnStatistics(session: Session, values: readonly Value[], total: num
   }
   const width = present.slice(0, 100).reduce((s: number, v) => s + text(v).length, 0) / Math.min(100, n)
   return {
-    nullFraction, averageWidth: Math.round(width), distinct, commonValues: common.map((c) => text(c.value)),
-    commonFrequencies: common.map((c) => c.count / values.length), histogram, correlation: 0,
+    nullFraction,
+    averageWidth: Math.round(width),
+    distinct,
+    commonValues: common.map((c) => text(c.value)),
+    commonFrequencies: common.map((c) => c.count / values.length),
+    histogram,
+    correlation: 0,
   }
 }

@@ -1,16 +1,16 @@
 /** A bound query made executable, with what tells whether it may be used again. */
-import type { BindContext } from '../bind/context.ts'
-import type { Execution, Operator } from '../execute/execution.ts'
-import { systemRelation } from '../catalog/system-schema.ts'
-import type { Tables } from '../execute/tables.ts'
-import { PlanBuilder } from '../plan/scope.ts'
-import { planQuery } from '../plan/plan-query.ts'
-import type { Entry, Query } from '../query.ts'
-import { forEachQueryExpr, forEachSubquery, forEachChild } from '../bind/scope.ts'
-import type { Expr } from '../query.ts'
-import type { Field } from '../session-api.ts'
+
 import { accessShare, rowExclusive, rowShare } from '../../transaction/index.ts'
+import type { BindContext } from '../bind/context.ts'
+import { forEachChild, forEachQueryExpr, forEachSubquery } from '../bind/scope.ts'
 import type { Catalog } from '../catalog/catalog.ts'
+import { systemRelation } from '../catalog/system-schema.ts'
+import type { Execution, Operator } from '../execute/execution.ts'
+import type { Tables } from '../execute/tables.ts'
+import { planQuery } from '../plan/plan-query.ts'
+import { PlanBuilder } from '../plan/scope.ts'
+import type { Entry, Expr, Query } from '../query.ts'
+import type { Field } from '../session-api.ts'
 
 export interface Plan {
   readonly operator: Operator
@@ -27,21 +27,41 @@ export interface Plan {
   busy: boolean
 }
 
-export function makePlan(context: BindContext, query: Query, tables: Tables, rows: (oid: number) => number | undefined, instrument = false): Plan {
+export function makePlan(
+  context: BindContext,
+  query: Query,
+  tables: Tables,
+  rows: (oid: number) => number | undefined,
+  instrument = false,
+): Plan {
   const builder = new PlanBuilder(context, tables, rows, instrument)
   const planned = planQuery(builder, query, undefined)
   planned.operator.require(new Set(planned.outputs))
   const locks = lockList(query, context.names.catalog)
   return {
-    operator: planned.operator, outputs: planned.outputs, registers: builder.registers, resets: builder.resets,
-    fields: fieldsOf(context, query, planned.outputs), locks, command: query.command, writes: locks.some((l) => l.mode === rowExclusive), builder, query, busy: false,
+    operator: planned.operator,
+    outputs: planned.outputs,
+    registers: builder.registers,
+    resets: builder.resets,
+    fields: fieldsOf(context, query, planned.outputs),
+    locks,
+    command: query.command,
+    writes: locks.some((l) => l.mode === rowExclusive),
+    builder,
+    query,
+    busy: false,
   }
 }
 
 export function fieldsOf(context: BindContext, query: Query, outputs: readonly number[]): Field[] | undefined {
   const targets = query.modify === undefined ? query.targets.filter((t) => !t.junk) : query.modify.returning
   return targets?.map((t, i) => ({
-    name: t.name, slot: outputs[i] ?? i, type: context.types.types.type(t.expr.type), typmod: t.expr.typmod, tableOid: t.table ?? 0, columnNumber: t.column ?? 0,
+    name: t.name,
+    slot: outputs[i] ?? i,
+    type: context.types.types.type(t.expr.type),
+    typmod: t.expr.typmod,
+    tableOid: t.table ?? 0,
+    columnNumber: t.column ?? 0,
   }))
 }
 
@@ -69,4 +89,3 @@ function lockList(query: Query, catalog: Catalog): { key: string; mode: number }
   visitQuery(query)
   return [...modes].map(([oid, mode]) => ({ key: String(oid), mode }))
 }
-

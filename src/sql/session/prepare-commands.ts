@@ -4,14 +4,14 @@ import { coerce } from '../bind/coerce.ts'
 import { ParameterTypes } from '../bind/context.ts'
 import { bindExpr } from '../bind/expression.ts'
 import { QueryScope } from '../bind/scope.ts'
+import { emptyQuery } from '../bind/select.ts'
 import { resolveTypeName } from '../bind/type-name.ts'
 import { Execution } from '../execute/execution.ts'
 import type { Node } from '../parse/parser.ts'
 import { compile } from '../plan/compile.ts'
 import { PlanScope } from '../plan/scope.ts'
-import { emptyQuery } from '../bind/select.ts'
-import type { Portal } from '../session-api.ts'
 import type { Expr } from '../query.ts'
+import type { Portal } from '../session-api.ts'
 import type { Value } from '../types/type.ts'
 import type { Session } from './session.ts'
 import type { PreparedStatement } from './statements.ts'
@@ -25,7 +25,8 @@ export const prepareCommands: CommandTable = {
 }
 
 function* prepare(session: Session, node: any, text: string): Command {
-  if (session.statements.has(node.name)) throw new DbError('duplicate_prepared_statement', `prepared statement "${node.name}" already exists`)
+  if (session.statements.has(node.name))
+    throw new DbError('duplicate_prepared_statement', `prepared statement "${node.name}" already exists`)
   const context = session.bindContext(text, new ParameterTypes([], false))
   const types = (node.argtypes ?? []).map((n: any) => resolveTypeName(context, n.TypeName).type)
   const body = text.replace(/^[\s\S]*?\bAS\b\s*/i, '').replace(/;\s*$/, '')
@@ -37,7 +38,8 @@ function* prepare(session: Session, node: any, text: string): Command {
 
 export function executePortal(session: Session, node: any, last: boolean): Portal {
   const statement = session.statements.get(node.name) as PreparedStatement | undefined
-  if (statement === undefined) throw new DbError('invalid_sql_statement_name', `prepared statement "${node.name}" does not exist`)
+  if (statement === undefined)
+    throw new DbError('invalid_sql_statement_name', `prepared statement "${node.name}" does not exist`)
   const params: Node[] = node.params ?? []
   if (params.length !== statement.parameterTypes.length) {
     throw new DbError('syntax_error', `wrong number of parameters for prepared statement "${node.name}"`, {
@@ -45,7 +47,11 @@ export function executePortal(session: Session, node: any, last: boolean): Porta
     })
   }
   session.startStatement()
-  const values = evaluateList(session, params, statement.parameterTypes.map((t) => t.oid))
+  const values = evaluateList(
+    session,
+    params,
+    statement.parameterTypes.map((t) => t.oid),
+  )
   const portal = session.statementCache.bind(statement, values, false)
   return new DelegatePortal(session, portal, 0, last, () => portal.tag)
 }
@@ -73,14 +79,16 @@ function* deallocate(session: Session, node: any): Command {
     session.statements.clear()
     return { tag: 'DEALLOCATE ALL' }
   }
-  if (!session.statements.delete(node.name)) throw new DbError('invalid_sql_statement_name', `prepared statement "${node.name}" does not exist`)
+  if (!session.statements.delete(node.name))
+    throw new DbError('invalid_sql_statement_name', `prepared statement "${node.name}" does not exist`)
   return { tag: 'DEALLOCATE' }
 }
 
 function* discard(session: Session, node: any): Command {
   switch (node.target) {
     case 'DISCARD_ALL':
-      if (session.block === 'explicit') throw new DbError('active_sql_transaction', 'DISCARD ALL cannot run inside a transaction block')
+      if (session.block === 'explicit')
+        throw new DbError('active_sql_transaction', 'DISCARD ALL cannot run inside a transaction block')
       session.settings.resetAll()
       session.settings.commit()
       session.statements.clear()

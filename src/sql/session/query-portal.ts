@@ -34,7 +34,13 @@ export class QueryPortal implements Portal {
   #check: Generator<Step, void, void> | undefined
   #timer: { cancel(): void } | undefined
 
-  constructor(session: Session, statement: PreparedStatement, values: readonly Value[], last: boolean, planOf: () => Plan) {
+  constructor(
+    session: Session,
+    statement: PreparedStatement,
+    values: readonly Value[],
+    last: boolean,
+    planOf: () => Plan,
+  ) {
     this.#session = session
     this.statement = statement
     this.#values = values
@@ -55,7 +61,12 @@ export class QueryPortal implements Portal {
     if (this.#plan === undefined) {
       this.#plan = this.#planOf()
       this.#plan.busy = true
-      if (this.statement.plan === undefined && this.#plan.query === this.statement.query && !this.#plan.builder.usesVolatile) this.statement.plan = this.#plan
+      if (
+        this.statement.plan === undefined &&
+        this.#plan.query === this.statement.query &&
+        !this.#plan.builder.usesVolatile
+      )
+        this.statement.plan = this.#plan
     }
     return this.#plan
   }
@@ -115,7 +126,11 @@ export class QueryPortal implements Portal {
     const session = this.#session
     const tx = session.transaction()
     const { locks, writes } = this.#plan!
-    if (writes && tx.readOnly) throw new DbError('read_only_sql_transaction', `cannot execute ${this.#plan!.command.toUpperCase()} in a read-only transaction`)
+    if (writes && tx.readOnly)
+      throw new DbError(
+        'read_only_sql_transaction',
+        `cannot execute ${this.#plan!.command.toUpperCase()} in a read-only transaction`,
+      )
     while (this.#lock < locks.length) {
       const lock = locks[this.#lock]
       const step = tx.lockTable(lock.key, lock.mode)
@@ -185,7 +200,9 @@ export class QueryPortal implements Portal {
           this.#restart()
           return YIELD
         } else if (error === rerun) {
-          throw new DbError('serialization_failure', 'could not serialize access due to concurrent update', { hint: 'The transaction might succeed if retried.' })
+          throw new DbError('serialization_failure', 'could not serialize access due to concurrent update', {
+            hint: 'The transaction might succeed if retried.',
+          })
         } else throw error
       }
       if (step === ROW) {

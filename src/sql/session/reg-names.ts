@@ -1,7 +1,7 @@
 /** What reg* types ask: names to oids and back, by this session's search path. */
 import { DbError } from '../../base/index.ts'
-import { ParameterTypes } from '../bind/context.ts'
 import { candidatesNamed, functionRow } from '../bind/calls.ts'
+import { ParameterTypes } from '../bind/context.ts'
 import { findType, formatType, quoteIdentifier, resolveTypeName } from '../bind/type-name.ts'
 import { findRelation, pgCatalog, relationVisible, schemaName, schemaNamed } from '../catalog/names.ts'
 import { systemRelation } from '../catalog/system-schema.ts'
@@ -26,7 +26,11 @@ export class RegNames implements CatalogNames {
     switch (kind) {
       case 'regclass': {
         const parts = splitName(text)
-        const relation = findRelation(names, parts.length > 1 ? parts[parts.length - 2] : undefined, parts[parts.length - 1])
+        const relation = findRelation(
+          names,
+          parts.length > 1 ? parts[parts.length - 2] : undefined,
+          parts[parts.length - 1],
+        )
         if (relation === undefined) throw new DbError('undefined_table', `relation "${parts.join('.')}" does not exist`)
         return relation.oid
       }
@@ -82,10 +86,14 @@ export class RegNames implements CatalogNames {
         const relation = systemRelation(oid)?.descriptor ?? names.catalog.relation(oid)
         if (relation === undefined) return String(oid)
         const name = quoteIdentifier(relation.name)
-        return relationVisible(names, relation) ? name : `${quoteIdentifier(schemaName(names, relation.schema))}.${name}`
+        return relationVisible(names, relation)
+          ? name
+          : `${quoteIdentifier(schemaName(names, relation.schema))}.${name}`
       }
       case 'regtype':
-        return known(() => names.catalog.type(oid) ?? context.types.types.type(oid)) ? formatType(context, oid, -2) : String(oid)
+        return known(() => names.catalog.type(oid) ?? context.types.types.type(oid))
+          ? formatType(context, oid, -2)
+          : String(oid)
       case 'regnamespace':
         return quoteIdentifier(schemaName(names, oid))
       case 'regrole':
@@ -98,8 +106,12 @@ export class RegNames implements CatalogNames {
         // Qualified where the name alone would not find this one (regproc) or no overload of it at all (regprocedure).
         const found = candidatesNamed(context, [row.name])
         const plain = kind === 'regproc' ? found.length === 1 && found[0].oid === oid : found.some((f) => f.oid === oid)
-        const schema = plain ? '' : `${quoteIdentifier(schemaName(names, names.catalog.function(oid)?.schema ?? pgCatalog))}.`
-        return kind === 'regproc' ? `${schema}${name}` : `${schema}${name}(${row.args.map((t) => formatType(context, t, -2)).join(',')})`
+        const schema = plain
+          ? ''
+          : `${quoteIdentifier(schemaName(names, names.catalog.function(oid)?.schema ?? pgCatalog))}.`
+        return kind === 'regproc'
+          ? `${schema}${name}`
+          : `${schema}${name}(${row.args.map((t) => formatType(context, t, -2)).join(',')})`
       }
       case 'regoper':
       case 'regoperator': {

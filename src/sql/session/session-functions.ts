@@ -4,10 +4,10 @@
  */
 import { DbError, version, WAIT } from '../../base/index.ts'
 import { advisoryExclusive, advisoryShare } from '../../transaction/index.ts'
-import { registerCode } from '../functions/registry.ts'
-import type { TypeContext, Value } from '../types/type.ts'
-import { arrayOf } from '../types/array.ts'
 import { effectivePath, schemaName } from '../catalog/names.ts'
+import { registerCode } from '../functions/registry.ts'
+import { arrayOf } from '../types/array.ts'
+import type { TypeContext, Value } from '../types/type.ts'
 import { queueNotification } from './notify-commands.ts'
 import type { Session } from './session.ts'
 import { currentSetting } from './set-commands.ts'
@@ -54,7 +54,10 @@ function identity(): void {
     const path = effectivePath(s.names)
     const named = new Set(s.names.searchPath.map((n) => s.catalog.schemaNamed(n === '$user' ? s.currentUser : n)?.oid))
     const explicit = s.names.searchPath.includes('pg_catalog')
-    return arrayOf(19, path.filter((o) => implicit || named.has(o) || (o === 11 && explicit)).map((o) => schemaName(s.names, o)))
+    return arrayOf(
+      19,
+      path.filter((o) => implicit || named.has(o) || (o === 11 && explicit)).map((o) => schemaName(s.names, o)),
+    )
   })
   sessionFunction('pg_backend_pid', (s) => s.processId)
   sessionFunction('pgsql_version', () => `PostgreSQL 15.18 (LatticeDB ${version}) on Node.js, 64-bit`)
@@ -97,12 +100,16 @@ function sequences(): void {
   sessionFunction('currval_oid', (s, sequence: number) => {
     const value = s.currentValues.get(sequence)
     if (value === undefined) {
-      throw new DbError('object_not_in_prerequisite_state', `currval of sequence "${s.catalog.relationOf(sequence).name}" is not yet defined in this session`)
+      throw new DbError(
+        'object_not_in_prerequisite_state',
+        `currval of sequence "${s.catalog.relationOf(sequence).name}" is not yet defined in this session`,
+      )
     }
     return value
   })
   sessionFunction('lastval', (s) => {
-    if (s.lastSequence === undefined) throw new DbError('object_not_in_prerequisite_state', 'lastval is not yet defined in this session')
+    if (s.lastSequence === undefined)
+      throw new DbError('object_not_in_prerequisite_state', 'lastval is not yet defined in this session')
     return s.currentValues.get(s.lastSequence)!
   })
   const set = (s: Session, sequence: number, value: number | bigint, called: boolean): Value => {
@@ -111,7 +118,9 @@ function sequences(): void {
     return value
   }
   sessionFunction('setval_oid', (s, sequence: number, value: number | bigint) => set(s, sequence, value, true))
-  sessionFunction('setval3_oid', (s, sequence: number, value: number | bigint, called: boolean) => set(s, sequence, value, called))
+  sessionFunction('setval3_oid', (s, sequence: number, value: number | bigint, called: boolean) =>
+    set(s, sequence, value, called),
+  )
 }
 
 function advisory(): void {
@@ -130,8 +139,14 @@ function advisory(): void {
     ;(transaction ? s.transactionAdvisory : s.advisoryHeld).push({ key, mode })
     return true
   }
-  for (const [suffix, mode] of [['', advisoryExclusive], ['_shared', advisoryShare]] as const) {
-    for (const [kind, transaction] of [['', false], ['_xact', true]] as const) {
+  for (const [suffix, mode] of [
+    ['', advisoryExclusive],
+    ['_shared', advisoryShare],
+  ] as const) {
+    for (const [kind, transaction] of [
+      ['', false],
+      ['_xact', true],
+    ] as const) {
       const lock = `pg_advisory${kind}_lock${suffix}`
       const tryLock = `pg_try_advisory${kind}_lock${suffix}`
       sessionFunction(`${lock}_int8`, (s, k: number) => {
@@ -148,7 +163,10 @@ function advisory(): void {
     const release = (s: Session, key: string): boolean => {
       const at = s.advisoryHeld.findLastIndex((h) => h.key === key && h.mode === mode)
       if (at < 0) {
-        s.notice(`you don't own a lock of type ${mode === advisoryExclusive ? 'ExclusiveLock' : 'ShareLock'}`, 'WARNING')
+        s.notice(
+          `you don't own a lock of type ${mode === advisoryExclusive ? 'ExclusiveLock' : 'ShareLock'}`,
+          'WARNING',
+        )
         return false
       }
       s.advisoryHeld.splice(at, 1)

@@ -8,7 +8,12 @@
  */
 import { DbError, END, type Step, WAIT } from '../../base/index.ts'
 import type { Clock, Timer } from '../../io/index.ts'
-import { type Isolation, LockOwner, type Savepoint as StoreSavepoint, type Transaction } from '../../transaction/index.ts'
+import {
+  type Isolation,
+  LockOwner,
+  type Savepoint as StoreSavepoint,
+  type Transaction,
+} from '../../transaction/index.ts'
 import { type BindContext, ParameterTypes } from '../bind/context.ts'
 import type { Catalog, Change } from '../catalog/catalog.ts'
 import { descriptorKey, encodeDescriptor, isShared } from '../catalog/catalog-store.ts'
@@ -17,25 +22,24 @@ import { effectivePath, type NameScope, schemaName } from '../catalog/names.ts'
 import { CatalogTypes } from '../catalog/type-lookup.ts'
 import type { Execution } from '../execute/execution.ts'
 import type { Writing } from '../execute/row-writer.ts'
-import type { ExecutionSession } from '../execute/session.ts'
 import type { Sequences } from '../execute/sequences.ts'
+import type { ExecutionSession } from '../execute/session.ts'
 import type { SpillSpace } from '../execute/spill.ts'
 import { storageSpan, type TableAccess, Tables } from '../execute/tables.ts'
-import { callFunction } from '../plpgsql/interpreter.ts'
 import { parse } from '../parse/parser.ts'
-import { compileDefault } from '../plan/plan-modify.ts'
-import { standaloneWriter } from '../plan/plan-modify.ts'
+import { compileDefault, standaloneWriter } from '../plan/plan-modify.ts'
 import { PlanBuilder } from '../plan/scope.ts'
+import { callFunction } from '../plpgsql/interpreter.ts'
 import type { ConnectOptions, Portal, Prepared, Script, SessionEvents, SqlSession } from '../session-api.ts'
 import type { Type, TypeContext, Value } from '../types/type.ts'
 import type { Database } from './database.ts'
 import { DeferredChecks } from './deferred.ts'
 import { RegNames } from './reg-names.ts'
-import { type PreparedStatement, StatementCache } from './statements.ts'
-import { reportedSettings, Settings } from './settings.ts'
 import { bindSession } from './session-functions.ts'
+import { reportedSettings, Settings } from './settings.ts'
 import { DiskSpill } from './spill-files.ts'
 import { startupOptions } from './startup-options.ts'
+import { type PreparedStatement, StatementCache } from './statements.ts'
 import { SessionTimeouts } from './timeouts.ts'
 
 export interface Savepoint {
@@ -117,7 +121,10 @@ export class Session implements SqlSession, ExecutionSession {
     this.startedMicros = database.io.clock.wallMicros()
     this.settings = new Settings((name, value) => this.#settingChanged(name, value))
     this.types = this.#typeContext()
-    this.tables = new Tables(() => this.types.types, (type: Type, text: string) => type.parse(text, -1, this.types))
+    this.tables = new Tables(
+      () => this.types.types,
+      (type: Type, text: string) => type.parse(text, -1, this.types),
+    )
     this.statementCache = new StatementCache(this)
     this.spill = new DiskSpill(database.io, database.temporaryDirectory)
     this.timeouts = new SessionTimeouts(database.io.tasks, (error) => this.events.terminate(error))
@@ -150,7 +157,12 @@ export class Session implements SqlSession, ExecutionSession {
   get names(): NameScope {
     const { catalog } = this
     if (this.#names?.catalog !== catalog) {
-      this.#names = { catalog, searchPath: splitPath(this.settings.get('search_path')), user: this.currentUser, temporarySchema: this.temporarySchema }
+      this.#names = {
+        catalog,
+        searchPath: splitPath(this.settings.get('search_path')),
+        user: this.currentUser,
+        temporarySchema: this.temporarySchema,
+      }
     }
     return this.#names
   }
@@ -183,16 +195,23 @@ export class Session implements SqlSession, ExecutionSession {
   }
   notice(message: string, severity = 'NOTICE'): void {
     const order = ['DEBUG', 'LOG', 'INFO', 'NOTICE', 'WARNING']
-    const least = this.settings.get('client_min_messages').toUpperCase().replace(/^DEBUG.*/, 'DEBUG')
+    const least = this.settings
+      .get('client_min_messages')
+      .toUpperCase()
+      .replace(/^DEBUG.*/, 'DEBUG')
     if (severity !== 'INFO' && order.indexOf(severity) < (least === 'ERROR' ? 9 : order.indexOf(least))) return
-    this.events.notice({ severity, error: new DbError(severity === 'WARNING' ? 'warning' : 'successful_completion', message) })
+    this.events.notice({
+      severity,
+      error: new DbError(severity === 'WARNING' ? 'warning' : 'successful_completion', message),
+    })
   }
   noteSequence(sequence: number, value: number | bigint): void {
     this.currentValues.set(sequence, value)
     this.lastSequence = sequence
   }
   requireWritable(command: string): void {
-    if (this.tx?.readOnly) throw new DbError('read_only_sql_transaction', `cannot execute ${command} in a read-only transaction`)
+    if (this.tx?.readOnly)
+      throw new DbError('read_only_sql_transaction', `cannot execute ${command} in a read-only transaction`)
   }
   defaultValue(x: Execution, table: TableAccess, column: number): Value {
     const builder = this.planBuilder(this.bindContext('', new ParameterTypes([], false)))
@@ -240,13 +259,25 @@ export class Session implements SqlSession, ExecutionSession {
   }
 
   bindContext(text: string, parameters: ParameterTypes): BindContext {
-    return { names: this.names, types: this.types, text, parameters, dependencies: [], notice: (m, s) => this.notice(m, s) }
+    return {
+      names: this.names,
+      types: this.types,
+      text,
+      parameters,
+      dependencies: [],
+      notice: (m, s) => this.notice(m, s),
+    }
   }
 
   #typeContext(): TypeContext {
     return {
-      timeZone: 'UTC', dateOrder: 'MDY', intervalStyle: 'postgres', extraFloatDigits: 1, byteaOutput: 'hex',
-      transactionMicros: 0, statementMicros: 0,
+      timeZone: 'UTC',
+      dateOrder: 'MDY',
+      intervalStyle: 'postgres',
+      extraFloatDigits: 1,
+      byteaOutput: 'hex',
+      transactionMicros: 0,
+      statementMicros: 0,
       clockMicros: () => this.clock.wallMicros() - microsTo2000,
       random: () => this.database.io.random.below(0x1_0000_0000) / 0x1_0000_0000,
       randomBytes: (n) => this.database.io.random.bytes(n),
@@ -297,7 +328,8 @@ export class Session implements SqlSession, ExecutionSession {
 
   *reported(): Iterable<readonly [string, string]> {
     for (const name of reportedSettings) {
-      const value = name === 'is_superuser' ? (this.roleOf(this.sessionRole).superuser ? 'on' : 'off') : this.settings.get(name)
+      const value =
+        name === 'is_superuser' ? (this.roleOf(this.sessionRole).superuser ? 'on' : 'off') : this.settings.get(name)
       yield [name, value]
     }
   }
@@ -388,9 +420,14 @@ export class Session implements SqlSession, ExecutionSession {
   /** The transaction that statements run in, begun when there is none. */
   transaction(): Transaction {
     if (this.tx === undefined) {
-      const isolation = this.nextIsolation ?? (this.settings.get('default_transaction_isolation') as Isolation | 'read uncommitted')
+      const isolation =
+        this.nextIsolation ?? (this.settings.get('default_transaction_isolation') as Isolation | 'read uncommitted')
       const readOnly = this.nextReadOnly ?? this.settings.on('default_transaction_read_only')
-      this.tx = this.database.store.begin(this.owner, isolation === 'read uncommitted' ? 'read committed' : isolation, readOnly)
+      this.tx = this.database.store.begin(
+        this.owner,
+        isolation === 'read uncommitted' ? 'read committed' : isolation,
+        readOnly,
+      )
       ;(this.types as { transactionMicros: number }).transactionMicros = this.clock.wallMicros() - microsTo2000
     }
     return this.tx
@@ -402,7 +439,10 @@ export class Session implements SqlSession, ExecutionSession {
   /** Raises in_failed_sql_transaction. */
   requireLive(): void {
     if (this.failed) {
-      throw new DbError('in_failed_sql_transaction', 'current transaction is aborted, commands ignored until end of transaction block')
+      throw new DbError(
+        'in_failed_sql_transaction',
+        'current transaction is aborted, commands ignored until end of transaction block',
+      )
     }
   }
 
@@ -484,7 +524,12 @@ export class Session implements SqlSession, ExecutionSession {
   savepoint(name: string): void {
     const tx = this.transaction()
     this.savepoints.push({
-      name, store: tx.savepoint(), catalog: this.#catalog, changes: this.#changes.length, settings: this.settings.mark, deferred: this.deferred.mark,
+      name,
+      store: tx.savepoint(),
+      catalog: this.#catalog,
+      changes: this.#changes.length,
+      settings: this.settings.mark,
+      deferred: this.deferred.mark,
     })
   }
   rollbackTo(name: string): void {
@@ -558,7 +603,8 @@ export class Session implements SqlSession, ExecutionSession {
     const messages = this.pendingNotifications
     this.pendingNotifications = []
     for (const m of messages) {
-      for (const listener of this.database.listeners.get(`${this.databaseOid}.${m.channel}`) ?? []) listener.#receive(this.processId, m.channel, m.payload)
+      for (const listener of this.database.listeners.get(`${this.databaseOid}.${m.channel}`) ?? [])
+        listener.#receive(this.processId, m.channel, m.payload)
     }
   }
   #receive(processId: number, channel: string, payload: string): void {
@@ -577,11 +623,13 @@ export class Session implements SqlSession, ExecutionSession {
   // ---- advisory locks and temporary objects
 
   releaseAdvisory(): void {
-    for (const { key, mode } of this.advisoryHeld.splice(0)) this.database.store.advisory.releaseOnce(this.owner, key, mode)
+    for (const { key, mode } of this.advisoryHeld.splice(0))
+      this.database.store.advisory.releaseOnce(this.owner, key, mode)
   }
   readonly transactionAdvisory: { key: string; mode: number }[] = []
   releaseTransactionAdvisory(): void {
-    for (const { key, mode } of this.transactionAdvisory.splice(0)) this.database.store.advisory.releaseOnce(this.owner, key, mode)
+    for (const { key, mode } of this.transactionAdvisory.splice(0))
+      this.database.store.advisory.releaseOnce(this.owner, key, mode)
   }
   dropTemporary(): void {
     if (this.temporarySchema === 0) return
@@ -589,7 +637,9 @@ export class Session implements SqlSession, ExecutionSession {
     const changes: Change[] = []
     const storages: number[] = []
     const set = this.database.store.builder()
-    for (const f of catalog.functions()) if (f.schema === this.temporarySchema) changes.push({ kind: 'function', oid: f.oid, sub: 0, descriptor: undefined })
+    for (const f of catalog.functions())
+      if (f.schema === this.temporarySchema)
+        changes.push({ kind: 'function', oid: f.oid, sub: 0, descriptor: undefined })
     for (const r of catalog.relations()) {
       if (r.schema !== this.temporarySchema) continue
       changes.push({ kind: 'relation', oid: r.oid, sub: 0, descriptor: undefined })

@@ -1,8 +1,8 @@
 /** BEGIN, COMMIT, ROLLBACK, savepoints, SET CONSTRAINTS, LOCK TABLE. */
 import { DbError, END, WAIT } from '../../base/index.ts'
 import type { Isolation } from '../../transaction/index.ts'
-import { lookUpRelation } from '../bind/from.ts'
 import { ParameterTypes } from '../bind/context.ts'
+import { lookUpRelation } from '../bind/from.ts'
 import type { Session } from './session.ts'
 import type { CommandTable } from './utility.ts'
 import type { Command } from './utility-portal.ts'
@@ -42,12 +42,15 @@ function* runTransaction(session: Session, node: any): Command {
       session.rollbackTo(node.savepoint_name)
       return { tag: 'ROLLBACK' }
     default:
-      throw new DbError('feature_not_supported', 'two-phase commit commands are not supported', { hint: 'Transactions over several tables commit atomically without them.' })
+      throw new DbError('feature_not_supported', 'two-phase commit commands are not supported', {
+        hint: 'Transactions over several tables commit atomically without them.',
+      })
   }
 }
 
 function requireBlock(session: Session, what: string): void {
-  if (session.block === 'none') throw new DbError('no_active_sql_transaction', `${what} can only be used in transaction blocks`)
+  if (session.block === 'none')
+    throw new DbError('no_active_sql_transaction', `${what} can only be used in transaction blocks`)
 }
 
 function begin(session: Session, node: any): { tag: string } {
@@ -148,7 +151,8 @@ function* setConstraints(session: Session, node: any): Command {
 }
 
 function* lockTables(session: Session, node: any): Command {
-  if (session.block === 'none') throw new DbError('no_active_sql_transaction', 'LOCK TABLE can only be used in transaction blocks')
+  if (session.block === 'none')
+    throw new DbError('no_active_sql_transaction', 'LOCK TABLE can only be used in transaction blocks')
   for (const n of node.relations as any[]) {
     const relation = lookUpRelation(session.bindContext('', new ParameterTypes([], false)), n.RangeVar)
     // The grammar numbers lock modes from 1.

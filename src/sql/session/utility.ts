@@ -3,12 +3,12 @@
  * transactions, and what columns it returns.
  */
 import { DbError } from '../../base/index.ts'
-import type { Node } from '../parse/parser.ts'
-import type { Field, Portal } from '../session-api.ts'
-import { builtinType } from '../types/registry.ts'
-import { textOid } from '../types/oids.ts'
 import { copyPortal } from '../copy/copy-portal.ts'
 import { ddlCommands } from '../ddl/commands.ts'
+import type { Node } from '../parse/parser.ts'
+import type { Field, Portal } from '../session-api.ts'
+import { textOid } from '../types/oids.ts'
+import { builtinType } from '../types/registry.ts'
 import { cursorCommands, fetchPortal } from './cursor-commands.ts'
 import { explainCommand, explainFields } from './explain.ts'
 import { maintenanceCommands } from './maintenance-commands.ts'
@@ -66,10 +66,12 @@ export function utilityFields(session: Session, node: Node): readonly Field[] | 
 
 /** CreateTableAsStmt → CREATE TABLE AS. */
 export function describe(kind: string): string {
-  return kind.replace(/Stmt$/, '').replaceAll(/([a-z])([A-Z])/g, '$1 $2').toUpperCase()
+  return kind
+    .replace(/Stmt$/, '')
+    .replaceAll(/([a-z])([A-Z])/g, '$1 $2')
+    .toUpperCase()
 }
 
 export function textField(name: string, slot = 0): Field {
   return { name, slot, type: builtinType(textOid), typmod: -1, tableOid: 0, columnNumber: 0 }
 }
-

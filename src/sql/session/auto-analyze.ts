@@ -1,6 +1,6 @@
 /**
  * Automatic ANALYZE: now and then the tables whose size has moved away from their statistics are read again, one at a
- * time and in slices, by a session of the node's own.
+ * time and in slices with rests between them, by a session of the node's own.
  *
  * Not here: what statistics are (maintenance-commands.ts).
  */
@@ -12,6 +12,8 @@ import { analyzeTable } from './maintenance-commands.ts'
 import { Session } from './session.ts'
 
 const periodMs = 15_000
+/** Rest between slices, several times as long as they are: clients' statements come first. */
+const restMs = 10
 /** PostgreSQL's autovacuum_analyze_threshold and scale factor. */
 const threshold = 50
 const scale = 0.1
@@ -20,6 +22,8 @@ export class AutoAnalyze {
   readonly #database: Database
   #timer: { cancel(): void } | undefined
   #stopped = false
+  /** Entries of tables, superseded versions among them, when they were read: rows alone would look outdated for ever. */
+  readonly #entries = new Map<number, number>()
 
   constructor(database: Database) {
     this.#database = database
@@ -55,12 +59,15 @@ export class AutoAnalyze {
   }
 
   #outdated(databaseOid: number, relation: RelationDescriptor): boolean {
-    const known = this.#database.catalog(databaseOid).statistics(relation.oid)?.rows
-    // Superseded versions count as entries too, so the estimate errs to the high side.
-    const { entries } = this.#database.store.engine.estimate(storageSpan(relation.storage))
-    return known === undefined
-      ? entries > threshold
-      : Math.abs(entries - known) > threshold + scale * known && entries > known * (1 + scale)
+    const rows = this.#database.catalog(databaseOid).statistics(relation.oid)?.rows
+    const entries = this.#entriesOf(relation)
+    if (rows === undefined) return entries > threshold
+    const known = Math.max(rows, this.#entries.get(relation.storage) ?? 0)
+    return Math.abs(entries - known) > threshold + scale * known && entries > known * (1 + scale)
+  }
+
+  #entriesOf(relation: RelationDescriptor): number {
+    return this.#database.store.engine.estimate(storageSpan(relation.storage)).entries
   }
 
   async #analyze(databaseOid: number, relation: RelationDescriptor): Promise<void> {
@@ -74,6 +81,7 @@ export class AutoAnalyze {
       session.startStatement()
       const now = session.catalog.relation(relation.oid)
       if (now === undefined) return
+      this.#entries.set(now.storage, this.#entriesOf(now))
       await drive(session, analyzeTable(session, now))
       while (session.commit() === WAIT) await session.ready()
     } finally {
@@ -87,6 +95,7 @@ async function drive(session: Session, work: Generator<Step, void, void>): Promi
     const result = work.next()
     if (result.done) return
     if (result.value === WAIT) await session.ready()
-    else if (result.value !== END) await session.database.io.tasks.yield()
+    else if (result.value !== END)
+      await new Promise<void>((resolve) => session.database.io.tasks.after(restMs, resolve))
   }
 }

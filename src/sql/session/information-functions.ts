@@ -108,6 +108,7 @@ function sizesAsText(): void {
   registerCode('pg_size_pretty', () => (bytes: number | bigint) => prettySize(BigInt(bytes)))
   registerCode('pg_size_pretty_numeric', (_site, context) => (bytes: Numeric) => {
     const text = builtinType(1700).format(bytes, context)
+    if (!/^-?\d/.test(text)) return `${text} bytes`
     return prettySize(BigInt(text.split('.')[0]))
   })
   registerCode('pg_size_bytes', () => (text: string) => {
@@ -183,7 +184,8 @@ function properties(): void {
   registerSetCode('pg_options_to_table', () => {
     const types = [25, 25].map(builtinType)
     return (options: SqlArray) =>
-      options.items.map((o: string) => {
+      options.items.map((o: string | null) => {
+        if (o === null) throw new DbError('null_value_not_allowed', 'an option may not be NULL')
         const at = o.indexOf('=')
         return new SqlRecord(types, at < 0 ? [o, null] : [o.slice(0, at), o.slice(at + 1)], [
           'option_name',

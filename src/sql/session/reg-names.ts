@@ -140,7 +140,8 @@ function typeOid(context: ReturnType<Session['bindContext']>, text: string): num
   const quick = findType(context, splitName(text))
   if (quick !== undefined) return quick
   const [raw] = parse(`SELECT NULL::${text}`)
-  const cast = (raw.node as any).SelectStmt.targetList[0].ResTarget.val.TypeCast
+  const cast = (raw.node as any).SelectStmt?.targetList?.[0].ResTarget.val.TypeCast
+  if (cast === undefined) throw new DbError('syntax_error', `invalid type name "${text}"`)
   try {
     return resolveTypeName(context, cast.typeName).type
   } catch (error) {

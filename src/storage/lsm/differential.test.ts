@@ -196,3 +196,22 @@ test('random operations have the same answers on the LSM engine and on the model
     seed: Number(process.env.STORAGE_SEED ?? 42),
   })
 })
+
+test('what was put between two parts of a cut table is read', async () => {
+  await play(0, [
+    {
+      op: 'write',
+      keys: [
+        ['key/6', 0],
+        ['k0', 0],
+      ],
+      repeat: 7,
+    },
+    { op: 'ingest', keys: ['k49'], excise: true },
+    { op: 'write', keys: [['k0', 0]], repeat: 0 },
+    { op: 'excise', a: 'key/31', b: 'key/36' },
+    { op: 'write', keys: [['k0', 0]], repeat: 0 },
+    { op: 'reopen' },
+    { op: 'scan', a: 'k0', b: 'key/1', back: 0, reverse: false, deletions: false, limit: 5, seek: undefined },
+  ])
+})

@@ -99,11 +99,12 @@ export class TableFeed implements Feed {
     const table = this.#tables[this.#table]
     this.#block++
     this.#pending = takeWhole
-    if (this.#block < table.file.index.count) {
-      const { end } = table
+    const { end } = table
+    // A block behind the table's end is another table's part of the file: it says nothing about the tables that follow.
+    if (this.#block < table.file.index.count && table.file.compareFirst(this.#block, end.view, 0, end.length) < 0) {
       const until = this.#until
       if (until && table.file.compareFirst(this.#block, until.view, 0, until.length) >= 0) return END
-      if (table.file.compareFirst(this.#block, end.view, 0, end.length) < 0) return this.again()
+      return this.again()
     }
     this.#table++
     if (this.#table === this.#tables.length || this.#beyond(this.#tables[this.#table])) return END

@@ -212,6 +212,6 @@ test('what was put between two parts of a cut table is read', async () => {
     { op: 'excise', a: 'key/31', b: 'key/36' },
     { op: 'write', keys: [['k0', 0]], repeat: 0 },
     { op: 'reopen' },
-    { op: 'scan', a: 'k0', b: 'key/1', back: 0, reverse: false, deletions: false, limit: 5, seek: undefined },
+    { op: 'scan', a: 'k0', b: 'key/1', back: 0, reverse: false, deletions: false, limit: 10, seek: undefined },
   ])
 })

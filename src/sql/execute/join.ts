@@ -44,6 +44,23 @@ abstract class Join extends Operator {
     this.leftRegisters = [...needed].filter((n) => l.has(n))
     this.rightRegisters = [...needed].filter((n) => r.has(n))
   }
+  /** `require` of joins by keys. */
+  protected requireKeyed(
+    needed: ReadonlySet<number>,
+    keys: readonly JoinKey[],
+    condition: Condition | undefined,
+  ): void {
+    const all = new Set(condition === undefined ? needed : union(needed, condition.uses))
+    const l = new Set(all)
+    const r = new Set(all)
+    for (const k of keys) {
+      for (const u of k.leftUses) l.add(u)
+      for (const u of k.rightUses) r.add(u)
+    }
+    this.left.require(l)
+    this.right.require(r)
+    this.keep(all)
+  }
   protected nullRight(x: Execution): void {
     for (const r of this.rightRegisters) x.r[r] = null
   }
@@ -191,16 +208,7 @@ export class HashJoin extends Join {
     this.#one = keys.length === 1
   }
   require(needed: ReadonlySet<number>): void {
-    const all = new Set(this.condition === undefined ? needed : union(needed, this.condition.uses))
-    const l = new Set(all)
-    const r = new Set(all)
-    for (const k of this.keys) {
-      for (const u of k.leftUses) l.add(u)
-      for (const u of k.rightUses) r.add(u)
-    }
-    this.left.require(l)
-    this.right.require(r)
-    this.keep(all)
+    this.requireKeyed(needed, this.keys, this.condition)
   }
   open(x: Execution): void {
     this.#table = new Map()
@@ -372,16 +380,7 @@ export class MergeJoin extends Join {
     this.keyText = keyText
   }
   require(needed: ReadonlySet<number>): void {
-    const all = new Set(this.condition === undefined ? needed : union(needed, this.condition.uses))
-    const l = new Set(all)
-    const r = new Set(all)
-    for (const k of this.keys) {
-      for (const u of k.leftUses) l.add(u)
-      for (const u of k.rightUses) r.add(u)
-    }
-    this.left.require(l)
-    this.right.require(r)
-    this.keep(all)
+    this.requireKeyed(needed, this.keys, this.condition)
   }
   open(x: Execution): void {
     this.#rightState = 'start'

@@ -63,7 +63,7 @@ export class AutoAnalyze {
     const entries = this.#entriesOf(relation)
     if (rows === undefined) return entries > threshold
     const known = Math.max(rows, this.#entries.get(relation.storage) ?? 0)
-    return Math.abs(entries - known) > threshold + scale * known && entries > known * (1 + scale)
+    return entries - known > threshold + scale * known
   }
 
   #entriesOf(relation: RelationDescriptor): number {

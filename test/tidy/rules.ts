@@ -37,6 +37,7 @@ export const packages: Record<string, readonly string[]> = {
   encoding: ['node:buffer'],
   io: ['node:*', 'pino'],
   storage: ['node:zlib', 'lz4-napi', 'node:crypto', 'node:buffer', 'node:path', 'node:module'],
+  cluster: ['node:zlib'],
   replication: [],
   transaction: [],
   sql: ['libpg-query', '@pgsql/types', 'node:crypto', 'node:zlib', 'node:buffer'],

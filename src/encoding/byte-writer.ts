@@ -151,6 +151,17 @@ export class ByteWriter {
     return written
   }
 
+  /** Bytes behind their varint length. */
+  block(bytes: Uint8Array): void {
+    this.varint(bytes.length)
+    this.raw(bytes)
+  }
+
+  /** Text as a block of UTF-8. */
+  text(text: string): void {
+    this.block(Buffer.from(text))
+  }
+
   /** A NUL-terminated string. */
   cstring(text: string): void {
     this.utf8(text)

@@ -1,3 +1,4 @@
+export * from './byte-reader.ts'
 export * from './byte-writer.ts'
 export * from './row.ts'
 export * from './safe-integer.ts'

@@ -89,43 +89,53 @@ export class WriteSetReader {
   keyEnd = 0
   valueStart = 0
   valueEnd = 0
-  #at = writeSetHeader
-  #left: number
+  /** Where the next entry begins. */
+  at = writeSetHeader
+  /** Entries that are still to come. */
+  left: number
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes
     this.timestamp = u32(bytes, 0) * 0x1_0000_0000 + u32(bytes, 4)
     this.count = u32(bytes, 8)
-    this.#left = this.count
+    this.left = this.count
+  }
+
+  /** Another reader at the same place. */
+  copy(): WriteSetReader {
+    const other = new WriteSetReader(this.bytes)
+    other.at = this.at
+    other.left = this.left
+    return other
   }
 
   next(): boolean {
-    if (this.#left === 0) return false
-    this.#left--
+    if (this.left === 0) return false
+    this.left--
     const keyLength = this.#varint()
     const valueLength = this.#varint() - 1
-    this.keyStart = this.#at
-    this.keyEnd = this.#at + keyLength
+    this.keyStart = this.at
+    this.keyEnd = this.at + keyLength
     if (valueLength < 0) {
       this.valueStart = -1
       this.valueEnd = -1
-      this.#at = this.keyEnd
+      this.at = this.keyEnd
     } else {
       this.valueStart = this.keyEnd
       this.valueEnd = this.keyEnd + valueLength
-      this.#at = this.valueEnd
+      this.at = this.valueEnd
     }
     return true
   }
 
   #varint(): number {
     const b = this.bytes
-    let byte = b[this.#at++]
+    let byte = b[this.at++]
     if (byte < 0x80) return byte
     let value = byte & 0x7f
     let scale = 128
     do {
-      byte = b[this.#at++]
+      byte = b[this.at++]
       value += (byte & 0x7f) * scale
       scale *= 128
     } while (byte >= 0x80)

@@ -306,12 +306,12 @@ function spansOf(name: string, open: () => Promise<Engine>, settle: Settle): voi
       tables.reduce((sum, table) => sum + table.entries, 0),
       3,
     )
-    await engine.ingest(tables, span('b', 'e'), { stream: 1, index: 50 })
+    await engine.ingest(tables, [span('b', 'e')], { stream: 1, index: 50 })
     assert.equal(engine.applied(1), 50)
     assert.deepEqual(await scan(engine, span(''), 99), ['a=old@10', 'b=new@20', 'c=new@20', 'd=new@20', 'e=old@10'])
     assert.equal(await get(engine, 'c', 15), undefined, 'what was replaced is gone')
     const over: BuiltTable[] = await buildTables(engine, 30, { a: 'over', e: 'over' })
-    await engine.ingest(over, undefined, { stream: 1, index: 51 })
+    await engine.ingest(over, [], { stream: 1, index: 51 })
     assert.deepEqual(await scan(engine, span('d'), 99), ['d=new@20', 'e=over@30'])
     assert.equal(await get(engine, 'a', 10), 'old', 'what lies beneath keeps its versions')
     await settle(engine)

@@ -4,6 +4,7 @@
  * Keys are byte strings compared as unsigned bytes, at most 8 KiB. Each write makes a version; a read at timestamp S
  * sees, per key, the newest version ≤ S, and nothing when that version is a deletion. Only committed entries come
  * here: `apply` is called in log order, after the entry is committed, so what is in memory can be rebuilt from the log.
+ * Entries come from many streams of the log; each keeps its own order, and what one is doing never holds up another.
  *
  * Reads are synchronous while the data is in memory. What is not answers WAIT: await `ready()` of the same cursor or
  * `Found`, then call again. Nothing here allocates per entry: results are ranges of slabs that the engine owns.
@@ -74,18 +75,38 @@ export interface LogPosition {
 export interface Engine {
   /**
    * Makes a committed write set (encoding/write-set.ts) visible at its timestamp, and records `index` as applied for
-   * `stream` in the same step. Synchronous. Timestamps of one key never go back.
+   * `stream` in the same step. Synchronous. Timestamps of one key never go back; an equal one replaces.
    */
   apply(writeSet: Uint8Array, stream: number, index: number): void
+  /**
+   * As `apply`, in slices: for write sets that would hold the loop for too long. Until the last step nothing else of the
+   * stream is applied, and the caller leaves the write set unchanged; readers stay below its timestamp. A crash before
+   * counts as if nothing had been applied: the whole entry comes again.
+   */
+  beginApply(writeSet: Uint8Array, stream: number, index: number): ApplyTask
   /** The last index applied for a stream, 0 when none. After opening: the last one found in tables. */
   applied(stream: number): number
   /** The last index of a stream whose effects are durable in tables: the log may drop records up to it. */
   flushed(stream: number): number
+  /**
+   * The stream is no more: its positions go, at once in memory, on disk with the next change of tables or `flush`. What
+   * it wrote stays (see `excise`); an unfinished `beginApply` of it is void. The number of a forgotten stream is not used again.
+   */
+  forget(stream: number): void
+  /** The newest timestamp in tables, 0 when there are none: after opening, clocks and snapshots start above it. */
+  readonly newestInTables: Timestamp
 
   /** ROW with the range in `found`, END when there is none or a deletion, WAIT. */
   get(key: Uint8Array, at: Timestamp, found: Found): Step
   found(): Found
   cursor(span: Span, at: Timestamp, options?: CursorOptions): EngineCursor
+  /**
+   * Every version in the span, deletions too, keys ascending and versions of a key newest first: the picture of the
+   * moment of the call, whatever is written later. `batch.timestamps` has each version's; valueStart is -1 for a
+   * deletion. Superseded versions below `collectedBefore` may be absent. What an unfinished `beginApply` has done is in
+   * it: whoever takes the picture over applies that entry again.
+   */
+  versions(span: Span): EngineCursor
   /**
    * Whether some version in (after, upTo] lies in the span: ROW yes, END no, WAIT (then await `found.ready()`).
    * With ROW, `found.timestamp` is such a version's.
@@ -105,12 +126,16 @@ export interface Engine {
 
   /** Writes sorted entries of one timestamp to table files outside the tree; see `ingest`. */
   tableWriter(timestamp: Timestamp): TableWriter
+  /** The same for entries that bring their timestamps: the other end of `versions`. */
+  versionWriter(): VersionWriter
   /**
-   * Adds finished tables atomically, replacing all that is in `excised` (if given) in the same manifest edit, and
-   * records the log position. The tables' spans must not overlap each other.
+   * Adds finished tables atomically, replacing all that is in the spans `excised` in the same manifest edit, and records
+   * the log position: after a crash all of it has happened or nothing. The tables' spans must not overlap each other;
+   * where they lie outside `excised`, what they hold is newer than what is there. Until it resolves nothing of this
+   * stream, and nothing into these spans, is applied; other streams go on.
    */
-  ingest(tables: readonly BuiltTable[], excised: Span | undefined, position: LogPosition): Promise<void>
-  /** Drops everything in the span, without a trace: flushes what overlaps, then one manifest edit. */
+  ingest(tables: readonly BuiltTable[], excised: readonly Span[], position: LogPosition): Promise<void>
+  /** Drops everything in the span, without a trace: as `ingest` of nothing. */
   excise(span: Span, position: LogPosition): Promise<void>
   /**
    * Gives the space of spans back that nobody reads or writes any more. No log position: what a crash interrupts is
@@ -128,14 +153,31 @@ export interface Engine {
   close(): Promise<void>
 }
 
-export interface TableWriter {
-  /** Keys strictly ascending; never empty. */
-  add(key: Uint8Array, value: Uint8Array): void
+/** A write set on its way in; see `Engine.beginApply`. */
+export interface ApplyTask {
+  /** Applies at most so many more entries; true when that were the last and the index counts as applied. */
+  step(maxEntries: number): boolean
+}
+
+/** What writers of tables have in common. */
+export interface TableOutput {
   /** True when buffered output should be drained before adding more. */
   readonly full: boolean
   drain(): Promise<void>
+  /** Errors: disk_full and what else the disk reports; `abandon` it then. */
   finish(): Promise<BuiltTable[]>
+  /** Removes what was written; after `finish` too, as long as the tables are not ingested. */
   abandon(): Promise<void>
+}
+
+export interface TableWriter extends TableOutput {
+  /** Keys strictly ascending. */
+  add(key: Uint8Array, value: Uint8Array): void
+}
+
+export interface VersionWriter extends TableOutput {
+  /** Keys ascending, timestamps of one key strictly descending; undefined is a deletion. */
+  add(key: Uint8Array, timestamp: Timestamp, value: Uint8Array | undefined): void
 }
 
 /** A finished, synced table file that belongs to no level yet. */

@@ -7,22 +7,26 @@
 import { assert, END, ROW, type Step, type Timestamp } from '../base/index.ts'
 import { WriteSetReader } from '../encoding/index.ts'
 import type {
+  ApplyTask,
   BuiltTable,
   CursorOptions,
   Engine,
   EngineCursor,
   EngineStats,
-  EntryBatch,
   Found,
   LogPosition,
   Slab,
   Span,
   TableWriter,
+  VersionWriter,
 } from './engine.ts'
-import { batchCapacity, returnBatch, type SlabBatch, takeBatch } from './entry-batch.ts'
-import { checkKeyLength, compareKeys, inSpan } from './key-order.ts'
+import { checkKeyLength, inSpan } from './key-order.ts'
+import { MemoryCursor, visible } from './memory-cursor.ts'
 import { MemoryMap, type Row, type Version } from './memory-map.ts'
+import { MemoryVersionWriter } from './memory-table-writer.ts'
+import { MemoryVersionCursor } from './memory-version-cursor.ts'
 import { Retention } from './retention.ts'
+import { SingleTimestampWriter } from './single-timestamp-writer.ts'
 
 const slabBytes = 1 << 20
 const resolved = Promise.resolve()
@@ -32,12 +36,17 @@ export class MemoryEngine implements Engine {
   readonly #applied = new Map<number, number>()
   readonly #flushed = new Map<number, number>()
   readonly #retention = new Retention()
-  readonly #built = new Map<number, { timestamp: Timestamp; rows: Row[] }>()
+  readonly #built = new Map<number, Row[]>()
+  /** Write sets of which only a part is applied, by stream. */
+  readonly #unfinished = new Map<number, ApplyTask>()
+  readonly #forgotten = new Set<number>()
   #nextFile = 1
   #slab: Slab = newSlab(slabBytes)
   #used = 0
   #bytes = 0
   #versions = 0
+  #newest: Timestamp = 0
+  newestInTables: Timestamp = 0
 
   readonly stalled = false
 
@@ -46,14 +55,29 @@ export class MemoryEngine implements Engine {
   }
 
   apply(writeSet: Uint8Array, stream: number, index: number): void {
-    assert(index > this.applied(stream), `entry ${index} of stream ${stream} is applied once, in order`)
+    this.beginApply(writeSet, stream, index).step(Number.MAX_SAFE_INTEGER)
+  }
+
+  beginApply(writeSet: Uint8Array, stream: number, index: number): ApplyTask {
+    this.#checkNext(stream, index)
     const reader = new WriteSetReader(writeSet)
-    while (reader.next()) {
-      const key = writeSet.subarray(reader.keyStart, reader.keyEnd)
-      const value = reader.valueStart < 0 ? undefined : writeSet.subarray(reader.valueStart, reader.valueEnd)
-      this.#put(this.#store(key, value, reader.timestamp))
+    const task: ApplyTask = {
+      step: (maxEntries) => {
+        assert(this.#unfinished.get(stream) === task, 'a task that is done or void takes no step')
+        const end = Math.max(0, reader.left - maxEntries)
+        while (reader.left > end && reader.next()) {
+          const key = writeSet.subarray(reader.keyStart, reader.keyEnd)
+          const value = reader.valueStart < 0 ? undefined : writeSet.subarray(reader.valueStart, reader.valueEnd)
+          this.#put(this.#store(key, value, reader.timestamp))
+        }
+        if (reader.left > 0) return false
+        this.#unfinished.delete(stream)
+        this.#applied.set(stream, index)
+        return true
+      },
     }
-    this.#applied.set(stream, index)
+    this.#unfinished.set(stream, task)
+    return task
   }
 
   applied(stream: number): number {
@@ -62,6 +86,13 @@ export class MemoryEngine implements Engine {
 
   flushed(stream: number): number {
     return this.#flushed.get(stream) ?? 0
+  }
+
+  forget(stream: number): void {
+    this.#unfinished.delete(stream)
+    this.#applied.delete(stream)
+    this.#flushed.delete(stream)
+    this.#forgotten.add(stream)
   }
 
   found(): Found {
@@ -83,6 +114,10 @@ export class MemoryEngine implements Engine {
 
   cursor(span: Span, at: Timestamp, options?: CursorOptions): EngineCursor {
     return new MemoryCursor(this.#rows, span, at, options)
+  }
+
+  versions(span: Span): EngineCursor {
+    return new MemoryVersionCursor(this.#rows, span)
   }
 
   changed(span: Span, after: Timestamp, upTo: Timestamp, found: Found): Step {
@@ -110,26 +145,34 @@ export class MemoryEngine implements Engine {
   }
 
   tableWriter(timestamp: Timestamp): TableWriter {
-    return new MemoryTableWriter(
-      (key, value) => this.#store(key, value, timestamp),
+    return new SingleTimestampWriter(timestamp, this.versionWriter())
+  }
+
+  versionWriter(): VersionWriter {
+    return new MemoryVersionWriter(
+      (key, timestamp, value) => this.#store(key, value, timestamp),
       (rows) => {
         const fileNumber = this.#nextFile++
-        this.#built.set(fileNumber, { timestamp, rows })
+        this.#built.set(fileNumber, rows)
         return fileNumber
       },
+      (fileNumber) => this.#built.delete(fileNumber),
     )
   }
 
-  async ingest(tables: readonly BuiltTable[], excised: Span | undefined, position: LogPosition): Promise<void> {
+  async ingest(tables: readonly BuiltTable[], excised: readonly Span[], position: LogPosition): Promise<void> {
+    this.#checkNext(position.stream, position.index)
     const built = tables.map((table) => {
       const found = this.#built.get(table.fileNumber)
       assert(found !== undefined, `table ${table.fileNumber} was built here and not yet ingested`)
       this.#built.delete(table.fileNumber)
       return found
     })
-    if (excised) this.#remove(excised)
-    for (const { rows } of built) for (const row of rows) this.#put(row.versions[0])
-    this.#record(position)
+    for (const span of excised) this.#remove(span)
+    for (const rows of built)
+      for (const { versions } of rows) for (const version of versions.toReversed()) this.#put(version)
+    this.#applied.set(position.stream, position.index)
+    await this.flush()
   }
 
   async discard(spans: readonly Span[]): Promise<void> {
@@ -137,12 +180,12 @@ export class MemoryEngine implements Engine {
   }
 
   async excise(span: Span, position: LogPosition): Promise<void> {
-    this.#remove(span)
-    this.#record(position)
+    await this.ingest([], [span], position)
   }
 
   async flush(): Promise<void> {
     for (const [stream, index] of this.#applied) this.#flushed.set(stream, index)
+    this.newestInTables = this.#newest
   }
 
   async compact(): Promise<void> {
@@ -210,6 +253,7 @@ export class MemoryEngine implements Engine {
     const row = this.#rows.get(key)
     this.#bytes += version.valueEnd - version.keyStart
     this.#versions++
+    if (version.timestamp > this.#newest) this.#newest = version.timestamp
     if (row === undefined) {
       this.#rows.insert({ key, versions: [version] })
       return
@@ -233,121 +277,14 @@ export class MemoryEngine implements Engine {
     this.#versions -= versions.length
   }
 
-  #record(position: LogPosition): void {
-    assert(position.index > this.applied(position.stream), 'a log position is applied once, in order')
-    this.#applied.set(position.stream, position.index)
-    this.#flushed.set(position.stream, position.index)
+  #checkNext(stream: number, index: number): void {
+    assert(index > this.applied(stream), `entry ${index} of stream ${stream} is applied once, in order`)
+    assert(!this.#unfinished.has(stream), `what was begun of stream ${stream} is applied to its end first`)
+    assert(!this.#forgotten.has(stream), `stream ${stream} is forgotten`)
   }
 }
 
 function newSlab(length: number): Slab {
   const bytes = new Uint8Array(length)
   return { bytes, view: new DataView(bytes.buffer) }
-}
-
-function visible(row: Row, at: Timestamp): Version | undefined {
-  return row.versions.find((version) => version.timestamp <= at)
-}
-
-class MemoryCursor implements EngineCursor {
-  readonly #rows: MemoryMap
-  readonly #span: Span
-  readonly #at: Timestamp
-  readonly #reverse: boolean
-  readonly #deletions: boolean
-  #batch: SlabBatch | undefined
-  /** Where to go on: the lowest key wanted, or in reverse the key below which all is wanted. */
-  #bound: Uint8Array | undefined
-  #exclusive = false
-
-  constructor(rows: MemoryMap, span: Span, at: Timestamp, options: CursorOptions | undefined) {
-    this.#rows = rows
-    this.#span = span
-    this.#at = at
-    this.#reverse = options?.reverse ?? false
-    this.#deletions = options?.deletions ?? false
-    this.#batch = takeBatch()
-    this.#bound = this.#reverse ? span.end : span.start
-  }
-
-  get batch(): EntryBatch {
-    assert(this.#batch !== undefined, 'a closed cursor is not read')
-    return this.#batch
-  }
-
-  next(limit: number = batchCapacity): Step {
-    const batch = this.#batch
-    assert(batch !== undefined, 'a closed cursor is not read')
-    batch.clear()
-    const most = Math.min(limit, batchCapacity)
-    const visit = (row: Row): boolean => {
-      if (!inSpan(this.#span, row.key) || batch.count === most) return false
-      this.#bound = row.key
-      this.#exclusive = true
-      const version = visible(row, this.#at)
-      if (version !== undefined && (version.valueStart >= 0 || this.#deletions)) push(batch, version)
-      return true
-    }
-    if (this.#reverse) this.#rows.descend(this.#bound, visit)
-    else this.#rows.ascend(this.#bound!, this.#exclusive, visit)
-    return batch.count > 0 ? ROW : END
-  }
-
-  seek(key: Uint8Array): void {
-    const { start, end } = this.#span
-    if (this.#reverse) this.#bound = end !== undefined && compareKeys(key, end) > 0 ? end : key.slice()
-    else this.#bound = compareKeys(key, start) < 0 ? start : key.slice()
-    this.#exclusive = false
-  }
-
-  ready(): Promise<void> {
-    return resolved
-  }
-
-  close(): void {
-    if (this.#batch) returnBatch(this.#batch)
-    this.#batch = undefined
-  }
-}
-
-function push(batch: SlabBatch, version: Version): void {
-  const i = batch.count++
-  batch.slab[i] = batch.slabNumber(version.slab)
-  batch.keyStart[i] = version.keyStart
-  batch.keyEnd[i] = version.keyEnd
-  batch.valueStart[i] = version.valueStart
-  batch.valueEnd[i] = version.valueEnd
-  batch.timestamps[i] = version.timestamp
-}
-
-class MemoryTableWriter implements TableWriter {
-  readonly full = false
-  readonly #store: (key: Uint8Array, value: Uint8Array) => Version
-  readonly #register: (rows: Row[]) => number
-  readonly #rows: Row[] = []
-  #bytes = 0
-
-  constructor(store: (key: Uint8Array, value: Uint8Array) => Version, register: (rows: Row[]) => number) {
-    this.#store = store
-    this.#register = register
-  }
-
-  add(key: Uint8Array, value: Uint8Array): void {
-    const last = this.#rows.at(-1)
-    assert(last === undefined || compareKeys(last.key, key) < 0, 'the keys of a table ascend strictly')
-    const version = this.#store(key, value)
-    this.#rows.push({ key: version.slab.bytes.subarray(version.keyStart, version.keyEnd), versions: [version] })
-    this.#bytes += key.length + value.length
-  }
-
-  async drain(): Promise<void> {}
-
-  async finish(): Promise<BuiltTable[]> {
-    if (this.#rows.length === 0) return []
-    return [{ fileNumber: this.#register(this.#rows), entries: this.#rows.length, bytes: this.#bytes }]
-  }
-
-  async abandon(): Promise<void> {
-    this.#rows.length = 0
-  }
 }

@@ -248,7 +248,7 @@ export class StorageNode {
       writer.add(Buffer.from(key), Buffer.from(value))
       if (writer.full) await writer.drain()
     }
-    await this.#engine.ingest(await writer.finish(), span, { stream, index })
+    await this.#engine.ingest(await writer.finish(), span ? [span] : [], { stream, index })
   }
 
   #saveTerm(stream: number): void {

@@ -36,16 +36,36 @@ export interface CommitLog {
   saveHardState(stream: number, state: HardState, durable: (() => void) | undefined): void
   hardState(stream: number): HardState
   streams(): number[]
-  /** First index still in the log, and the last one appended; 0 and 0 for an unknown stream. */
+  /**
+   * First index still in the log, and the last one appended; 0 and 0 for an unknown stream. A stream that was released
+   * to its end has first = last + 1. After a restart the first one may be lower than it was: what was released since the
+   * oldest segment began is there again.
+   */
   firstIndex(stream: number): number
   lastIndex(stream: number): number
+  /** The term of an entry in [firstIndex, lastIndex], undefined for another one. In memory; some binary search. */
+  term(stream: number, index: number): number | undefined
   /**
    * Reads records [from, to] in order. The payload is valid only during the call. Records not yet durable are read
-   * too. Errors: data_corrupted; object_not_in_prerequisite_state when a record is released or cancelled meanwhile.
+   * too. Errors: data_corrupted; object_not_in_prerequisite_state when a record is not there, or leaves while it is read.
    */
   read(stream: number, from: number, to: number, visit: (record: LogRecord) => void): Promise<void>
-  /** The stream's owner needs nothing ≤ index any more; segments all of whose records are released get recycled. */
+  /**
+   * The stream's owner needs nothing ≤ index any more; segments all of whose records are released get recycled. Above
+   * the last index it is `restart`.
+   */
   release(stream: number, index: number): void
+  /**
+   * The stream begins anew behind an index, whatever it held: every record of it, before and after, is cancelled, and
+   * the next one is index + 1. Hard state stays. For a replica that a snapshot has replaced. Durable and ordered like
+   * an append.
+   */
+  restart(stream: number, index: number, durable: (() => void) | undefined): void
+  /**
+   * The stream is no more: its records and hard state are gone and checkpoints do not carry it. Durable and ordered like
+   * an append. The number of a forgotten stream is not used again.
+   */
+  forget(stream: number, durable?: () => void): void
   /** Streams that keep the log above its byte budget, with the index they must be flushed to. */
   laggards(): { stream: number; index: number }[]
   /** Resolves when all that was appended before is durable. */

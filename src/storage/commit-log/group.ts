@@ -19,6 +19,7 @@ import {
   groupMagic,
   hardStateBytes,
   hardStateKind,
+  markBytes,
   sealRecord,
   viewOf,
   wordsOf,
@@ -73,6 +74,12 @@ export class Group {
     putSafe(this.view, at + 40, state.commit)
     putSafe(this.view, at + 48, state.first)
     sealRecord(this.view, this.words, at, checkpointBytes)
+  }
+
+  /** A record without more than a kind, a stream and an index. */
+  mark(kind: number, stream: number, index: number): void {
+    const at = this.#open(markBytes, kind, stream, index, 0, 0)
+    sealRecord(this.view, this.words, at, markBytes)
   }
 
   /** Completes the header; the group can be written then. */

@@ -15,10 +15,14 @@ export const groupMagic = 0x70756f47
 export const entryKind = 1
 export const hardStateKind = 2
 export const checkpointKind = 3
+export const restartKind = 4
+export const forgetKind = 5
 
 export const entryHeaderBytes = 40
 export const hardStateBytes = 48
 export const checkpointBytes = 56
+/** Of a record that says no more than its kind, stream and index. */
+export const markBytes = 40
 
 const segmentMagic = Buffer.from('LATTLOG1', 'latin1')
 

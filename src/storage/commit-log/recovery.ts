@@ -16,8 +16,10 @@ import {
   decodeGroup,
   decodeSegmentHeader,
   entryKind,
+  forgetKind,
   type GroupHeader,
   hardStateKind,
+  restartKind,
   segmentHeaderBytes,
   segmentNumberOf,
   viewOf,
@@ -177,8 +179,8 @@ function readRecords(
     if (state === undefined) streams.set(stream, (state = new StreamState()))
     if (kind === entryKind) {
       const index = getSafe(view, at + 16)
-      if (index > state.last + 1) state.release(index - 1)
-      state.append(index, number, at)
+      if (index > state.last + 1) state.restart(index - 1)
+      state.append(index, getSafe(view, at + 24), number, at)
     } else if (kind === hardStateKind || kind === checkpointKind) {
       state.term = getSafe(view, at + 24)
       state.vote = getSafe(view, at + 32)
@@ -187,7 +189,9 @@ function readRecords(
         // In the oldest segment what the checkpoint calls live lay in segments that are gone: released since.
         state.release(oldest ? getSafe(view, at + 16) : getSafe(view, at + 48) - 1)
       }
-    } else throw corruptLog(path, at, `a record of unknown kind ${kind}`)
+    } else if (kind === restartKind) state.restart(getSafe(view, at + 16))
+    else if (kind === forgetKind) streams.delete(stream)
+    else throw corruptLog(path, at, `a record of unknown kind ${kind}`)
     at += alignRecord(length)
   }
 }

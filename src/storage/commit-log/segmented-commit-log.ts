@@ -19,8 +19,11 @@ import {
   alignGroup,
   alignRecord,
   entryHeaderBytes,
+  forgetKind,
   groupHeaderBytes,
   hardStateBytes,
+  markBytes,
+  restartKind,
   segmentHeaderBytes,
 } from './layout.ts'
 import { readEntries } from './read.ts'
@@ -85,6 +88,7 @@ class SegmentedCommitLog implements CommitLog {
   readonly #io: Io
   readonly #segments: Segments
   readonly #streams: Map<number, StreamState>
+  readonly #forgotten = new Set<number>()
   readonly #budgetBytes: number
   /** The group being filled, if it has begun. */
   #filling: Group | undefined
@@ -124,8 +128,7 @@ class SegmentedCommitLog implements CommitLog {
 
   append(record: LogRecord, durable: (() => void) | undefined): void {
     const { stream, index, payload } = record
-    let state = this.#streams.get(stream)
-    if (state === undefined) this.#streams.set(stream, (state = new StreamState()))
+    const state = this.#streams.get(stream) ?? this.#newStream(stream)
     assert(index >= 1 && index <= state.last + 1, `entry ${index} of stream ${stream} follows entry ${state.last}`)
     if (payload.length > maxPayloadBytes) {
       throw new DbError('program_limit_exceeded', `a log record of ${payload.length} bytes is too large`, {
@@ -134,21 +137,18 @@ class SegmentedCommitLog implements CommitLog {
     }
     const group = this.#room(alignRecord(entryHeaderBytes + payload.length))
     const offset = group.entry(stream, index, record.term, record.transactionId, payload)
-    state.append(index, group.segment, offset)
-    if (durable !== undefined) group.durables.push(durable)
-    if (!this.#writing) this.#kick()
+    state.append(index, record.term, group.segment, offset)
+    this.#appended(group, durable)
   }
 
   saveHardState(stream: number, hardState: HardState, durable: (() => void) | undefined): void {
     const group = this.#room(alignRecord(hardStateBytes))
-    let state = this.#streams.get(stream)
-    if (state === undefined) this.#streams.set(stream, (state = new StreamState()))
+    const state = this.#streams.get(stream) ?? this.#newStream(stream)
     state.term = hardState.term
     state.vote = hardState.vote
     state.commit = hardState.commit
     group.hardState(stream, state)
-    if (durable !== undefined) group.durables.push(durable)
-    if (!this.#writing) this.#kick()
+    this.#appended(group, durable)
   }
 
   hardState(stream: number): HardState {
@@ -172,7 +172,15 @@ class SegmentedCommitLog implements CommitLog {
   async read(stream: number, from: number, to: number, visit: (record: LogRecord) => void): Promise<void> {
     if (from > to) return
     const state = this.#streams.get(stream)
-    assert(state !== undefined && from >= state.first && to <= state.last, `entries ${from} to ${to} are in the log`)
+    if (state === undefined || from < state.first || to > state.last) {
+      throw new DbError(
+        'object_not_in_prerequisite_state',
+        `entries ${from} to ${to} of stream ${stream} are not in the log`,
+        {
+          detail: `The log has ${this.firstIndex(stream)} to ${this.lastIndex(stream)}.`,
+        },
+      )
+    }
     await readEntries(
       this.#segments,
       (segment, offset) => this.#unwritten(segment, offset),
@@ -185,11 +193,39 @@ class SegmentedCommitLog implements CommitLog {
   }
 
   release(stream: number, index: number): void {
-    let state = this.#streams.get(stream)
-    if (index < (state?.first ?? 1)) return
-    if (state === undefined) this.#streams.set(stream, (state = new StreamState()))
+    const state = this.#streams.get(stream)
+    if (index < (state?.first ?? 1) || this.#forgotten.has(stream)) return
+    if (state === undefined || index > state.last) {
+      this.restart(stream, index, undefined)
+      return
+    }
     state.release(index)
     this.#reclaimSoon()
+  }
+
+  restart(stream: number, index: number, durable: (() => void) | undefined): void {
+    const group = this.#room(alignRecord(markBytes))
+    const state = this.#streams.get(stream) ?? this.#newStream(stream)
+    group.mark(restartKind, stream, index)
+    state.restart(index)
+    this.#appended(group, durable)
+    this.#reclaimSoon()
+  }
+
+  forget(stream: number, durable?: () => void): void {
+    const group = this.#room(alignRecord(markBytes))
+    const state = this.#streams.get(stream)
+    this.#streams.delete(stream)
+    this.#forgotten.add(stream)
+    group.mark(forgetKind, stream, 0)
+    // For reads under way.
+    state?.restart(state.last)
+    this.#appended(group, durable)
+    this.#reclaimSoon()
+  }
+
+  term(stream: number, index: number): number | undefined {
+    return this.#streams.get(stream)?.termOf(index)
   }
 
   laggards(): { stream: number; index: number }[] {
@@ -225,6 +261,19 @@ class SegmentedCommitLog implements CommitLog {
     this.#closed = true
     await this.#reclaiming
     await this.#segments.close()
+  }
+
+  #newStream(stream: number): StreamState {
+    assert(!this.#forgotten.has(stream), `stream ${stream} is forgotten`)
+    const state = new StreamState()
+    this.#streams.set(stream, state)
+    return state
+  }
+
+  /** Something was put into a group: it is to be written. */
+  #appended(group: Group, durable: (() => void) | undefined): void {
+    if (durable !== undefined) group.durables.push(durable)
+    if (!this.#writing) this.#kick()
   }
 
   /** The group that takes the next `bytes`; rotates when the segment has no room for them. */
@@ -358,15 +407,21 @@ class SegmentedCommitLog implements CommitLog {
       if (state.live === 0 || state.segmentOf(state.first) > oldest) continue
       // A guess before reading: a stream with many entries has more than the budget anyway.
       if (state.live * alignRecord(entryHeaderBytes + 1) > budget) return
-      const { first, last } = state
+      const { first, last, changes } = state
       const copies: LogRecord[] = []
       let bytes = 0
-      await this.read(stream, first, last, (record) => {
-        bytes += alignRecord(entryHeaderBytes + record.payload.length)
-        if (bytes <= budget) copies.push({ ...record, payload: new Uint8Array(record.payload) })
-      })
+      try {
+        await this.read(stream, first, last, (record) => {
+          bytes += alignRecord(entryHeaderBytes + record.payload.length)
+          if (bytes <= budget) copies.push({ ...record, payload: new Uint8Array(record.payload) })
+        })
+      } catch (error) {
+        // Released, cancelled or forgotten under our eyes: nothing to copy any more.
+        if (error instanceof DbError && error.code === 'object_not_in_prerequisite_state') continue
+        throw error
+      }
       if (bytes > budget || this.#closed || this.#io.dead) return
-      if (state.first !== first || state.last !== last) continue
+      if (state.first !== first || state.changes !== changes) continue
       budget -= bytes
       // One group for all: the first copy cancels the originals, so no crash may come between them.
       const group = this.#room(bytes)

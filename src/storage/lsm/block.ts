@@ -45,7 +45,7 @@ export class BlockBuilder {
     this.#length = next
   }
 
-  /** The same for a key and a value that lie apart. */
+  /** The same for a key and a value that lie apart; a deletion's value is empty. */
   addApart(key: Uint8Array, value: Uint8Array, info: number, timestamp: number): void {
     this.add(key, 0, key.length, info, timestamp)
     const next = this.#length + value.length

@@ -146,7 +146,7 @@ export async function play(seed: number, operations: Operation[]): Promise<void>
         index++
         const keys = [...o.keys].sort((a, b) => Buffer.compare(bytes(a), bytes(b)))
         const entries = Object.fromEntries(keys.map((k) => [k, `ingested ${value++}`]))
-        const where = o.excise && keys.length > 0 ? span(keys[0], `${keys.at(-1)}\0`) : undefined
+        const where = o.excise && keys.length > 0 ? [span(keys[0], `${keys.at(-1)}\0`)] : []
         await lsm.ingest(await buildTables(lsm, now, entries), where, { stream: 1, index })
         await model.ingest(await buildTables(model, now, entries), where, { stream: 1, index })
       } else if (o.op === 'collect') {

@@ -28,11 +28,4 @@ export class LevelTable {
       (span.end === undefined || compareKeys(this.meta.start, span.end) < 0)
     )
   }
-
-  within(span: Span): boolean {
-    return (
-      compareKeys(this.meta.start, span.start) >= 0 &&
-      (span.end === undefined || compareKeys(this.meta.end, span.end) <= 0)
-    )
-  }
 }

@@ -13,6 +13,7 @@ import { WriteSetReader } from '../../encoding/index.ts'
 import type { Io } from '../../io/index.ts'
 import { openDataDirectory, storeDirectory } from '../data-directory.ts'
 import type {
+  ApplyTask,
   BuiltTable,
   CursorOptions,
   Engine,
@@ -22,18 +23,21 @@ import type {
   LogPosition,
   Span,
   TableWriter,
+  VersionWriter,
 } from '../engine.ts'
 import { compareKeys } from '../key-order.ts'
 import { Retention } from '../retention.ts'
+import { SingleTimestampWriter } from '../single-timestamp-writer.ts'
 import { Arenas } from './arenas.ts'
 import { Background } from './background.ts'
 import { BlockCache } from './block-cache.ts'
 import { flushMemtable } from './compaction/flush.ts'
 import { Compactor } from './compactor.ts'
+import { deepestFree, excise } from './excise.ts'
+import type { Feed } from './feed.ts'
 import { codecOf, type LsmOptions, type LsmSettings, settingsOf } from './lsm-options.ts'
 import { LsmFound, LsmReader } from './lsm-reader.ts'
-import { LsmTableWriter } from './lsm-table-writer.ts'
-import type { TableChange } from './manifest.ts'
+import { LsmVersionWriter } from './lsm-version-writer.ts'
 import { Memtable } from './memtable.ts'
 import { MemtableFeed } from './memtable-feed.ts'
 import { MergeCursor } from './merge-cursor.ts'
@@ -43,6 +47,7 @@ import { TableFeed } from './table-feed.ts'
 import { metaOf, type TableMeta } from './table-meta.ts'
 import { TableSet } from './table-set.ts'
 import type { Version } from './version.ts'
+import { VersionCursor } from './version-cursor.ts'
 
 /**
  * Opens or creates the store of a data directory. Errors: incompatible_format, data_corrupted (with file and offset),
@@ -58,6 +63,8 @@ export async function openEngine(options: LsmOptions): Promise<LsmEngine> {
 }
 
 const resolved = Promise.resolve()
+/** Larger write sets go into memtables in slices of this many entries: room is taken for the worst case of each. */
+const sliceEntries = 4096
 
 export class LsmEngine implements Engine {
   readonly #io: Io
@@ -74,7 +81,10 @@ export class LsmEngine implements Engine {
   readonly #arenas: Arenas
   /** The one that is written first, then those waiting to be flushed, newest first. */
   #memtables: Memtable[]
+  /** Write sets of which only a part is applied, by stream. */
+  readonly #unfinished = new Map<number, ApplyTask>()
   #stallWaiters: (() => void)[] = []
+  readonly #flushWaiters = new Map<Memtable, (() => void)[]>()
   #stalledSince = 0
   #stallMicros = 0
   #flushes = 0
@@ -110,18 +120,31 @@ export class LsmEngine implements Engine {
   }
 
   apply(writeSet: Uint8Array, stream: number, index: number): void {
-    assert(!this.#closed, 'a closed engine is not written to')
-    const applied = this.#applied.get(stream) ?? 0
-    assert(index > applied, `entry ${index} of stream ${stream} is applied once, in order`)
+    this.#checkNext(stream, index)
     const reader = new WriteSetReader(writeSet)
-    let memtable = this.#memtables[0]
-    if (!memtable.fits(writeSet.length, reader.count)) {
-      this.#freeze(Memtable.need(writeSet.length, reader.count))
-      memtable = this.#memtables[0]
-    }
-    memtable.apply(writeSet, reader)
-    memtable.applied.set(stream, index)
+    if (reader.count > sliceEntries) this.#applySlices(reader, reader.count)
+    else this.#roomFor(writeSet.length, reader.count).apply(reader, writeSet.length, reader.count)
+    this.#memtables[0].applied.set(stream, index)
     this.#applied.set(stream, index)
+  }
+
+  beginApply(writeSet: Uint8Array, stream: number, index: number): ApplyTask {
+    this.#checkNext(stream, index)
+    const reader = new WriteSetReader(writeSet)
+    const task: ApplyTask = {
+      step: (maxEntries) => {
+        assert(!this.#closed, 'a closed engine is not written to')
+        assert(this.#unfinished.get(stream) === task, 'a task that is done or void takes no step')
+        this.#applySlices(reader, Math.min(maxEntries, reader.left))
+        if (reader.left > 0) return false
+        this.#unfinished.delete(stream)
+        this.#memtables[0].applied.set(stream, index)
+        this.#applied.set(stream, index)
+        return true
+      },
+    }
+    this.#unfinished.set(stream, task)
+    return task
   }
 
   applied(stream: number): number {
@@ -132,7 +155,13 @@ export class LsmEngine implements Engine {
     return this.#set.positions.get(stream) ?? 0
   }
 
-  /** The newest timestamp in tables, 0 when there are none: after opening, clocks and snapshots start above it. */
+  forget(stream: number): void {
+    this.#unfinished.delete(stream)
+    this.#applied.delete(stream)
+    for (const memtable of this.#memtables) memtable.applied.delete(stream)
+    this.#set.forget(stream)
+  }
+
   get newestInTables(): Timestamp {
     let newest = 0
     for (const level of this.#set.version.levels) for (const { meta } of level) newest = Math.max(newest, meta.newest)
@@ -178,6 +207,26 @@ export class LsmEngine implements Engine {
     return new MergeCursor(version, memtables, sources, own, reverse, start, end)
   }
 
+  versions(span: Span): EngineCursor {
+    const end = span.end && boundView(span.end)
+    const own = { start: Uint8Array.from(span.start), end: end?.bytes }
+    const { version } = this.#set
+    const feeds: Feed[] = []
+    const memtables: Memtable[] = []
+    for (const memtable of this.#memtables) {
+      if (memtable.entries === 0) continue
+      memtable.retain()
+      memtables.push(memtable)
+      feeds.push(new MemtableFeed(memtable, memtable.used))
+    }
+    for (const table of version.levels[0]) if (table.overlaps(own)) feeds.push(new TableFeed([table], end))
+    for (let level = 1; level < version.levels.length; level++) {
+      if (version.levels[level].length > 0) feeds.push(new TableFeed(version.levels[level], end))
+    }
+    version.retain()
+    return new VersionCursor(version, memtables, feeds, own)
+  }
+
   get stalled(): boolean {
     const { stallMemtables, stallTables, holdFlush } = this.#settings
     const full = !holdFlush && this.#memtables.length > stallMemtables
@@ -205,40 +254,53 @@ export class LsmEngine implements Engine {
   }
 
   tableWriter(timestamp: Timestamp): TableWriter {
-    return new LsmTableWriter(this.#set, this.#settings, timestamp, (meta) => this.#built.set(meta.number, meta))
+    return new SingleTimestampWriter(timestamp, this.versionWriter())
   }
 
-  async ingest(tables: readonly BuiltTable[], excised: Span | undefined, position: LogPosition): Promise<void> {
+  versionWriter(): VersionWriter {
+    return new LsmVersionWriter(this.#set, this.#settings, this.#built)
+  }
+
+  async ingest(tables: readonly BuiltTable[], excised: readonly Span[], position: LogPosition): Promise<void> {
+    const { stream, index } = position
+    this.#checkNext(stream, index)
     const metas = tables.map(({ fileNumber }) => {
       const meta = this.#built.get(fileNumber)
       assert(meta !== undefined, `table ${fileNumber} was built here and not yet ingested`)
       this.#built.delete(fileNumber)
       return meta
     })
-    await this.#replace(excised, metas, position)
-  }
-
-  async discard(spans: readonly Span[]): Promise<void> {
-    await this.flush()
-    for (const span of spans) {
-      await this.#set.edit((version) => {
-        const removed: TableChange[] = []
-        const added: TableChange[] = []
-        cutOut(version, span, removed, added)
-        return { removed, added, positions: new Map() }
-      })
-    }
+    checkDisjoint(metas)
+    // What memtables hold of the spans goes into tables first, to be cut out of them. What other streams write
+    // meanwhile stays above: their entries and positions come with later flushes.
+    await this.#flushAll()
+    const age = this.#set.newFile()
+    await this.#set.edit(
+      (version) => {
+        const { levels, removed, added } = excise(metasOf(version), excised)
+        for (const meta of metas) added.push({ level: deepestFree(levels, meta), meta: { ...meta, age } })
+        return { removed, added, positions: new Map([[stream, index]]) }
+      },
+      () => {
+        if (!this.#set.hasForgotten(stream)) this.#applied.set(stream, index)
+      },
+    )
     this.#compacting.kick()
   }
 
   async excise(span: Span, position: LogPosition): Promise<void> {
-    await this.#replace(span, [], position)
+    await this.ingest([], [span], position)
+  }
+
+  async discard(spans: readonly Span[]): Promise<void> {
+    await this.#flushAll()
+    await this.#set.edit((version) => excise(metasOf(version), spans))
+    this.#compacting.kick()
   }
 
   async flush(): Promise<void> {
-    if (this.#memtables[0].applied.size > 0) this.#freeze(0)
-    this.#flushing.kick()
-    await this.#flushing.idle()
+    await this.#flushWhatIs()
+    if (this.#set.forgetting && !this.#closed) await this.#set.edit(() => ({}))
   }
 
   async compact(): Promise<void> {
@@ -247,9 +309,6 @@ export class LsmEngine implements Engine {
     await this.#compacting.idle()
   }
 
-  debugLevels() {
-    return this.#set.version.levels
-  }
   estimate(span: Span): { bytes: number; entries: number } {
     const start = new SearchKey()
     start.set(span.start)
@@ -312,13 +371,65 @@ export class LsmEngine implements Engine {
     await this.#set.close()
   }
 
+  #checkNext(stream: number, index: number): void {
+    assert(!this.#closed, 'a closed engine is not written to')
+    const applied = this.#applied.get(stream)
+    if (applied === undefined) assert(!this.#set.hasForgotten(stream), 'a forgotten stream is not written to')
+    if (!(index > (applied ?? 0))) assert(false, `entry ${index} of stream ${stream} is applied once, in order`)
+    if (this.#unfinished.size > 0) {
+      assert(!this.#unfinished.has(stream), 'what was begun of a stream is applied to its end first')
+    }
+  }
+
+  /** The memtable that takes so many entries of so many bytes. */
+  #roomFor(bytes: number, count: number): Memtable {
+    if (!this.#memtables[0].fits(bytes, count)) this.#freeze(Memtable.need(bytes, count))
+    return this.#memtables[0]
+  }
+
+  /** Applies the next `count` entries of a write set, few at a time. */
+  #applySlices(reader: WriteSetReader, count: number): void {
+    const most = this.#settings.memtableBytes / 4
+    const ahead = reader.copy()
+    const end = reader.left - count
+    while (reader.left > end) {
+      const from = reader.at
+      const least = Math.max(end, reader.left - sliceEntries)
+      while (ahead.left > least && ahead.at - from < most) ahead.next()
+      const entries = reader.left - ahead.left
+      this.#roomFor(ahead.at - from, entries).apply(reader, ahead.at, entries)
+    }
+  }
+
   /** Begins a new memtable with room for a write set of `need` arena bytes. */
   #freeze(need: number): void {
     const memtable = new Memtable(this.#arenas.take(need + 4096))
     // A memtable that nothing was written to is just too small: there is nothing in it to flush.
-    if (this.#memtables[0].applied.size === 0) this.#memtables[0] = memtable
+    if (!this.#memtables[0].written) this.#memtables[0] = memtable
     else this.#memtables = [memtable, ...this.#memtables]
     if (!this.#settings.holdFlush) this.#flushing.kick()
+  }
+
+  /** Flushes what memtables hold now, not what comes meanwhile; false when that was given up. */
+  async #flushWhatIs(): Promise<boolean> {
+    if (this.#memtables[0].written) this.#freeze(0)
+    const newest = this.#memtables[1]
+    if (newest === undefined) return true
+    const flushed = new Promise<void>((done) => {
+      const waiters = this.#flushWaiters.get(newest)
+      if (waiters) waiters.push(done)
+      else this.#flushWaiters.set(newest, [done])
+    })
+    this.#flushing.kick()
+    await Promise.race([flushed, this.#flushing.idle()])
+    return !this.#memtables.includes(newest)
+  }
+
+  /** The same for what is of no use without. */
+  async #flushAll(): Promise<void> {
+    if (await this.#flushWhatIs()) return
+    if (this.#closed) throw new DbError('admin_shutdown', 'the storage engine is being closed')
+    throw new DbError('io_error', 'memtables could not be flushed', { hint: 'The log of the node says why.' })
   }
 
   async #flushOnce(): Promise<boolean> {
@@ -337,6 +448,8 @@ export class LsmEngine implements Engine {
         () => {
           assert(this.#memtables.pop() === memtable, 'memtables are flushed in their order')
           memtable.retire((arena) => this.#arenas.giveBack(arena))
+          for (const done of this.#flushWaiters.get(memtable) ?? []) done()
+          this.#flushWaiters.delete(memtable)
         },
       )
     } catch (error) {
@@ -375,39 +488,15 @@ export class LsmEngine implements Engine {
     }
     this.#io.fatal(`${during} failed`, error)
   }
-
-  /** Takes a span out of all tables and puts tables in, in one edit. */
-  async #replace(excised: Span | undefined, metas: readonly TableMeta[], position: LogPosition): Promise<void> {
-    const { stream, index } = position
-    assert(index > this.applied(stream), 'a log position is applied once, in order')
-    await this.flush()
-    const age = this.#set.newFile()
-    await this.#set.edit((version) => {
-      const removed: TableChange[] = []
-      const added: TableChange[] = []
-      if (excised !== undefined) cutOut(version, excised, removed, added)
-      for (const meta of metas) {
-        const span = { start: meta.start, end: meta.end }
-        const level = version.deepestFree(span, excised)
-        added.push({ level, meta: { ...meta, age } })
-      }
-      return { removed, added, positions: new Map([[stream, index]]) }
-    })
-    this.#applied.set(stream, index)
-    this.#compacting.kick()
-  }
 }
 
-/** Narrows, splits or removes the tables that a span overlaps. */
-function cutOut(version: Version, span: Span, removed: TableChange[], added: TableChange[]): void {
-  for (let level = 0; level < version.levels.length; level++) {
-    for (const { meta } of version.overlapping(level, span)) {
-      removed.push({ level, meta })
-      if (compareKeys(meta.start, span.start) < 0)
-        added.push({ level, meta: { ...meta, end: Uint8Array.from(span.start) } })
-      if (span.end !== undefined && compareKeys(meta.end, span.end) > 0) {
-        added.push({ level, meta: { ...meta, start: Uint8Array.from(span.end) } })
-      }
-    }
+function metasOf(version: Version): TableMeta[][] {
+  return version.levels.map((tables) => tables.map(({ meta }) => meta))
+}
+
+function checkDisjoint(metas: readonly TableMeta[]): void {
+  const sorted = [...metas].sort((a, b) => compareKeys(a.start, b.start))
+  for (let i = 1; i < sorted.length; i++) {
+    assert(compareKeys(sorted[i - 1].end, sorted[i].start) <= 0, 'tables that are ingested together do not overlap')
   }
 }

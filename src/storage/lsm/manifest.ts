@@ -17,6 +17,7 @@ export interface TableChange {
 export interface Edit {
   readonly nextFile: number
   readonly collected: Timestamp
+  /** Per stream the index whose effects are in tables; 0 when the stream is no more. */
   readonly positions: ReadonlyMap<number, number>
   readonly removed: readonly TableChange[]
   readonly added: readonly TableChange[]
@@ -155,7 +156,10 @@ export function foldEdits(path: string, edits: readonly Edit[]): ManifestState {
       if (!tables.delete(placeOf(level, meta))) throw corrupt(path, 0, `table ${meta.number} goes but never came`)
     }
     for (const change of edit.added) tables.set(placeOf(change.level, change.meta), change)
-    for (const [stream, index] of edit.positions) positions.set(stream, index)
+    for (const [stream, index] of edit.positions) {
+      if (index > 0) positions.set(stream, index)
+      else positions.delete(stream)
+    }
     nextFile = Math.max(nextFile, edit.nextFile)
     collected = edit.collected
   }

@@ -18,9 +18,14 @@ export class MemtableFeed implements Feed {
   readonly #memtable: Memtable
   #leaf = 0
   #changes = -1
+  #firstTimestamp = 0
+  #lastTimestamp = 0
+  readonly #limit: number
 
-  constructor(memtable: Memtable) {
+  /** @param limit what was inserted when so many bytes of the arena were in use, or later, is dated to infinity. */
+  constructor(memtable: Memtable, limit: number = Number.POSITIVE_INFINITY) {
     this.#memtable = memtable
+    this.#limit = limit
     this.run = new Run(
       memtable.bytes,
       memtable.view,
@@ -54,7 +59,7 @@ export class MemtableFeed implements Feed {
     // The tree has changed: find the last entry that was handed out, and go on behind it.
     const { run } = this
     const last = run.count - 1
-    const leaf = memtable.seek(memtable.view, run.start[last], run.keyLength(last), run.timestamp[last])
+    const leaf = memtable.seek(memtable.view, run.start[last], run.keyLength(last), this.#lastTimestamp)
     return this.#from(leaf, memtable.slot + 1)
   }
 
@@ -65,7 +70,7 @@ export class MemtableFeed implements Feed {
       return leaf === 0 ? END : this.#before(leaf, memtable.words[leaf])
     }
     const { run } = this
-    const leaf = memtable.seek(memtable.view, run.start[0], run.keyLength(0), run.timestamp[0])
+    const leaf = memtable.seek(memtable.view, run.start[0], run.keyLength(0), this.#firstTimestamp)
     return this.#before(leaf, memtable.slot)
   }
 
@@ -125,5 +130,11 @@ export class MemtableFeed implements Feed {
     this.high = count
     this.#leaf = leaf
     this.#changes = changes
+    this.#firstTimestamp = run.timestamp[0]
+    this.#lastTimestamp = run.timestamp[count - 1]
+    if (this.#limit === Number.POSITIVE_INFINITY) return
+    for (let i = 0; i < count; i++) {
+      if (words[leaf + slotsAt + i] >= this.#limit) run.timestamp[i] = Number.POSITIVE_INFINITY
+    }
   }
 }

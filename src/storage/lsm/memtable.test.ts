@@ -56,7 +56,7 @@ test('versions stay in order, are found, and older ones are marked, whatever the
       }
       const writeSet = builder.finish(n)
       assert.ok(memtable.fits(writeSet.length, keys.size))
-      memtable.apply(writeSet, new WriteSetReader(writeSet))
+      memtable.apply(new WriteSetReader(writeSet), writeSet.length, new WriteSetReader(writeSet).count)
     }
     const sorted = [...expected.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
     const lines = sorted.flatMap((key) =>
@@ -84,7 +84,7 @@ test('an equal timestamp replaces, an older one is refused', () => {
     const builder = new WriteSetBuilder()
     builder.put(Buffer.from('k'), Buffer.from(value))
     const writeSet = builder.finish(timestamp)
-    memtable.apply(writeSet, new WriteSetReader(writeSet))
+    memtable.apply(new WriteSetReader(writeSet), writeSet.length, new WriteSetReader(writeSet).count)
   }
   put(5, 'a')
   put(7, 'b')

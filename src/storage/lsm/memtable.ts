@@ -75,6 +75,11 @@ export class Memtable implements Slab {
     this.firstLeaf = this.#root
   }
 
+  /** Whether there is something to flush. */
+  get written(): boolean {
+    return this.entries > 0 || this.applied.size > 0
+  }
+
   get capacity(): number {
     return this.buffer.byteLength
   }
@@ -108,18 +113,24 @@ export class Memtable implements Slab {
     return bytes + 64 + count * (headerBytes + 4) + leaves + inners
   }
 
-  apply(writeSet: Uint8Array, reader: WriteSetReader): void {
+  /** Inserts the next `count` entries of a write set, which end at `end` of its bytes. The caller has seen to the room. */
+  apply(reader: WriteSetReader, end: number, count: number): void {
+    const { bytes, timestamp } = reader
     const base = this.used
-    this.bytes.set(writeSet, base)
-    let header = (base + writeSet.length + 7) & ~7
-    this.used = header + reader.count * headerBytes
-    const { timestamp } = reader
-    while (reader.next()) {
+    // A view of a part costs more than the few bytes of header that a whole set brings along.
+    const whole = count === reader.count
+    const from = whole ? 0 : reader.at
+    this.bytes.set(whole ? bytes : bytes.subarray(from, end), base)
+    const shift = base - from
+    let header = (shift + end + 7) & ~7
+    this.used = header + count * headerBytes
+    for (let left = count; left > 0; left--) {
+      reader.next()
       const keyLength = reader.keyEnd - reader.keyStart
       checkKeyLength(keyLength)
       const word = header >>> 2
       this.doubles[header >>> 3] = timestamp
-      this.words[word + 2] = base + reader.keyStart
+      this.words[word + 2] = shift + reader.keyStart
       this.words[word + 3] = keyLength
       this.words[word + 4] = reader.valueStart < 0 ? 0 : reader.valueEnd - reader.valueStart + 1
       this.#insert(header)
@@ -288,9 +299,9 @@ export class Memtable implements Slab {
       const next = words[leaf + slotsAt + slot]
       if (words[leaf + wordsAt + slot] === word && this.#sameKey(next, keyStart, keyLength)) {
         if (this.doubles[next >>> 3] === timestamp) {
-          // The same timestamp again replaces; the mark of the older versions behind it stays right.
-          words[at32 + 3] |= words[(next >>> 2) + 3] & supersededBit
-          words[leaf + slotsAt + slot] = header
+          // The same timestamp again replaces, in place: headers are as old as their versions, which pictures rely on.
+          words[(next >>> 2) + 2] = keyStart
+          words[(next >>> 2) + 4] = words[at32 + 4]
           return
         }
         words[(next >>> 2) + 3] |= supersededBit

@@ -83,11 +83,11 @@ export class TableBuilder {
     if (this.#block.size >= this.#format.blockBytes) this.#endBlock()
   }
 
-  /** Adds the only version of a key. */
-  addApart(key: Uint8Array, value: Uint8Array, timestamp: number): void {
+  /** Adds a version whose key and value lie apart; info as in `add`. */
+  addApart(key: Uint8Array, value: Uint8Array, info: number, timestamp: number): void {
     const view = new DataView(key.buffer, key.byteOffset, key.byteLength)
-    this.#note(view, 0, key.length + value.length, key.length, timestamp)
-    this.#block.addApart(key, value, key.length, timestamp)
+    this.#note(view, 0, key.length + value.length, info, timestamp)
+    this.#block.addApart(key, value, info, timestamp)
     if (this.#block.size >= this.#format.blockBytes) this.#endBlock()
   }
 

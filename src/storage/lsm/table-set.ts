@@ -30,6 +30,7 @@ export interface SetChange {
 }
 
 const writeChunk = 1 << 20
+const none: ReadonlyMap<number, number> = new Map()
 
 export class TableSet {
   readonly #io: Io
@@ -45,6 +46,10 @@ export class TableSet {
   /** Asked before each edit: what the threshold is by then. */
   currentCollected: () => Timestamp = () => this.collected
   #turn: Promise<unknown> = Promise.resolve()
+  /** Streams that were forgotten; their numbers are not used again. */
+  readonly #forgotten = new Set<number>()
+  /** Those of them that the manifest still has a position of. */
+  readonly #forgetting = new Set<number>()
 
   private constructor(io: Io, directory: string, cache: BlockCache) {
     this.#io = io
@@ -110,11 +115,14 @@ export class TableSet {
    */
   edit(change: (version: Version) => SetChange, installed?: () => void): Promise<void> {
     const run = async () => {
-      const { removed = [], added = [], positions = new Map() } = change(this.version)
+      const { removed = [], added = [], positions: applied = none } = change(this.version)
       const opened = await this.#openAll(added.map(({ meta }) => meta.number))
       const collected = this.currentCollected()
+      const positions = new Map<number, number>()
       try {
         if (added.length > 0) await this.#io.disk.syncDirectory(this.directory)
+        for (const [stream, index] of applied) if (!this.#forgotten.has(stream)) positions.set(stream, index)
+        for (const stream of this.#forgetting) positions.set(stream, 0)
         await this.#manifest!.append({ nextFile: this.#nextFile, collected, positions, removed, added })
       } catch (error) {
         for (const file of opened) {
@@ -124,7 +132,11 @@ export class TableSet {
         throw error
       }
       this.collected = collected
-      for (const [stream, index] of positions) this.positions.set(stream, index)
+      for (const [stream, index] of positions) {
+        if (index === 0) this.#forgetting.delete(stream)
+        else if (this.#forgotten.has(stream)) this.#forgetting.add(stream)
+        else this.positions.set(stream, index)
+      }
       this.#install(removed, added)
       installed?.()
       if (this.#manifest!.overgrown) await this.#renew()
@@ -134,9 +146,19 @@ export class TableSet {
     return turn
   }
 
-  /** Resolves when the edits under way are done. */
-  async idle(): Promise<void> {
-    await this.#turn
+  /** Drops a stream's position; the next edit makes that durable. */
+  forget(stream: number): void {
+    this.#forgotten.add(stream)
+    if (this.positions.delete(stream)) this.#forgetting.add(stream)
+  }
+
+  hasForgotten(stream: number): boolean {
+    return this.#forgotten.has(stream)
+  }
+
+  /** Whether forgotten streams wait for an edit. */
+  get forgetting(): boolean {
+    return this.#forgetting.size > 0
   }
 
   async close(): Promise<void> {

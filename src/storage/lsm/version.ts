@@ -37,20 +37,6 @@ export class Version {
   overlapping(level: number, span: Span): LevelTable[] {
     return this.levels[level].filter((table) => table.overlaps(span))
   }
-
-  /** The deepest level that a span can be put into: nothing at it or above overlaps, apart from what is taken out. */
-  deepestFree(span: Span, excised: Span | undefined): number {
-    let level = 0
-    while (level < levelCount && this.levels[level].every((table) => !table.overlaps(span) || leaves(table, excised))) {
-      level++
-    }
-    return Math.max(0, level - 1)
-  }
-}
-
-/** Whether a table is taken out whole. */
-function leaves(table: LevelTable, excised: Span | undefined): boolean {
-  return excised !== undefined && table.within(excised)
 }
 
 /** Sorts a level's tables as the level demands. */

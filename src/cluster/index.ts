@@ -1,2 +1,6 @@
 export * from './checksum.ts'
+export * from './identifiers.ts'
+export * from './identity.ts'
+export * from './locality.ts'
+export * from './member.ts'
 export * from './transport.ts'

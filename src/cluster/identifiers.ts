@@ -31,8 +31,9 @@ export class Identifiers {
     })
   }
 
+  /** As they are now. */
   get ranges(): readonly IdentifierRange[] {
-    return this.#ranges
+    return [...this.#ranges]
   }
 
   /** How many identifiers are left. */

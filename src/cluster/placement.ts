@@ -88,13 +88,14 @@ export class Placement {
     this.#rules = rules
   }
 
-  /** The node for one more replica beside those given; undefined when no node may have it. */
-  chooseTarget(beside: readonly NodeId[]): NodeId | undefined {
+  /** The node, other than `except`, for one more replica beside those given; undefined when no node may have it. */
+  chooseTarget(beside: readonly NodeId[], except?: NodeId): NodeId | undefined {
     const present = beside.flatMap((node) => this.#nodes.get(node) ?? [])
     const machines = new Set(present.map(machineOf))
     const free = [...this.#nodes.values()].filter(
       (node) =>
         takesReplicas(node) &&
+        node.nodeId !== except &&
         !beside.includes(node.nodeId) &&
         (this.#rules.allowSameHost === true || !machines.has(machineOf(node))),
     )
@@ -168,7 +169,7 @@ export class Placement {
       if (!replicas.includes(leaving)) continue
       const others = replicas.filter((node) => node !== leaving)
       const live = others.filter((node) => keepsReplicas(this.#nodes.get(node)))
-      const target = this.chooseTarget(others)
+      const target = this.chooseTarget(others, leaving)
       const dead = !keepsReplicas(this.#nodes.get(leaving)) && this.#nodes.get(leaving)?.state !== 'draining'
       const voters = live.length + (dead ? 0 : 1)
       if (voters <= replicas.length / 2) {

@@ -50,7 +50,7 @@ export interface AcceptorContext {
   refused(reason: string): void
 }
 
-/** Sees a connection through its handshake. Never raises. */
+/** Sees a connection through its handshake, or to its end. Never raises. */
 export async function accept(context: AcceptorContext, raw: Socket): Promise<void> {
   const { io, handshakeMs } = context
   const remote = raw.remoteAddress
@@ -68,8 +68,7 @@ export async function accept(context: AcceptorContext, raw: Socket): Promise<voi
     if (opening !== undefined && error instanceof Refusal) {
       if (error.reason !== 'duplicate') io.log.warn('peer-refused', { remote, reason: error.message })
       context.refused(error.reason)
-      opening.socket.write(encodeRefusal(error))
-      opening.socket.end()
+      await opening.part(io, encodeRefusal(error), handshakeMs)
       return
     }
     const garbage = error instanceof DbError && error.code === 'protocol_violation'
@@ -118,6 +117,7 @@ function checkIdentity(hello: Hello, self: Introduction, state: PeerState): void
   if (peer.token !== hello.token) throw inUse(`another node, at ${peer.host}:${peer.port}`)
   if (hello.incarnation < peer.incarnation) throw inUse(`a later start of it, at ${peer.host}:${peer.port}`)
   if (hello.incarnation > peer.incarnation) return
+  if (hello.run !== peer.run) throw inUse(`another process with a copy of its directory, at ${peer.host}:${peer.port}`)
   // The peer has no use for the connection we know of, or it would not dial: unless both dialled at once.
   const raced = !connection.incoming && hello.lost !== connection.number
   if (raced && self.node < hello.node) throw duplicate()
@@ -140,6 +140,5 @@ async function sponsor(context: AcceptorContext, opening: Opening, packet: Packe
     throw new Refusal('unavailable', error.code, error.message, error.detail, error.hint)
   }
   if (context.io.dead) return
-  opening.socket.write(encodePacket(packetJoined, reply, version, version))
-  opening.socket.end()
+  await opening.part(context.io, encodePacket(packetJoined, reply, version, version), context.handshakeMs)
 }

@@ -10,7 +10,9 @@ import { checkPeerExposure, type PeerTls } from './credentials.ts'
 import {
   encodePacket,
   type Hello,
+  highestProtocol,
   type Introduction,
+  lowestProtocol,
   type Packet,
   packetHello,
   packetWelcome,
@@ -54,6 +56,9 @@ export async function exchange(
     opening.socket.write(packet)
     const answer = await within(io, handshakeMs, opening.packet(), `the handshake with ${where}`)
     throwRefusal(answer)
+    if (answer.highest < lowestProtocol || answer.highest > highestProtocol) {
+      throw new DbError('protocol_violation', `${where} chose version ${answer.highest} of the protocol between nodes`)
+    }
     return { opening, answer }
   } catch (error) {
     opening.socket.destroy()

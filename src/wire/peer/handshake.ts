@@ -29,7 +29,9 @@ export const packetJoined = 5
 
 const magic = Buffer.from('LATTICEP')
 const headBytes = 24
-const maxBodyBytes = 4 * 1024 * 1024
+/** Of what strangers may send, and of a sponsor's answer. */
+const maxBodyBytes = 64 * 1024
+const maxJoinedBytes = 4 * 1024 * 1024
 
 export interface Packet {
   readonly lowest: number
@@ -46,6 +48,8 @@ export interface Introduction {
   /** 32 hex digits that the node drew at its first start. */
   readonly token: string
   readonly incarnation: number
+  /** 16 hex digits that the process drew: tells two processes with copies of one directory apart. */
+  readonly run: string
   /** Where the node can be reached by its peers. */
   readonly host: string
   readonly port: number
@@ -119,17 +123,18 @@ export function throwRefusal(packet: Packet): void {
 
 /** Checks the shape of an introduction; raises the refusal to send. */
 export function readIntroduction(body: Record<string, unknown>): Introduction {
-  const { cluster, node, token, incarnation, host, port } = body
+  const { cluster, node, token, incarnation, run, host, port } = body
   const hex = /^[0-9a-f]{32}$/
   const sound =
     hex.test(String(cluster)) &&
     hex.test(String(token)) &&
     whole(node, 1, 0xffff_ffff) &&
     whole(incarnation, 1, Number.MAX_SAFE_INTEGER) &&
+    /^[0-9a-f]{16}$/.test(String(run)) &&
     typeof host === 'string' &&
     whole(port, 0, 65535)
   if (!sound) throw malformed('who you are')
-  return { cluster, node, token, incarnation, host, port } as Introduction
+  return { cluster, node, token, incarnation, run, host, port } as Introduction
 }
 
 export function readHello(body: Record<string, unknown>): Hello {
@@ -161,7 +166,7 @@ export class PacketReader {
     if (bytes.compare(magic, 0, known, 0, known) !== 0) throw garbage()
     if (bytes.length < headBytes) return undefined
     const length = get32(bytes, 16)
-    if (length > maxBodyBytes) throw garbage()
+    if (length > (bytes[12] === packetJoined ? maxJoinedBytes : maxBodyBytes)) throw garbage()
     const end = headBytes + length
     if (bytes.length < end) return undefined
     const text = bytes.subarray(headBytes, end)

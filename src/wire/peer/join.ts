@@ -74,7 +74,7 @@ export async function joinCluster(io: Io, seeds: readonly SeedAddress[], options
         if (answer.kind !== packetJoined) throw new DbError('protocol_violation', 'the node does not answer a join')
         return checkReply(reply)
       } catch (error) {
-        if (error instanceof Refusal ? isFinal(error) : !(error instanceof DbError && error.retryable)) throw error
+        if (isFinal(error)) throw error
         last = error
         io.log.info('join-attempt-failed', { ...seed, reason: (error as Error).message })
       }
@@ -85,8 +85,10 @@ export async function joinCluster(io: Io, seeds: readonly SeedAddress[], options
   throw last
 }
 
-function isFinal(refusal: Refusal): boolean {
-  return refusal.reason !== 'unavailable' || !refusal.retryable
+/** Whether neither time nor another seed helps. */
+function isFinal(error: unknown): boolean {
+  if (error instanceof Refusal) return error.reason !== 'unavailable' || !error.retryable
+  return !(error instanceof DbError) || error.code === 'config_file_error'
 }
 
 function checkReply(reply: JoinReply): JoinReply {

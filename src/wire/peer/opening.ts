@@ -74,6 +74,18 @@ export class Opening {
     return true
   }
 
+  /** Sends a last packet and waits until the other side has closed, not longer than `limitMs`. */
+  async part(io: Io, packet: Uint8Array, limitMs: number): Promise<void> {
+    this.socket.write(packet)
+    this.socket.end()
+    const timer = io.tasks.after(limitMs, () => this.socket.destroy())
+    await new Promise<void>((done) => {
+      const ended = () => done()
+      if (!this.handOver(() => {}, ended)) done()
+    })
+    timer.cancel()
+  }
+
   #data(chunk: Uint8Array): void {
     if (this.#onData !== undefined) this.#onData(chunk)
     else if (this.#packet !== undefined) this.#rest.push(chunk)

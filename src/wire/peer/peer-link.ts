@@ -129,6 +129,11 @@ export class PeerLink {
     this.#pauseMs = firstPauseMs
     this.#duplicates = 0
     this.#connection = connection
+    // Until membership knows better, the node is where it says it is.
+    if (this.#host === '') {
+      this.#host = connection.peer.host
+      this.#port = connection.peer.port
+    }
     const waiting = this.#waiting
     this.#waiting = []
     this.#waitingBytes = 0

@@ -3,8 +3,9 @@ import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
 import { DbError } from '../../base/index.ts'
 import { channelGossip, channelLiveness, channelRaft, RemoteFailure } from '../../cluster/index.ts'
+import { encodePacket, packetHello } from './handshake.ts'
 import type { PeerTransport } from './peer-server.ts'
-import { bytesOf, hostOf, port, SimPeers, textOf, tokenOf } from './peers.fixture.ts'
+import { bytesOf, cluster, hostOf, port, SimPeers, textOf, tokenOf } from './peers.fixture.ts'
 
 const seeds = process.env.SEED ? [Number(process.env.SEED)] : Array.from({ length: 20 }, (_, i) => i + 1)
 
@@ -180,14 +181,58 @@ forSeeds('strangers and doubles are refused by name', async (sim) => {
   assert.match(await reason(copy), /node id 2 is in use by another node, at h2:7400/)
   const earlier = await sim.start(2, { host: 'early', io: sim.io(9, 'early'), identity: { incarnation: 4 } })
   assert.match(await reason(earlier), /node id 2 is in use by a later start of it/)
+  const double = await sim.start(2, { host: 'double', io: sim.io(7, 'double'), identity: { incarnation: 5 } })
+  assert.match(await reason(double), /node id 2 is in use by another process with a copy of its directory/)
   const twin = await sim.start(1, { host: 'twin', io: sim.io(10, 'twin') })
   twin.setAddress(2, hostOf(1), port)
   const self = await twin.request(2, 7, bytesOf(''), 5000).catch((error) => error.message)
   assert.match(self, /node id 1 is in use by this node/)
   const { cluster, identity } = a.stats().refused
-  assert.ok(cluster >= 1 && identity >= 3)
+  assert.ok(cluster >= 1 && identity >= 4)
   assert.equal(textOf(await b.request(1, 7, bytesOf('still'), 1000)), '1<2 still')
 })
+
+forSeeds('garbage behind a sound handshake ends the connection, nothing else', async (sim) => {
+  const [a, b] = await sim.startAll(2)
+  echo(a)
+  assert.equal(textOf(await b.request(1, 7, bytesOf('x'), 1000)), '1<2 x')
+  const io = sim.io(3)
+  for (let round = 0; round < 10; round++) {
+    const socket = await io.network.connect(hostOf(1), port)
+    let closed = false
+    socket.onClose(() => {
+      closed = true
+    })
+    const self = { cluster, node: 3, token: tokenOf(3), incarnation: round + 1, run: '0'.repeat(16), host: 'h3', port }
+    socket.write(encodePacket(packetHello, { ...self, connection: 1, lost: 0 }))
+    await sim.pass(10)
+    assert.equal(a.stats().connections, 2)
+    socket.write(sim.world.random.bytes(1 + sim.world.random.below(200)).map((byte, i) => (i < 2 ? 255 : byte)))
+    socket.write(new Uint8Array(20))
+    await sim.until(() => closed)
+    await sim.until(() => a.stats().connections === 1)
+  }
+  assert.equal(textOf(await b.request(1, 7, bytesOf('y'), 1000)), '1<2 y')
+})
+
+forSeeds(
+  'a peer that reads nothing fills its queue only',
+  async (sim) => {
+    const [a, b] = await sim.startAll(2)
+    await sim.until(() => a.stats().connections === 1)
+    sim.world.internet.cut(hostOf(1), hostOf(2))
+    const large = new Uint8Array(20_000_000)
+    for (let i = 0; i < 6; i++) a.send(2, channelRaft, large)
+    const refused: RemoteFailure = await a.request(2, 7, bytesOf(''), 1000).catch((error) => error)
+    assert.deepEqual([refused.code, refused.sent], ['connection_failure', false])
+    assert.ok(a.stats().dropped >= 1 && a.stats().dropped <= 3, String(a.stats().dropped))
+    a.send(2, channelRaft, new Uint8Array(65 * 1024 * 1024))
+    const long: RemoteFailure = await a.request(2, 7, new Uint8Array(65 * 1024 * 1024), 1000).catch((error) => error)
+    assert.equal(long.sent, false)
+    await b.close()
+  },
+  seeds.slice(0, 2),
+)
 
 test('one seed gives one trace', async () => {
   const hash = async () => {

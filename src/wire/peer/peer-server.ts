@@ -67,6 +67,7 @@ export class PeerTransport implements Transport {
   readonly #services: (RequestHandler | undefined)[] = []
   readonly #peerHandlers: PeerHandler[] = []
   readonly #refused: Record<string, number> = {}
+  readonly #run: string
   readonly #owner: ConnectionOwner
   readonly #context: LinkContext
   readonly #acceptor: AcceptorContext
@@ -80,6 +81,7 @@ export class PeerTransport implements Transport {
   private constructor(options: PeerServerOptions) {
     this.#options = options
     this.#io = options.io
+    this.#run = Buffer.from(options.io.random.bytes(8)).toString('hex')
     this.self = options.identity.nodeId
     this.#join = options.join
     const tls = options.certificates && peerTls(options.certificates)
@@ -205,6 +207,7 @@ export class PeerTransport implements Transport {
       node: identity.nodeId,
       token: identity.token,
       incarnation: identity.incarnation,
+      run: this.#run,
       host: advertise?.host ?? host,
       port: advertise?.port ?? this.port,
     }

@@ -9,9 +9,10 @@ import { END, ROW, type Step, WAIT } from '../base/index.ts'
 import type { EngineCursor, EntryBatch, Slab } from '../storage/index.ts'
 import type { Overlay } from './overlay.ts'
 
-const capacity = 1024
+export const batchCapacity = 1024
+const capacity = batchCapacity
 
-class MergedBatch implements EntryBatch {
+export class MergedBatch implements EntryBatch {
   count = 0
   readonly slabs: Slab[] = []
   readonly slab = new Uint16Array(capacity)

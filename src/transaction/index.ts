@@ -1,5 +1,7 @@
 export * from './cursor.ts'
 export * from './lock-table.ts'
 export * from './overlay.ts'
+export { ClusterStore, type ClusterStoreOptions } from './partitions/cluster-store.ts'
+export { TransactionMachine } from './partitions/machine.ts'
 export * from './store.ts'
 export * from './transaction.ts'

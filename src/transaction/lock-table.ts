@@ -40,6 +40,8 @@ export const advisoryConflicts = [0b10, 0b11]
 export class LockOwner {
   readonly id: number
   waiting: LockWait | undefined
+  /** A wait for another node's answer. */
+  remote: { abort(error: DbError): void } | undefined
 
   constructor(id: number) {
     this.id = id
@@ -183,6 +185,19 @@ export class LockTable {
     const lock = this.#locks.get(key)
     const at = lock === undefined ? -1 : lock.owners.indexOf(owner)
     return at >= 0 && lock!.modes[at] >> mode !== 0
+  }
+
+  /** The modes that the owner holds on the key, as a bit set. */
+  modesOf(owner: LockOwner, key: string): number {
+    const lock = this.#locks.get(key)
+    const at = lock === undefined ? -1 : lock.owners.indexOf(owner)
+    return at < 0 ? 0 : lock!.modes[at]
+  }
+
+  /** Gives up every wait for a key that `matches`. */
+  abortWaits(matches: (key: string) => boolean, error: DbError): void {
+    for (const lock of [...this.#locks.values()])
+      if (lock.queue.length > 0 && matches(lock.key)) for (const wait of [...lock.queue]) wait.abort(error)
   }
 
   /** Everything held and waited for, for pg_locks. */

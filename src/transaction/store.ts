@@ -40,10 +40,10 @@ export class TransactionStore implements StateMachine {
   #nextTransactionId: number
   readonly #builders: WriteSetBuilder[] = []
 
-  constructor(io: Io, engine: Engine) {
+  constructor(io: Io, engine: Engine, clock = new HybridClock(() => io.clock.wallMicros())) {
     this.io = io
     this.engine = engine
-    this.clock = new HybridClock(() => io.clock.wallMicros())
+    this.clock = clock
     this.#nextTransactionId = io.clock.wallMicros()
   }
 

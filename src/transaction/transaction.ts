@@ -20,9 +20,15 @@ export type Isolation = 'read committed' | 'repeatable read' | 'serializable'
 /** Above this many entries the read set of a serializable transaction widens to whole storages. */
 const maxReadSet = 10_000
 
-interface ReadSpan extends Span {
+export interface ReadSpan extends Span {
   readonly at: Timestamp
 }
+
+/**
+ * Thrown out of a statement under READ COMMITTED that must be run again from its start with a newer snapshot: nothing of
+ * it has been seen, its locks stay.
+ */
+export const rerunStatement = Symbol('rerun')
 
 export interface Savepoint {
   readonly overlay: number
@@ -49,19 +55,21 @@ export class Transaction {
   /** What the last WAIT waits for. */
   blocker: { ready(): Promise<void> } | undefined
   commitTimestamp: Timestamp = 0
+  /** Whether whoever drives the current statement takes `rerunStatement`. */
+  rerunnable = false
   readonly #probe: Found
-  readonly #rowLocks: string[] = []
-  readonly #rowKeys: Uint8Array[] = []
-  readonly #lockedAt: Timestamp[] = []
-  readonly #rowModes = new Map<string, number>()
-  readonly #tableLocks: string[] = []
-  #reads: ReadSpan[] = []
+  protected readonly rowLocks: string[] = []
+  protected readonly rowKeys: Uint8Array[] = []
+  protected readonly lockedAt: Timestamp[] = []
+  protected readonly rowModes = new Map<string, number>()
+  protected readonly tableLocks: string[] = []
+  protected reads: ReadSpan[] = []
   /** Spans that were empty when this transaction began to append to them. */
-  readonly #tails = new Map<number, ReadSpan>()
+  protected readonly tails = new Map<number, ReadSpan>()
   readonly #readStorages = new Map<number, Timestamp>()
   readonly #onCommit: (() => void)[] = []
   readonly #onEnd: (() => void)[] = []
-  #state: 'active' | 'committing' | 'committed' | 'aborted' = 'active'
+  protected state: 'active' | 'committing' | 'committed' | 'aborted' = 'active'
   #done: (() => void) | undefined
   #donePromise: Promise<void> | undefined
 
@@ -77,7 +85,7 @@ export class Transaction {
   }
 
   get ended(): boolean {
-    return this.#state === 'committed' || this.#state === 'aborted'
+    return this.state === 'committed' || this.state === 'aborted'
   }
 
   /** Begins the next statement: under READ COMMITTED with a fresh snapshot. */
@@ -94,28 +102,28 @@ export class Transaction {
 
   /** Point read at the snapshot, own earlier statements included. ROW: the value is in `found`. */
   get(key: Uint8Array): Step {
-    if (this.isolation === 'serializable') this.#noteRead(key, undefined)
-    return this.#read(key, this.snapshot, this.statement)
+    if (this.isolation === 'serializable') this.noteRead(key, undefined)
+    return this.readAt(key, this.snapshot, this.statement)
   }
 
   /** Point read of the newest committed version, own writes of this statement included. */
   getLatest(key: Uint8Array): Step {
-    return this.#read(key, maxTimestamp, Number.POSITIVE_INFINITY)
+    return this.readAt(key, maxTimestamp, Number.POSITIVE_INFINITY)
   }
 
   /** A cursor over the span at the snapshot, merged with own earlier statements' writes. */
   cursor(span: Span, reverse = false): EngineCursor {
-    if (this.isolation === 'serializable') this.#noteRead(span.start, span.end)
-    return this.#cursorAt(span, this.snapshot, this.statement, reverse)
+    if (this.isolation === 'serializable') this.noteRead(span.start, span.end)
+    return this.cursorAt(span, this.snapshot, this.statement, reverse)
   }
 
   /** A cursor over the newest committed versions and all own writes: for constraint checks. */
   cursorLatest(span: Span): EngineCursor {
-    return this.#cursorAt(span, maxTimestamp, Number.POSITIVE_INFINITY, false)
+    return this.cursorAt(span, maxTimestamp, Number.POSITIVE_INFINITY, false)
   }
 
   put(key: Uint8Array, value: Uint8Array, valueStart = 0, valueEnd = value.length): void {
-    this.overlay.set(key, this.#text(key), value, valueStart, valueEnd, this.statement)
+    this.overlay.set(key, this.text(key), value, valueStart, valueEnd, this.statement)
   }
 
   /**
@@ -132,7 +140,7 @@ export class Transaction {
    */
   claimTail(key: Uint8Array): Step {
     const storage = storageId(key)
-    if (this.#tails.has(storage)) return ROW
+    if (this.tails.has(storage)) return ROW
     const at = this.store.visible
     const end = storageEnd(storage)
     const cursor = this.cursorLatest({ start: key, end })
@@ -143,12 +151,12 @@ export class Transaction {
     }
     cursor.close()
     if (step === ROW) return END
-    this.#tails.set(storage, { start: key.slice(), end, at })
+    this.tails.set(storage, { start: key.slice(), end, at })
     return ROW
   }
 
   delete(key: Uint8Array): void {
-    this.overlay.set(key, this.#text(key), undefined, 0, 0, this.statement)
+    this.overlay.set(key, this.text(key), undefined, 0, 0, this.statement)
   }
 
   /**
@@ -156,8 +164,8 @@ export class Transaction {
    * waiting, 'skip' answers END.
    */
   lockRow(key: Uint8Array, mode: number, policy: 'wait' | 'nowait' | 'skip' = 'wait'): Step {
-    const text = this.#text(key)
-    const held = this.#rowModes.get(text)
+    const text = this.text(key)
+    const held = this.rowModes.get(text)
     if (held !== undefined && held >= mode) return ROW
     const rows = this.store.rows
     if (policy !== 'wait') {
@@ -167,12 +175,12 @@ export class Transaction {
           hint: 'Another transaction holds the row; retry later.',
         })
       }
-    } else if (!rows.acquire(this.owner, text, mode)) return this.#wait()
-    this.#rowModes.set(text, mode)
+    } else if (!rows.acquire(this.owner, text, mode)) return this.wait()
+    this.rowModes.set(text, mode)
     if (held === undefined) {
-      this.#rowLocks.push(text)
-      this.#rowKeys.push(key.slice())
-      this.#lockedAt.push(this.store.visible)
+      this.rowLocks.push(text)
+      this.rowKeys.push(key.slice())
+      this.lockedAt.push(this.store.visible)
     }
     return ROW
   }
@@ -188,6 +196,12 @@ export class Transaction {
     return probe.timestamp
   }
 
+  /**
+   * The transaction commits only if nobody has changed the key after the timestamp: how work relies on table definitions
+   * that other nodes may change. In a store of one node the table locks say so already.
+   */
+  require(_key: Uint8Array, _at: Timestamp): void {}
+
   /** Locks a table for the transaction. ROW or WAIT; `wait` false raises lock_not_available. */
   lockTable(table: string, mode: number, wait = true): Step {
     const tables = this.store.tables
@@ -196,16 +210,16 @@ export class Transaction {
     if (!wait) {
       if (!tables.tryAcquire(this.owner, table, mode))
         throw new DbError('lock_not_available', 'could not obtain lock on relation')
-    } else if (!tables.acquire(this.owner, table, mode)) return this.#wait()
-    this.#tableLocks.push(table)
+    } else if (!tables.acquire(this.owner, table, mode)) return this.wait()
+    this.tableLocks.push(table)
     return ROW
   }
 
   savepoint(): Savepoint {
     return {
       overlay: this.overlay.mark,
-      rowLocks: this.#rowLocks.length,
-      tableLocks: this.#tableLocks.length,
+      rowLocks: this.rowLocks.length,
+      tableLocks: this.tableLocks.length,
       statement: this.statement,
       hooks: this.#onCommit.length,
     }
@@ -214,18 +228,22 @@ export class Transaction {
   /** Undoes the writes since the savepoint, and releases the locks first taken since. */
   rollbackTo(savepoint: Savepoint): void {
     this.overlay.rollback(savepoint.overlay)
-    while (this.#rowLocks.length > savepoint.rowLocks) {
-      const key = this.#rowLocks.pop()!
-      this.#rowKeys.pop()
-      this.#lockedAt.pop()
-      this.#rowModes.delete(key)
-      this.store.rows.release(this.owner, key)
+    while (this.rowLocks.length > savepoint.rowLocks) {
+      const key = this.rowLocks.pop()!
+      this.rowKeys.pop()
+      this.lockedAt.pop()
+      this.rowModes.delete(key)
+      this.releaseRow(key)
     }
-    while (this.#tableLocks.length > savepoint.tableLocks) {
-      const key = this.#tableLocks.pop()!
-      if (!this.#tableLocks.includes(key)) this.store.tables.release(this.owner, key)
+    while (this.tableLocks.length > savepoint.tableLocks) {
+      const key = this.tableLocks.pop()!
+      if (!this.tableLocks.includes(key)) this.store.tables.release(this.owner, key)
     }
     this.#onCommit.length = savepoint.hooks
+  }
+
+  protected releaseRow(key: string): void {
+    this.store.rows.release(this.owner, key)
   }
 
   /** Runs when the commit is durable and visible, before the locks go. */
@@ -240,11 +258,11 @@ export class Transaction {
 
   /** END: committed. WAIT: await `blocker.ready()` and call again. Raises serialization_failure, having aborted. */
   commit(): Step {
-    if (this.#state === 'committed') return END
-    if (this.#state === 'committing') return WAIT
-    assert(this.#state === 'active', 'an aborted transaction cannot commit')
+    if (this.state === 'committed') return END
+    if (this.state === 'committing') return WAIT
+    assert(this.state === 'active', 'an aborted transaction cannot commit')
     if (this.overlay.empty) {
-      this.#finish('committed')
+      this.finish('committed')
       return END
     }
     if (this.store.engine.stalled) {
@@ -267,8 +285,8 @@ export class Transaction {
 
   rollback(): void {
     if (this.ended) return
-    assert(this.#state === 'active', 'a transaction on its way to the log cannot be taken back')
-    this.#finish('aborted')
+    assert(this.state === 'active', 'a transaction on its way to the log cannot be taken back')
+    this.finish('aborted')
   }
 
   ready(): Promise<void> {
@@ -276,7 +294,7 @@ export class Transaction {
   }
 
   #propose(set: WriteSetBuilder): void {
-    this.#state = 'committing'
+    this.state = 'committing'
     this.blocker = this
     this.#donePromise = new Promise((resolve) => {
       this.#done = resolve
@@ -285,73 +303,81 @@ export class Transaction {
     try {
       this.commitTimestamp = this.store.commit(set, this.id, () => {
         this.store.inFlight.delete(this)
-        this.#finish('committed')
+        this.finish('committed')
         this.#done!()
       })
     } catch (error) {
       // The log has refused it: nothing of it will ever be there.
       this.store.inFlight.delete(this)
-      this.#finish('aborted')
+      this.finish('aborted')
       throw error
     }
   }
 
-  #finish(state: 'committed' | 'aborted'): void {
-    this.#state = state
+  protected finish(state: 'committed' | 'aborted'): void {
+    this.state = state
     if (state === 'committed') {
       this.store.commits++
       for (const hook of this.#onCommit) hook()
     } else this.store.rollbacks++
-    const { rows, tables, active } = this.store
-    for (const key of this.#rowLocks) rows.release(this.owner, key)
-    for (const key of this.#tableLocks) tables.release(this.owner, key)
-    this.#rowLocks.length = 0
-    this.#tableLocks.length = 0
-    active.delete(this)
+    this.releaseLocks()
+    this.store.active.delete(this)
     for (const hook of this.#onEnd) hook()
+  }
+
+  protected releaseLocks(): void {
+    const { rows, tables } = this.store
+    for (const key of this.rowLocks) rows.release(this.owner, key)
+    for (const key of this.tableLocks) tables.release(this.owner, key)
+    this.rowLocks.length = 0
+    this.tableLocks.length = 0
   }
 
   /** The version of a key that this transaction wrote last, in whatever statement. */
   own(key: Uint8Array): OverlayVersion | undefined {
-    return this.overlay.empty ? undefined : this.overlay.get(key, this.#text(key), Number.POSITIVE_INFINITY)
+    return this.overlay.empty ? undefined : this.overlay.get(key, this.text(key), Number.POSITIVE_INFINITY)
   }
 
   /** A key as text; the steps of one row's change ask for the same key object again and again. */
-  #text(key: Uint8Array): string {
-    if (key !== this.#lastKey) {
-      this.#lastKey = key
-      this.#lastText = keyText(key, 0, key.length)
+  protected text(key: Uint8Array): string {
+    if (key !== this.lastKey) {
+      this.lastKey = key
+      this.lastText = keyText(key, 0, key.length)
     }
-    return this.#lastText
+    return this.lastText
   }
-  #lastKey: Uint8Array | undefined
-  #lastText = ''
+  protected lastKey: Uint8Array | undefined
+  protected lastText = ''
 
-  #wait(): Step {
+  protected wait(): Step {
     const wait = this.owner.waiting!
     this.blocker = { ready: () => wait.promise }
     return WAIT
   }
 
-  #read(key: Uint8Array, at: Timestamp, before: number): Step {
-    if (!this.overlay.empty) {
-      const version = this.overlay.get(key, this.#text(key), before)
-      if (version !== undefined) {
-        if (version.valueStart < 0) return END
-        const found = this.found
-        found.slab = version.slab
-        found.valueStart = version.valueStart
-        found.valueEnd = version.valueEnd
-        found.timestamp = maxTimestamp
-        return ROW
-      }
-    }
+  /** What statements before `before` wrote to the key: ROW, END for a deletion, undefined for nothing. */
+  protected readOwn(key: Uint8Array, before: number): Step | undefined {
+    if (this.overlay.empty) return undefined
+    const version = this.overlay.get(key, this.text(key), before)
+    if (version === undefined) return undefined
+    if (version.valueStart < 0) return END
+    const found = this.found
+    found.slab = version.slab
+    found.valueStart = version.valueStart
+    found.valueEnd = version.valueEnd
+    found.timestamp = maxTimestamp
+    return ROW
+  }
+
+  protected readAt(key: Uint8Array, at: Timestamp, before: number): Step {
+    const own = this.readOwn(key, before)
+    if (own !== undefined) return own
     const step = this.store.engine.get(key, at, this.found)
     if (step === WAIT) this.blocker = this.found
     return step
   }
 
-  #cursorAt(span: Span, at: Timestamp, before: number, reverse: boolean): EngineCursor {
+  protected cursorAt(span: Span, at: Timestamp, before: number, reverse: boolean): EngineCursor {
     const cursor = this.store.engine.cursor(span, at, reverse ? { reverse: true } : undefined)
     if (this.overlay.empty) return cursor
     const storage = storageId(span.start)
@@ -368,16 +394,16 @@ export class Transaction {
     )
   }
 
-  #noteRead(start: Uint8Array, end: Uint8Array | undefined): void {
+  protected noteRead(start: Uint8Array, end: Uint8Array | undefined): void {
     const storage = storageId(start)
     const whole = this.#readStorages.get(storage)
     if (whole !== undefined) return
-    if (this.#reads.length >= maxReadSet) {
-      for (const read of this.#reads) {
+    if (this.reads.length >= maxReadSet) {
+      for (const read of this.reads) {
         const id = storageId(read.start)
         this.#readStorages.set(id, Math.min(read.at, this.#readStorages.get(id) ?? read.at))
       }
-      this.#reads = []
+      this.reads = []
     }
     let upper = end
     if (upper === undefined) {
@@ -385,19 +411,19 @@ export class Transaction {
       upper = new Uint8Array(start.length + 1)
       upper.set(start)
     }
-    this.#reads.push({ start: start.slice(), end: upper.slice(), at: this.snapshot })
+    this.reads.push({ start: start.slice(), end: upper.slice(), at: this.snapshot })
   }
 
   /** "No version in (read, now]" for the whole validated set; raises serialization_failure. ROW or WAIT. */
   #validate(): Step {
-    for (let i = 0; i < this.#rowKeys.length; i++) {
-      if (this.store.visible === this.#lockedAt[i]) continue
-      const newest = this.newest(this.#rowKeys[i])
+    for (let i = 0; i < this.rowKeys.length; i++) {
+      if (this.store.visible === this.lockedAt[i]) continue
+      const newest = this.newest(this.rowKeys[i])
       if (newest < 0) return WAIT
-      if (newest > this.#lockedAt[i]) throw conflict('a row that it locked was changed')
-      this.#lockedAt[i] = this.store.visible
+      if (newest > this.lockedAt[i]) throw conflict('a row that it locked was changed')
+      this.lockedAt[i] = this.store.visible
     }
-    for (const [storage, tail] of this.#tails) {
+    for (const [storage, tail] of this.tails) {
       const step = this.#tailFree(storage, tail)
       if (step === WAIT) return WAIT
     }
@@ -410,7 +436,7 @@ export class Transaction {
       const step = this.#unchanged({ start, end, at })
       if (step === WAIT) return WAIT
     }
-    for (const read of this.#reads) {
+    for (const read of this.reads) {
       const step = this.#unchanged(read)
       if (step === WAIT) return WAIT
     }
@@ -468,13 +494,13 @@ export class Transaction {
 }
 
 /** The first key after a storage's. */
-function storageEnd(storage: number): Uint8Array {
+export function storageEnd(storage: number): Uint8Array {
   const end = new Uint8Array(4)
   new DataView(end.buffer).setUint32(0, storage + 1)
   return end
 }
 
-function conflict(why: string): DbError {
+export function conflict(why: string): DbError {
   return new DbError(
     'serialization_failure',
     'could not serialize access due to read/write dependencies among transactions',

@@ -3,10 +3,10 @@
  * steps on. With RETURNING each written row comes out, else the rows are only counted.
  *
  * READ COMMITTED, as PostgreSQL: a row that changed while its lock was waited for is read again in its newest version
- * and the condition tested again; a join is run again as a whole (`rerun`). Above that level it is 40001.
+ * and the condition tested again; a join is run again as a whole (`rerunStatement`). Above that level it is 40001.
  */
 import { DbError, END, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
-import { forNoKeyUpdate, forUpdate } from '../../transaction/index.ts'
+import { forNoKeyUpdate, forUpdate, rerunStatement } from '../../transaction/index.ts'
 import type { Constraint } from '../catalog/descriptors.ts'
 import type { Value } from '../types/type.ts'
 import type { Computation } from './basic.ts'
@@ -14,9 +14,6 @@ import type { RowDecoder } from './decoder.ts'
 import { type Eval, type Execution, type NodeDescription, Operator, suspended } from './execution.ts'
 import { checkParent, latest, lock, parentChanged, referencesTo, type WriterOf } from './foreign-keys.ts'
 import type { RowWriter, Writing } from './row-writer.ts'
-
-/** Thrown when a READ COMMITTED statement must start over with a new snapshot. */
-export const rerun = Symbol('rerun')
 
 export interface ModifyOptions {
   readonly writer: RowWriter
@@ -271,7 +268,7 @@ export function* lockFound(
     return false
   }
   if (x.tx.isolation !== 'read committed') throw concurrent('update')
-  if (!recheck.single) throw rerun
+  if (!recheck.single) throw rerunStatement
   const { found } = x.tx
   recheck.decoder().decode(x.r, found.slab.bytes, found.slab.view, found.valueStart)
   return recheck.condition === undefined || (yield* evaluate(x, [recheck.condition]))[0] === true

@@ -4,9 +4,8 @@
  * READ COMMITTED starts over with a new snapshot when a join meets a changed row, as long as no row has left.
  */
 import { DbError, END, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
-import type { Savepoint } from '../../transaction/index.ts'
+import { rerunStatement, type Savepoint } from '../../transaction/index.ts'
 import { Execution, suspended } from '../execute/execution.ts'
-import { rerun } from '../execute/modify.ts'
 import type { Field, Portal, RowSink } from '../session-api.ts'
 import type { Value } from '../types/type.ts'
 import type { Plan } from './plan.ts'
@@ -192,14 +191,17 @@ export class QueryPortal implements Portal {
     const started = this.#rows
     for (;;) {
       let step: Step
+      x.tx.rerunnable = this.#rows === 0 && x.tx.isolation === 'read committed'
       try {
         step = operator.next(x)
+        x.tx.rerunnable = false
       } catch (error) {
+        x.tx.rerunnable = false
         if (error === suspended) step = x.suspendedStep
-        else if (error === rerun && this.#rows === 0) {
+        else if (error === rerunStatement && this.#rows === 0) {
           this.#restart()
           return YIELD
-        } else if (error === rerun) {
+        } else if (error === rerunStatement) {
           throw new DbError('serialization_failure', 'could not serialize access due to concurrent update', {
             hint: 'The transaction might succeed if retried.',
           })

@@ -1,0 +1,7 @@
+export * from './descriptor.ts'
+export { Host, type HostOptions } from './host.ts'
+export { heartbeatMs, leaseMicros } from './liveness.ts'
+export { firstMachineKind, type PartitionMachine } from './machine.ts'
+export { nodeStream } from './node-stream.ts'
+export { type Outcome, PartitionReplica } from './partition-replica.ts'
+export { decodeRoute, encodeRoute, type Route, Router } from './router.ts'

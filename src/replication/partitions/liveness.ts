@@ -1,0 +1,179 @@
+/**
+ * Promises between nodes, on which all leases rest (as CockroachDB's store liveness; leases after Gray and Cheriton, 1989).
+ *
+ *   leader's node L ── heartbeat(sent, ceiling) ──► S      S promises until its own now + lease not to help to elect
+ *                   ◄── support(sent echoed) ──────        another leader in any group that it follows L in
+ *   L counts on S until sent + lease − margin, by L's own monotonic clock: L's interval lies inside S's promise.
+ *
+ * One stream of heartbeats per pair of nodes serves all partitions, so quiet partitions cost nothing.
+ *
+ * The ceiling bounds what L may have served: L answers reads only at timestamps ≤ a ceiling that a quorum has heard of.
+ * Whoever is elected after L collects the voters' ceilings and starts above the highest.
+ *
+ *   heartbeat   u8 1 │ f64 sent micros │ f64 ceiling
+ *   support     u8 2 │ f64 sent micros │ f64 ceiling │ f64 incarnation of the supporter │ f64 its clock
+ *
+ * Not here: sending (host.ts), which partitions lean on which nodes (raft's quorum).
+ */
+import { DbError, type HybridClock, maxSkewMicros, type Timestamp } from '../../base/index.ts'
+import { ByteWriter } from '../../encoding/index.ts'
+
+/** How long a promise holds on the supporter's clock. */
+export const leaseMicros = 500_000
+/** How much less the leader counts on, for clocks that drift apart and for what runs between check and use. */
+const marginMicros = 50_000
+export const heartbeatMs = 100
+/** How far above its clock a node may serve reads before the next heartbeat. */
+const ceilingMicros = 700_000
+
+const heartbeatKind = 1
+const supportKind = 2
+
+interface NodePromise {
+  until: number
+  ceiling: Timestamp
+}
+
+interface Support {
+  until: number
+  ceiling: Timestamp
+  incarnation: number
+}
+
+export class NodeLiveness {
+  readonly #self: number
+  readonly #incarnation: number
+  readonly #clock: HybridClock
+  readonly #now: () => number
+  readonly #started: number
+  readonly #fresh: boolean
+  /** What we promised to others. */
+  readonly #promises = new Map<number, NodePromise>()
+  /** What others promised to us. */
+  readonly #supports = new Map<number, Support>()
+
+  /**
+   * @param now monotonic microseconds
+   * @param fresh the node never ran before: it has promised nothing that a restart could have forgotten
+   */
+  constructor(self: number, incarnation: number, clock: HybridClock, now: () => number, fresh: boolean) {
+    this.#self = self
+    this.#incarnation = incarnation
+    this.#clock = clock
+    this.#now = now
+    this.#started = now()
+    this.#fresh = fresh
+  }
+
+  /** False for one lease duration after a restart: promises of the former life may still be counted on. */
+  mayVote(): boolean {
+    return this.#fresh || this.#now() - this.#started >= leaseMicros
+  }
+
+  /** Microseconds until `mayVote`. */
+  get voteDelayMicros(): number {
+    return this.#fresh ? 0 : Math.max(0, leaseMicros - (this.#now() - this.#started))
+  }
+
+  /** Whether we have promised the node not to help to elect another leader. */
+  supporting(node: number): boolean {
+    if (node === this.#self) return true
+    const promise = this.#promises.get(node)
+    return promise !== undefined && promise.until > this.#now()
+  }
+
+  /** Whether the node's promise to us holds now. */
+  supportedBy(node: number): boolean {
+    return this.supportedUntil(node) > this.#now()
+  }
+
+  /** Until when, by our monotonic clock, the node's promise to us holds; 0 when there is none. */
+  supportedUntil(node: number): number {
+    if (node === this.#self) return Number.POSITIVE_INFINITY
+    return this.#supports.get(node)?.until ?? 0
+  }
+
+  /** The highest timestamp that we may serve reads at as far as this node is concerned. */
+  ceilingAt(node: number): Timestamp {
+    if (node === this.#self) return Number.POSITIVE_INFINITY
+    return this.#supports.get(node)?.ceiling ?? 0
+  }
+
+  /** Above everything that a leader on the node may have served, as far as we know: what a vote for another carries. */
+  ceilingOf(node: number): Timestamp {
+    const known = this.#promises.get(node)?.ceiling ?? 0
+    // What we promised before a restart is forgotten; it cannot have been further ahead than this.
+    return this.#fresh ? known : Math.max(known, this.#restartCeiling)
+  }
+
+  get #restartCeiling(): Timestamp {
+    this.#firstCeiling ??= this.#clock.next() + ceilingMicros + maxSkewMicros
+    return this.#firstCeiling
+  }
+  #firstCeiling: Timestamp | undefined
+
+  heartbeat(): Uint8Array {
+    const out = new ByteWriter(17)
+    out.u8(heartbeatKind)
+    out.f64(this.#now())
+    out.f64(this.#clock.next() + ceilingMicros)
+    return out.copy()
+  }
+
+  /** Takes a message in and returns the answer to it, if it asks for one. `restarted` is told of a new incarnation. */
+  receive(from: number, bytes: Uint8Array, restarted: (node: number) => void): Uint8Array | undefined {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    const sent = view.getFloat64(1)
+    const ceiling = view.getFloat64(9)
+    if (bytes[0] === heartbeatKind) return this.#support(from, sent, ceiling)
+    if (bytes[0] !== supportKind) throw new DbError('protocol_violation', `liveness message of kind ${bytes[0]}`)
+    const incarnation = view.getFloat64(17)
+    const known = this.#supports.get(from)
+    if (known === undefined) {
+      this.#supports.set(from, { until: sent + leaseMicros - marginMicros, ceiling, incarnation })
+      return undefined
+    }
+    if (incarnation < known.incarnation) return undefined
+    // A promise that has lapsed and is given anew is another promise: what was acknowledged under the old one says nothing.
+    const lapsed = known.until <= this.#now()
+    if (incarnation > known.incarnation) {
+      known.incarnation = incarnation
+      known.until = 0
+      known.ceiling = 0
+      restarted(from)
+    } else if (lapsed) restarted(from)
+    known.until = Math.max(known.until, sent + leaseMicros - marginMicros)
+    known.ceiling = Math.max(known.ceiling, ceiling)
+    return undefined
+  }
+
+  #support(from: number, sent: number, ceiling: Timestamp): Uint8Array | undefined {
+    if (!this.mayVote()) return undefined
+    const until = this.#now() + leaseMicros
+    const promise = this.#promises.get(from)
+    if (promise === undefined) this.#promises.set(from, { until, ceiling })
+    else {
+      promise.until = until
+      promise.ceiling = Math.max(promise.ceiling, ceiling)
+    }
+    const out = new ByteWriter(33)
+    out.u8(supportKind)
+    out.f64(sent)
+    out.f64(ceiling)
+    out.f64(this.#incarnation)
+    out.f64(this.#clock.last)
+    return out.copy()
+  }
+
+  /** Nodes whose promise from us has run out since it was last asked. */
+  lapsed(): number[] {
+    const now = this.#now()
+    const out: number[] = []
+    for (const [node, promise] of this.#promises) {
+      if (promise.until === 0 || promise.until > now) continue
+      promise.until = 0
+      out.push(node)
+    }
+    return out
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * The log stream of the node itself: what only this node decides (which replicas it holds), a group of one.
+ *
+ * Not here: what partitions replicate.
+ */
+import type { WriteSetBuilder } from '../../encoding/index.ts'
+import type { CommitLog, Engine } from '../../storage/index.ts'
+
+/** Partitions and replicas have other streams. */
+export const nodeStream = 1
+
+export class NodeStream {
+  readonly #log: CommitLog
+  readonly #engine: Engine
+  #index: number
+
+  constructor(log: CommitLog, engine: Engine) {
+    this.#log = log
+    this.#engine = engine
+    this.#index = Math.max(log.lastIndex(nodeStream), engine.applied(nodeStream))
+  }
+
+  /** Applies what tables do not hold yet. */
+  async replay(): Promise<void> {
+    const applied = this.#engine.applied(nodeStream)
+    if (this.#log.lastIndex(nodeStream) <= applied) return
+    await this.#log.read(nodeStream, applied + 1, this.#index, (record) =>
+      this.#engine.apply(record.payload, nodeStream, record.index),
+    )
+  }
+
+  /** Resolves when the writes are durable and applied. */
+  write(set: WriteSetBuilder, timestamp: number): Promise<void> {
+    const payload = new Uint8Array(set.finish(timestamp))
+    const index = ++this.#index
+    return new Promise((done) => {
+      this.#log.append({ stream: nodeStream, index, term: 1, transactionId: 0, payload }, () => {
+        this.#engine.apply(payload, nodeStream, index)
+        done()
+      })
+    })
+  }
+
+  reclaim(): void {
+    this.#log.release(nodeStream, this.#engine.flushed(nodeStream))
+  }
+}

@@ -1,0 +1,316 @@
+/**
+ * The transactional store of a node in a cluster: gateway of its sessions, leaseholder of its partitions.
+ *
+ * Beside what transactions ask for, it finishes what others left: prepared transactions whose gateway went away, commit
+ * records whose participants were not told, locks of gateways that are gone.
+ *
+ * Not here: SQL, replicas (replication/partitions).
+ */
+import { DbError, type Timestamp } from '../../base/index.ts'
+import { ByteReader, ByteWriter, type WriteSetBuilder, WriteSetReader } from '../../encoding/index.ts'
+import type { Io } from '../../io/index.ts'
+import type { Host } from '../../replication/index.ts'
+import type { Engine, Span } from '../../storage/index.ts'
+import { keyText } from '../cursor.ts'
+import { LockOwner } from '../lock-table.ts'
+import { TransactionStore } from '../store.ts'
+import type { Isolation } from '../transaction.ts'
+import { ClusterTransaction } from './cluster-transaction.ts'
+import { finish } from './coordinator.ts'
+import { Leaseholder, scanEdge } from './leaseholder.ts'
+import type { TransactionMachine } from './machine.ts'
+import type { Prepared } from './partition-state.ts'
+import { type OwnerId, type SpanCheck, undecided } from './requests.ts'
+import { outcomeOperation, Routing } from './routing.ts'
+
+export const serviceTableLocks = 4
+
+/** How often leftovers are looked for. */
+const sweepMs = 500
+/** A prepare that is older asks for its outcome; one much older makes it certain. */
+const askAfterMicros = 1_000_000
+const giveUpAfterMicros = 4_000_000
+const tableLockMs = 60_000
+
+export interface ClusterStoreOptions {
+  readonly io: Io
+  readonly engine: Engine
+  readonly host: Host
+  readonly machine: TransactionMachine
+  /** Unique in the cluster, over restarts too. */
+  readonly newTransactionId: () => number
+  /** Nodes that are known to be gone: dead, left, or in another incarnation. */
+  readonly isGone: (node: number) => boolean
+}
+
+export class ClusterStore extends TransactionStore {
+  readonly host: Host
+  readonly machine: TransactionMachine
+  readonly leaseholder: Leaseholder
+  readonly routing: Routing
+  readonly nodeId: number
+  readonly newTransactionId: () => number
+  readonly #isGone: (node: number) => boolean
+  readonly #sweeping = new Set<number>()
+  readonly #tableOwners = new Map<string, { owner: LockOwner; tables: string[] }>()
+  #sweep: { cancel(): void } | undefined
+  #stopped = false
+
+  constructor(options: ClusterStoreOptions) {
+    super(options.io, options.engine, options.host.clock)
+    this.host = options.host
+    this.machine = options.machine
+    this.nodeId = options.host.nodeId
+    this.newTransactionId = options.newTransactionId
+    this.#isGone = options.isGone
+    this.leaseholder = new Leaseholder(options.host, options.machine, this.rows)
+    options.machine.events = this.leaseholder
+    this.routing = new Routing(options.host, this.leaseholder)
+    // Nothing is compared with it: there is no one timestamp up to which all is applied.
+    this.visible = -1
+    options.host.transport.onRequest(serviceTableLocks, (from, body) => this.#answerTableLock(from, body))
+    this.#schedule()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#sweep?.cancel()
+  }
+
+  override begin(owner: LockOwner, isolation: Isolation, readOnly = false): ClusterTransaction {
+    const transaction = new ClusterTransaction(this, owner, this.newTransactionId(), isolation, readOnly)
+    this.active.add(transaction)
+    return transaction
+  }
+
+  /** Whether one node leads all partitions, as far as is known. */
+  get oneLeader(): boolean {
+    const { routes } = this.host.router
+    const first = routes[0]?.leader
+    for (const route of routes) if (route.leader !== first) return false
+    return true
+  }
+
+  // ---- where keys are
+
+  /** An id of the partition that the key is believed to lie in; 0 when nothing is known. */
+  partitionOf(key: Uint8Array): number {
+    return this.host.router.find(key)?.partition.id ?? 0
+  }
+
+  edge(span: Span, reverse: boolean): Uint8Array {
+    return scanEdge(this.host.router, span, reverse) ?? span.start
+  }
+
+  /** The span cut where partitions are. */
+  splitSpan(span: Span): Span[] {
+    const out: Span[] = []
+    let { start } = span
+    for (;;) {
+      const end = this.host.router.find(start)?.partition.end
+      if (end === undefined || (span.end !== undefined && Buffer.compare(end, span.end) >= 0)) {
+        out.push({ start, end: span.end })
+        return out
+      }
+      out.push({ start, end })
+      start = end
+    }
+  }
+
+  /** Span checks by partition. */
+  groupSpans(spans: readonly SpanCheck[]): SpanCheck[][] {
+    const groups = new Map<number, SpanCheck[]>()
+    for (const span of spans) {
+      for (const part of this.splitSpan(span)) {
+        const id = this.partitionOf(part.start)
+        const group = groups.get(id) ?? []
+        group.push({ ...part, at: span.at })
+        groups.set(id, group)
+      }
+    }
+    return [...groups.values()]
+  }
+
+  *keysOf(set: WriteSetBuilder): Iterable<string> {
+    const bytes = set.finish(0)
+    const read = new WriteSetReader(bytes)
+    while (read.next()) yield keyText(bytes, read.keyStart, read.keyEnd)
+  }
+
+  // ---- waiting
+
+  /** The promise, or the error that a cancelled or closed session aborts its wait with. */
+  interruptible<T>(owner: LockOwner, promise: Promise<T>): Promise<T> {
+    return new Promise((done, fail) => {
+      const wait = { abort: (error: DbError) => fail(error) }
+      owner.remote = wait
+      const end = () => {
+        if (owner.remote === wait) owner.remote = undefined
+      }
+      promise.then(
+        (value) => {
+          end()
+          done(value)
+        },
+        (error) => {
+          end()
+          fail(error)
+        },
+      )
+    })
+  }
+
+  // ---- writes without a session
+
+  /** Writes that nobody else writes at the same time; `applied` runs when they are committed. */
+  override commit(builder: WriteSetBuilder, _transactionId: number, applied: () => void): Timestamp {
+    const bytes = builder.finish(0).slice()
+    this.#writeAll(bytes).then(applied, (error) => {
+      if (!this.io.dead) this.io.log.warn('background-write-failed', { error: (error as Error).message })
+    })
+    return 0
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
+    for (;;) {
+      const transaction = this.begin(new LockOwner(0), 'read committed')
+      transaction.startStatement()
+      const read = new WriteSetReader(bytes)
+      while (read.next()) {
+        const key = bytes.slice(read.keyStart, read.keyEnd)
+        if (read.valueStart < 0) transaction.delete(key)
+        else transaction.put(key, bytes, read.valueStart, read.valueEnd)
+      }
+      try {
+        while (transaction.commit() === 2) await transaction.blocker!.ready()
+        return
+      } catch (error) {
+        if (!(error instanceof DbError) || !error.retryable || this.#stopped) throw error
+      }
+    }
+  }
+
+  // ---- table locks
+
+  /** Takes the lock at every node that can be reached; the nodes where it was taken. Schema fences guard the rest. */
+  async lockTableEverywhere(owner: OwnerId, table: string, mode: number, wait: boolean): Promise<number[]> {
+    const out = new ByteWriter(64)
+    out.u8(1)
+    out.i64(owner.session)
+    out.u8(mode)
+    out.u8(wait ? 1 : 0)
+    out.text(table)
+    const body = out.copy()
+    const taken: number[] = []
+    for (const node of [...this.host.peers()].sort((a, b) => a - b)) {
+      try {
+        await this.host.transport.request(node, serviceTableLocks, body, tableLockMs)
+        taken.push(node)
+      } catch (error) {
+        if (!(error instanceof DbError) || error.code !== 'connection_failure') {
+          this.releaseTables(taken, owner)
+          throw error
+        }
+      }
+    }
+    return taken
+  }
+
+  releaseTables(nodes: Iterable<number>, owner: OwnerId): void {
+    const out = new ByteWriter(16)
+    out.u8(0)
+    out.i64(owner.session)
+    const body = out.copy()
+    for (const node of nodes) this.host.transport.request(node, serviceTableLocks, body, tableLockMs).catch(() => {})
+  }
+
+  async #answerTableLock(from: number, body: Uint8Array): Promise<Uint8Array> {
+    const read = new ByteReader(body)
+    const take = read.u8() === 1
+    const session = read.i64()
+    const name = `${from}:${session}`
+    if (!take) {
+      this.#releaseTableOwner(name)
+      return new Uint8Array(0)
+    }
+    const mode = read.u8()
+    const wait = read.u8() === 1
+    const table = read.text()
+    let held = this.#tableOwners.get(name)
+    if (held === undefined) this.#tableOwners.set(name, (held = { owner: new LockOwner(session), tables: [] }))
+    const { owner } = held
+    if (!wait) {
+      if (!this.tables.tryAcquire(owner, table, mode))
+        throw new DbError('lock_not_available', 'could not obtain lock on relation')
+    } else while (!this.tables.acquire(owner, table, mode)) await owner.waiting!.promise
+    held.tables.push(table)
+    return new Uint8Array(0)
+  }
+
+  #releaseTableOwner(name: string): void {
+    const held = this.#tableOwners.get(name)
+    if (held === undefined) return
+    this.#tableOwners.delete(name)
+    held.owner.waiting?.abort(new DbError('query_canceled', 'the transaction has ended'))
+    for (const table of held.tables) this.tables.release(held.owner, table)
+  }
+
+  /** A node is gone: what its sessions held here is free. */
+  forgetNode(node: number): void {
+    this.leaseholder.forgetNode(node)
+    for (const name of [...this.#tableOwners.keys()]) if (name.startsWith(`${node}:`)) this.#releaseTableOwner(name)
+  }
+
+  // ---- leftovers
+
+  #schedule(): void {
+    this.#sweep = this.io.tasks.after(sweepMs, () => {
+      if (this.#stopped || this.io.dead) return
+      this.#sweepOnce()
+      this.#schedule()
+    })
+  }
+
+  #sweepOnce(): void {
+    const now = this.host.now()
+    for (const replica of this.host.replicas.values()) {
+      if (!replica.serving) continue
+      const state = this.machine.state(replica)
+      for (const prepared of state.prepared.values()) {
+        const age = now - prepared.sinceMicros
+        const gone = this.#isGone(prepared.gateway)
+        if (age < askAfterMicros && !gone) continue
+        this.#once(prepared.transaction, () => this.#recover(prepared, gone || age > giveUpAfterMicros))
+      }
+      for (const record of state.records.values()) {
+        if (this.clock.last - record.timestamp < giveUpAfterMicros) continue
+        const { transaction, timestamp, anchor, participants } = record
+        this.#once(transaction, () => finish(this, transaction, timestamp, anchor, participants))
+      }
+    }
+  }
+
+  #once(transaction: number, work: () => Promise<void>): void {
+    if (this.#sweeping.has(transaction)) return
+    this.#sweeping.add(transaction)
+    work()
+      .catch((error) => {
+        if (!(error instanceof DbError) && !this.io.dead) this.io.fatal('recovering a transaction failed', error)
+      })
+      .finally(() => this.#sweeping.delete(transaction))
+  }
+
+  /** Asks for the outcome where the transaction is anchored, and applies it here. */
+  async #recover(prepared: Prepared, fence: boolean): Promise<void> {
+    const { transaction, anchor, firstKey } = prepared
+    const outcome = await this.routing.ask(outcomeOperation, anchor, { transaction, key: anchor, fence })
+    if (outcome === undecided) return
+    await this.leaseholder.resolve({ transaction, timestamp: outcome, key: firstKey })
+  }
+
+  override collect(): void {
+    const oldest = Math.max(0, this.io.clock.wallMicros() - this.retentionMs * 1000)
+    if (oldest > this.engine.collectedBefore) this.engine.collectBefore(oldest)
+    this.host.reclaim()
+  }
+}

@@ -1,0 +1,346 @@
+/**
+ * Applies what transactions replicate. Every replica does the same at the same index.
+ *
+ *   write     rows at the commit timestamp
+ *   prepare   the writes under one addressed key; rows are untouched          ─┐ resolve: rows at the commit timestamp,
+ *   record    the commit record, and what the anchor's partition had prepared  ├─ or nothing; the addressed key goes
+ *   fence     "aborted" for a transaction that nothing here knows             ─┘
+ *
+ * A record is accepted only while its anchor's prepare stands: whoever gave the transaction up has taken that away
+ * first, in the same log. So commit and abort cannot both happen.
+ *
+ * Not here: who may propose what (leaseholder.ts).
+ */
+import { assert, type HybridClock, maxTimestamp, ROW, type Timestamp, WAIT } from '../../base/index.ts'
+import { ByteReader, ByteWriter, WriteSetBuilder, WriteSetReader } from '../../encoding/index.ts'
+import { addressedSpan, covers, type PartitionMachine, type PartitionReplica } from '../../replication/index.ts'
+import type { Engine } from '../../storage/index.ts'
+import {
+  decodeAnchor,
+  decodePrepare,
+  decodeRecord,
+  decodeResolve,
+  kindFence,
+  kindForget,
+  kindPrepare,
+  kindRecord,
+  kindResolve,
+  kindWrite,
+  readRecord,
+  writeHeader,
+  writeRecord,
+} from './entry.ts'
+import { markOf, PartitionState, Prepared, prepareKey, recordKey, type TransactionRecord } from './partition-state.ts'
+
+/** What an entry came to. A timestamp, 0 for an aborted transaction, or that it was made for another generation. */
+export type Applied = Timestamp | 'stale'
+
+/** Told of what the leaseholder's side must know. */
+export interface MachineEvents {
+  leaseAcquired(replica: PartitionReplica): void
+  leaseLost(replica: PartitionReplica): void
+  quiescent(replica: PartitionReplica): boolean
+  split(left: PartitionReplica, right: PartitionReplica): void
+  exportLocks(replica: PartitionReplica): Uint8Array
+  importLocks(replica: PartitionReplica, locks: Uint8Array): void
+  /** Committed rows have been written; `set` is the write set. */
+  applied(replica: PartitionReplica, set: Uint8Array): void
+}
+
+export class TransactionMachine implements PartitionMachine {
+  /** Keys that prepared transactions have written, on all partitions of this node. */
+  readonly preparedKeys = new Map<string, Prepared>()
+  readonly #engine: Engine
+  readonly #clock: HybridClock
+  readonly #now: () => number
+  readonly #states = new Map<PartitionReplica, PartitionState>()
+  readonly #empty = new Uint8Array(12)
+  events!: MachineEvents
+
+  constructor(engine: Engine, clock: HybridClock, now: () => number) {
+    this.#engine = engine
+    this.#clock = clock
+    this.#now = now
+  }
+
+  state(replica: PartitionReplica): PartitionState {
+    const state = this.#states.get(replica)
+    assert(state !== undefined, 'a replica that is used was opened')
+    return state
+  }
+
+  async opened(replica: PartitionReplica): Promise<void> {
+    const before = this.#states.get(replica)
+    const state = new PartitionState()
+    if (before !== undefined) {
+      // A snapshot: outcomes came with it.
+      state.importRecent(before.exportRecent())
+      for (const prepared of before.prepared.values()) this.#drop(before, prepared)
+    }
+    await this.#readAddressed(replica, state)
+    if (before === undefined) this.#readRecent(replica, state)
+    this.#states.set(replica, state)
+    for (const prepared of state.prepared.values()) this.#index(prepared)
+  }
+
+  async #readAddressed(replica: PartitionReplica, state: PartitionState): Promise<void> {
+    const cursor = this.#engine.cursor(addressedSpan(replica.partition), maxTimestamp)
+    for (;;) {
+      const step = cursor.next()
+      if (step === WAIT) {
+        await cursor.ready()
+        continue
+      }
+      if (step !== ROW) break
+      const b = cursor.batch
+      for (let i = 0; i < b.count; i++) {
+        const { bytes } = b.slabs[b.slab[i]]
+        const value = bytes.slice(b.valueStart[i], b.valueEnd[i])
+        if (markOf(bytes.subarray(b.keyStart[i], b.keyEnd[i])) === 'prepare') {
+          const prepared = decodePrepared(value, this.#now())
+          state.prepared.set(prepared.transaction, prepared)
+        } else {
+          const record = readRecord(new ByteReader(value))
+          state.records.set(record.transaction, record)
+        }
+      }
+    }
+    cursor.close()
+  }
+
+  /** What the entries that are still in the log decided. */
+  #readRecent(replica: PartitionReplica, state: PartitionState): void {
+    const { window } = replica
+    for (let index = window.firstIndex(); index <= Math.min(replica.applied, window.lastIndex()); index++) {
+      const entry = window.entry(index)
+      if (entry === undefined || entry.transactionId === 0 || entry.payload.length === 0) continue
+      const { payload, transactionId } = entry
+      if (payload[0] === kindWrite) state.note(transactionId, setTimestamp(payload.subarray(writeHeader)), index)
+      else if (payload[0] === kindResolve) state.note(transactionId, decodeResolve(payload).timestamp, index)
+      else if (payload[0] === kindRecord) state.note(transactionId, decodeRecord(payload).timestamp, index)
+      else if (payload[0] === kindFence && state.outcome(transactionId) === undefined)
+        state.note(transactionId, 0, index)
+    }
+  }
+
+  apply(replica: PartitionReplica, payload: Uint8Array, transactionId: number, index: number): Applied {
+    const { stream } = replica
+    if (generationOf(payload) !== replica.partition.generation) {
+      this.#engine.apply(this.#empty, stream, index)
+      return 'stale'
+    }
+    switch (payload[0]) {
+      case kindWrite:
+        return this.#applyWrite(replica, payload, transactionId, index)
+      case kindPrepare:
+        return this.#applyPrepare(replica, payload, index)
+      case kindResolve: {
+        const { transaction, timestamp } = decodeResolve(payload)
+        return this.#resolve(replica, transaction, timestamp, undefined, index)
+      }
+      case kindRecord:
+        return this.#applyRecord(replica, payload, index)
+      case kindFence:
+        return this.#applyFence(replica, payload, index)
+      default:
+        assert(payload[0] === kindForget, `entry kind ${payload[0]} is known`)
+        return this.#applyForget(replica, payload, index)
+    }
+  }
+
+  #applyWrite(replica: PartitionReplica, payload: Uint8Array, transaction: number, index: number): Applied {
+    const state = this.state(replica)
+    if (transaction !== 0 && state.outcome(transaction) === 0) {
+      this.#engine.apply(this.#empty, replica.stream, index)
+      return 0
+    }
+    const set = payload.subarray(writeHeader)
+    this.#engine.apply(set, replica.stream, index)
+    const timestamp = setTimestamp(set)
+    this.#clock.observe(timestamp)
+    if (transaction !== 0) state.note(transaction, timestamp, index)
+    this.events.applied(replica, set)
+    return timestamp
+  }
+
+  #applyPrepare(replica: PartitionReplica, payload: Uint8Array, index: number): Applied {
+    const state = this.state(replica)
+    const e = decodePrepare(payload)
+    if (state.outcome(e.transaction) !== undefined) {
+      this.#engine.apply(this.#empty, replica.stream, index)
+      return 0
+    }
+    const prepared = new Prepared(e.transaction, e.gateway, e.anchor.slice(), e.writes.slice(), this.#now())
+    const set = new WriteSetBuilder()
+    set.put(prepareKey(prepared), encodePrepared(prepared))
+    // Below the prepare's timestamp, so that the deletion at the commit timestamp is always above it.
+    this.#engine.apply(set.finish(prepared.timestamp - 1), replica.stream, index)
+    state.prepared.set(e.transaction, prepared)
+    this.#index(prepared)
+    this.#clock.observe(prepared.timestamp)
+    return prepared.timestamp
+  }
+
+  #applyRecord(replica: PartitionReplica, payload: Uint8Array, index: number): Applied {
+    const { transaction, timestamp, anchor, participants } = decodeRecord(payload)
+    return this.#resolve(replica, transaction, timestamp, { transaction, timestamp, anchor, participants }, index)
+  }
+
+  /** Ends a prepared transaction here; with `record`, its outcome becomes known to all. */
+  #resolve(
+    replica: PartitionReplica,
+    transaction: number,
+    timestamp: Timestamp,
+    record: TransactionRecord | undefined,
+    index: number,
+  ): Applied {
+    const state = this.state(replica)
+    const prepared = state.prepared.get(transaction)
+    if (prepared === undefined) {
+      this.#engine.apply(this.#empty, replica.stream, index)
+      const known = state.outcome(transaction)
+      if (known === undefined) state.note(transaction, record === undefined ? timestamp : 0, index)
+      return known ?? 0
+    }
+    const set = new WriteSetBuilder()
+    if (timestamp > 0) copySet(prepared.writes, set)
+    if (record !== undefined) {
+      const value = new ByteWriter(64)
+      writeRecord(value, { generation: 0, ...record })
+      set.put(recordKey(record.anchor, transaction), value.copy())
+      state.records.set(transaction, record)
+    }
+    set.delete(prepareKey(prepared))
+    const at = timestamp > 0 ? timestamp : prepared.timestamp
+    const bytes = set.finish(at)
+    this.#engine.apply(bytes, replica.stream, index)
+    this.#clock.observe(at)
+    state.note(transaction, timestamp, index)
+    this.#drop(state, prepared)
+    if (timestamp > 0) this.events.applied(replica, bytes)
+    return timestamp
+  }
+
+  #applyFence(replica: PartitionReplica, payload: Uint8Array, index: number): Applied {
+    const state = this.state(replica)
+    const { transaction } = decodeAnchor(payload)
+    const known = state.outcome(transaction)
+    // A prepare whose coordinator was given up: it goes, and with it the chance to commit.
+    if (known === undefined && state.prepared.has(transaction))
+      return this.#resolve(replica, transaction, 0, undefined, index)
+    this.#engine.apply(this.#empty, replica.stream, index)
+    if (known !== undefined) return known
+    state.note(transaction, 0, index)
+    return 0
+  }
+
+  #applyForget(replica: PartitionReplica, payload: Uint8Array, index: number): Applied {
+    const state = this.state(replica)
+    const { transaction } = decodeAnchor(payload)
+    const record = state.records.get(transaction)
+    if (record === undefined) {
+      this.#engine.apply(this.#empty, replica.stream, index)
+      return 0
+    }
+    const set = new WriteSetBuilder()
+    set.delete(recordKey(record.anchor, transaction))
+    this.#engine.apply(set.finish(record.timestamp + 1), replica.stream, index)
+    state.records.delete(transaction)
+    return record.timestamp
+  }
+
+  #index(prepared: Prepared): void {
+    for (const key of prepared.keys) this.preparedKeys.set(key, prepared)
+  }
+
+  #drop(state: PartitionState, prepared: Prepared): void {
+    state.prepared.delete(prepared.transaction)
+    for (const key of prepared.keys) if (this.preparedKeys.get(key) === prepared) this.preparedKeys.delete(key)
+    prepared.resolve()
+  }
+
+  leaseAcquired(replica: PartitionReplica): void {
+    this.events.leaseAcquired(replica)
+  }
+
+  leaseLost(replica: PartitionReplica): void {
+    this.events.leaseLost(replica)
+  }
+
+  quiescent(replica: PartitionReplica): boolean {
+    return this.state(replica).prepared.size === 0 && this.events.quiescent(replica)
+  }
+
+  split(left: PartitionReplica, right: PartitionReplica): void {
+    const from = this.state(left)
+    assert(from.prepared.size === 0, 'a partition with prepared transactions is not cut')
+    const state = new PartitionState()
+    state.inherit(from, right.applied)
+    for (const [transaction, record] of from.records) {
+      if (!covers(right.partition, record.anchor)) continue
+      from.records.delete(transaction)
+      state.records.set(transaction, record)
+    }
+    this.#states.set(right, state)
+    this.events.split(left, right)
+  }
+
+  exportState(replica: PartitionReplica): Uint8Array {
+    return this.state(replica).exportRecent()
+  }
+
+  importState(replica: PartitionReplica, bytes: Uint8Array): void {
+    const state = this.#states.get(replica) ?? new PartitionState()
+    state.importRecent(bytes)
+    this.#states.set(replica, state)
+  }
+
+  exportLocks(replica: PartitionReplica): Uint8Array {
+    return this.events.exportLocks(replica)
+  }
+
+  importLocks(replica: PartitionReplica, locks: Uint8Array): void {
+    this.events.importLocks(replica, locks)
+  }
+
+  removed(replica: PartitionReplica): void {
+    const state = this.#states.get(replica)
+    if (state === undefined) return
+    for (const prepared of state.prepared.values()) this.#drop(state, prepared)
+    this.#states.delete(replica)
+  }
+}
+
+function generationOf(payload: Uint8Array): number {
+  return ((payload[1] << 24) | (payload[2] << 16) | (payload[3] << 8) | payload[4]) >>> 0
+}
+
+function setTimestamp(set: Uint8Array): Timestamp {
+  const view = new DataView(set.buffer, set.byteOffset, set.length)
+  return view.getUint32(0) * 0x1_0000_0000 + view.getUint32(4)
+}
+
+function copySet(from: Uint8Array, to: WriteSetBuilder): void {
+  const read = new WriteSetReader(from)
+  while (read.next()) {
+    if (read.valueStart < 0) to.deleteRange(from, read.keyStart, read.keyEnd)
+    else to.putRange(from, read.keyStart, read.keyEnd, read.valueStart, read.valueEnd)
+  }
+}
+
+function encodePrepared(p: Prepared): Uint8Array {
+  const out = new ByteWriter(p.writes.length + p.anchor.length + 24)
+  out.i64(p.transaction)
+  out.u32(p.gateway)
+  out.block(p.anchor)
+  out.raw(p.writes)
+  return out.copy()
+}
+
+function decodePrepared(bytes: Uint8Array, nowMicros: number): Prepared {
+  const read = new ByteReader(bytes)
+  const transaction = read.i64()
+  const gateway = read.u32()
+  const anchor = read.block().slice()
+  return new Prepared(transaction, gateway, anchor, read.rest().slice(), nowMicros)
+}

@@ -117,18 +117,28 @@ export class Leadership {
     return index
   }
 
-  /** Follows the configuration: newcomers get a progress, those who left lose theirs. */
+  /** Follows the configuration: newcomers get a progress, those who leave keep theirs until they know (`#dismissed`). */
   #meet(): void {
     const s = this.#state
     const c = s.configuration
     const ids = replicasOf(c)
-    for (const id of this.progress.keys()) if (!ids.includes(id)) this.progress.delete(id)
-    for (const id of ids) {
-      if (id === s.id) continue
-      const known = this.progress.get(id)
-      if (known !== undefined) known.learner = !isVoter(c, id)
-      else this.progress.set(id, new Progress(id, s.log.lastIndex + 1, this.#round, !isVoter(c, id)))
+    for (const pr of this.progress.values()) {
+      pr.leaving = !ids.includes(pr.replica)
+      pr.learner = !isVoter(c, pr.replica)
     }
+    for (const id of ids) {
+      if (id === s.id || this.progress.has(id)) continue
+      this.progress.set(id, new Progress(id, s.log.lastIndex + 1, this.#round, !isVoter(c, id)))
+    }
+  }
+
+  /** A removed replica is told of its removal, so that it does not stand for election, but nobody waits for it for long. */
+  #dismissed(pr: Progress, silent: boolean): boolean {
+    const { configurations, commit } = this.#state
+    const removal = configurations.currentIndex
+    if (!pr.leaving || commit < removal || !(silent || pr.commit >= removal)) return false
+    this.progress.delete(pr.replica)
+    return true
   }
 
   // ---- commitment ----
@@ -178,6 +188,7 @@ export class Leadership {
     const { log } = this.#state
     pr.heard(m.round)
     pr.commit = Math.max(pr.commit, m.commit)
+    if (this.#dismissed(pr, false)) return true
     this.owes = true
     if (m.reject) {
       const stale = m.index <= pr.match || (pr.state === 'probe' && m.index !== pr.next - 1)
@@ -217,7 +228,7 @@ export class Leadership {
 
   leaseHolds(): boolean {
     const s = this.#state
-    if (this.abdicated || !isVoter(s.configuration, s.id)) return false
+    if (this.abdicated || !this.settled || !isVoter(s.configuration, s.id)) return false
     return quorum.agrees(s.configuration, (id) => {
       if (id === s.id) return true
       const pr = this.progress.get(id)
@@ -267,9 +278,9 @@ export class Leadership {
     if (this.transferring !== 0 || to === s.id || !s.configuration.voters.includes(to)) return false
     this.transferring = to
     this.#transferTicks = 0
-    this.progress.get(to)?.hurry()
-    this.owes = true
     this.#abdicate()
+    if (!this.abdicated) this.progress.get(to)?.hurry()
+    this.owes = true
     return true
   }
 
@@ -310,12 +321,14 @@ export class Leadership {
     if (this.#leaselessTicks >= this.#patience) return 'lapsed'
     for (const pr of this.progress.values()) {
       if (!this.#owedTo(pr) || !pr.pauseOver()) continue
+      if (this.#dismissed(pr, true)) continue
       this.owes = true
       if (pr.state === 'snapshot') {
         this.#offer(pr)
         continue
       }
       if (pr.state === 'replicate' && pr.match < this.#state.log.lastIndex) pr.probe(pr.match + 1)
+      pr.waiting = false
       pr.poked = true
     }
     return 'reigns'
@@ -348,7 +361,8 @@ export class Leadership {
 
   /** A last word about the commit index, before the reign ends. */
   farewell(): void {
-    for (const pr of this.progress.values()) if (pr.state === 'replicate') this.#append(pr, pr.next - 1, nothing)
+    for (const pr of this.progress.values())
+      if (pr.state === 'replicate' && !this.#gone(pr)) this.#append(pr, pr.next - 1, nothing)
   }
 
   loaded(): void {
@@ -368,13 +382,15 @@ export class Leadership {
       let sent = false
       while (this.#pipeline(pr)) sent = true
       const news = pr.sentCommit < s.commit && pr.inflightBytes === 0
-      if (!sent && pr.state === 'replicate' && (must || news)) this.#append(pr, pr.next - 1, nothing)
+      if (sent || pr.state !== 'replicate' || !(must || news)) return
+      if (this.#gone(pr)) this.#offer(pr)
+      else this.#append(pr, pr.next - 1, nothing)
     }
   }
 
   #probe(pr: Progress): void {
     if (this.#gone(pr)) return this.#offer(pr)
-    this.#append(pr, pr.next - 1, this.#entriesFor(pr) ?? nothing)
+    this.#append(pr, pr.next - 1, pr.waiting ? nothing : (this.#entriesFor(pr) ?? nothing))
     pr.waiting = true
   }
 

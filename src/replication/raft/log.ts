@@ -27,6 +27,8 @@ export interface LogView {
   entries(from: number, to: number, maxBytes: number): readonly Entry[] | undefined
 }
 
+const nothing: readonly Entry[] = []
+
 export class RaftLog {
   readonly #view: LogView
   #tail: Entry[] = []
@@ -97,7 +99,7 @@ export class RaftLog {
   /** Hands the tail out; the driver has it in its window before the next call. */
   take(): readonly Entry[] {
     const tail = this.#tail
-    if (tail.length === 0) return tail
+    if (tail.length === 0) return nothing
     this.#expected = tail[tail.length - 1].index
     this.#tail = []
     return tail

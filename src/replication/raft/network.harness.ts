@@ -15,6 +15,7 @@ import {
   entryConfiguration,
   entryData,
   type HardState,
+  type Liveness,
   type LogView,
   type Message,
   Raft,
@@ -123,14 +124,15 @@ export class Replica {
       configuration: disk.applied.configuration,
       electionTimeout: () => network.electionTimeout(this),
       ceiling: () => id * 100,
-      liveness: {
+      liveness: network.liveness?.(id) ?? {
         supporting: (replica) => network.supports(id, replica),
         supportedBy: (replica) => replica === id || network.supports(replica, id),
         mayVote: () => this.mayVote,
       },
       ...network.options,
     })
-    for (const other of network.replicas.values()) if (other.up && other !== this) other.raft.peerRestarted(id)
+    if (network.liveness === undefined)
+      for (const other of network.replicas.values()) if (other.up && other !== this) other.raft.peerRestarted(id)
     this.drive()
   }
 
@@ -177,6 +179,7 @@ export class Replica {
       const { disk } = this
       if (ready.hardState !== undefined) disk.hardState = this.network.persisting(this, ready.hardState)
       disk.log.append(ready.entries)
+      this.network.persisted(this, ready)
       // Tables may hold less than what is applied, never more than what the log has durable.
       if (applied.index <= disk.log.lastIndex()) disk.applied = applied
       for (const m of ready.afterDurable) this.network.send(m)
@@ -229,9 +232,13 @@ export class Network {
   readonly cuts = new Set<string>()
   /** 'a-b': a's node does not support b's although they can talk. */
   readonly withheld = new Set<string>()
+  /** Instead of perfect knowledge. */
+  liveness: ((id: number) => Liveness) | undefined
   electionTimeout: (replica: Replica) => number = (replica) => replica.timeout
   taken: (replica: Replica, ready: Ready) => void = () => {}
   applied: (replica: Replica, entry: Entry) => void = () => {}
+  persisted: (replica: Replica, ready: Ready) => void = () => {}
+  sending: (m: Message) => void = () => {}
   persisting: (replica: Replica, state: HardState) => HardState = (_, state) => state
   readonly #writer = new ByteWriter()
 
@@ -263,6 +270,7 @@ export class Network {
 
   /** Messages travel as bytes. */
   send(m: Message): void {
+    this.sending(m)
     this.#writer.reset()
     encodeMessage(this.#writer, m)
     this.messages.push(decodeMessage(this.#writer.copy()))

@@ -42,6 +42,8 @@ export class Progress {
   /** Something came from it since the last tick but one. */
   recentlyActive = false
   learner: boolean
+  /** No longer of the group. */
+  leaving = false
   #inflight: { readonly last: number; readonly bytes: number }[] = []
   #silent = 0
   #pause = firstPause
@@ -115,7 +117,8 @@ export class Progress {
 
   toString(): string {
     let out = `${this.replica}: ${this.state} match ${this.match} next ${this.next} commit ${this.commit}`
-    if (this.learner) out += ' learner'
+    if (this.leaving) out += ' leaving'
+    else if (this.learner) out += ' learner'
     if (this.inflightBytes > 0) out += ` inflight ${this.inflightBytes}`
     return out
   }

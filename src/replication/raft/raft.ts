@@ -10,8 +10,9 @@
  *
  * Departures from the paper: pre-votes (Ongaro 2014, 9.6), and no heartbeats: nodes promise each other support (`Liveness`).
  * While ours supports the leader's, this replica neither campaigns nor helps another candidate nor follows a rumour of a
- * higher term, and its timer rests. Three things wake it although the leader's node lives: the leader asks for votes itself
- * (so it leads no more), it answers our pre-vote as one that does not lead, or its removal stands in our log.
+ * higher term, and its timer rests. But a leader may have stopped leading although its node lives. What tells: it asks for
+ * votes itself; its removal stands in our log; or, when its node restarted or another asks for votes in vain (we "doubt"),
+ * it answers our pre-vote as one that does not lead. One that leads answers with an append.
  *
  * Sources: Ongaro and Ousterhout, "In search of an understandable consensus algorithm", 2014; Ongaro, "Consensus: bridging
  * theory and practice", 2014; the shape of `ready` is etcd's.
@@ -63,7 +64,7 @@ export class Raft {
   #ceiling = 0
   #elapsed = 0
   #timeout: number
-  /** The leader's node has restarted since we heard from it: our promise stands, but the timer runs. */
+  /** The leader's node has restarted, or somebody misses the leader: our promise stands, but the timer runs until it speaks. */
   #doubtful = false
 
   constructor(options: RaftOptions) {
@@ -115,7 +116,7 @@ export class Raft {
     if (m.term > s.term) {
       const rumour = m.type === messageAppendReply || m.type === messageVoteReply
       if (!rumour) this.#becomeFollower(m.term, m.from)
-      else if (this.#lead === undefined && this.#bound()) return
+      else if (this.#lead === undefined && m.from !== s.leader && this.#bound()) return
       else this.#becomeFollower(m.term, 0)
     } else if (m.term < s.term) {
       // A leader of the past learns so, even while nobody else has anything to tell it.
@@ -144,22 +145,33 @@ export class Raft {
       this.#role = 'follower'
       return
     }
-    if (!s.promotable) return
+    if (this.#idle()) return
     if (++this.#elapsed >= this.#timeout || s.alone) this.campaign()
   }
 
-  /** Asks for a pre-vote at once, as if the election timeout had passed. Nothing if this replica may not. */
+  /**
+   * Asks for pre-votes at once, as if the election timeout had passed. Nothing if this replica may not; while its node
+   * supports the leader's, it only asks whether the leader still leads.
+   */
   campaign(): void {
     const s = this.#state
-    if (this.#lead !== undefined || !s.promotable) return
+    if (this.#lead !== undefined) return
     this.#elapsed = 0
     this.#timeout = s.electionTimeout()
+    if (this.#bound()) return this.#ask(s.leader, true, false)
+    if (!s.promotable) return
     if (s.alone) return this.#stand(false)
     if (!s.liveness.mayVote()) return
     this.#role = 'precandidate'
     this.#granted = new Set([this.id])
     if (this.#elected()) this.#stand(false)
-    else this.#ask(true, false)
+    else this.#askAll(true, false)
+  }
+
+  /** The replica is removed for good (its node keeps a tombstone): it leads nothing any more. */
+  reportGone(replica: number): void {
+    const s = this.#state
+    if (s.leader === replica && this.#lead === undefined) s.leader = 0
   }
 
   /**
@@ -254,6 +266,8 @@ export class Raft {
     assert(this.#lead === undefined && index > s.commit && !s.log.hasTail, 'a snapshot is installed where it is wanted')
     s.log.reset(index)
     assert(s.log.matches(index, term), 'the log view knows the term at the snapshot')
+    // Its node may have gone on to a later term than we have heard of.
+    if (term > s.term) this.#becomeFollower(term, 0)
     s.commit = index
     s.applied = index
     s.durable = index
@@ -273,7 +287,7 @@ export class Raft {
   /** Nothing is outstanding: ticks do nothing. Asked again whenever liveness changes. */
   get quiet(): boolean {
     if (this.#lead !== undefined) return this.#lead.quiet
-    return this.#role === 'follower' && (!this.#state.promotable || this.#content())
+    return this.#role === 'follower' && (this.#idle() || this.#content())
   }
 
   hasReady(): boolean {
@@ -288,10 +302,11 @@ export class Raft {
     return s.outbox.take(s, s.log.take())
   }
 
-  /** What a leader knows of the others; empty on everybody else. */
+  /** What a leader knows of the other members; empty on everybody else. */
   progress(): readonly ProgressView[] {
     const out: ProgressView[] = []
     for (const pr of this.#lead?.progress.values() ?? []) {
+      if (pr.leaving) continue
       const { replica, match, next, state, inflightBytes, learner, recentlyActive } = pr
       out.push({ replica, match, next, state, inflightBytes, learner, recentlyActive })
     }
@@ -322,6 +337,11 @@ export class Raft {
 
   #content(): boolean {
     return !this.#doubtful && this.#bound()
+  }
+
+  /** It can never stand, and binds nobody by waiting for its leader. */
+  #idle(): boolean {
+    return !this.#state.promotable && !(this.#doubtful && this.#bound())
   }
 
   #becomeFollower(term: number, leader: number): void {
@@ -357,7 +377,7 @@ export class Raft {
     this.#ceiling = s.ceiling()
     // Replies can only come after our own vote is durable; alone, nothing leaves before (Leadership.settled).
     if (this.#elected()) this.#becomeLeader(false)
-    else this.#ask(false, transfer)
+    else this.#askAll(false, transfer)
   }
 
   #elected(): boolean {
@@ -384,15 +404,17 @@ export class Raft {
 
   // ---- elections ----
 
-  #ask(pre: boolean, transfer: boolean): void {
+  #askAll(pre: boolean, transfer: boolean): void {
+    const c = this.#state.configuration
+    for (const to of replicasOf(c)) if (to !== this.id && isVoter(c, to)) this.#ask(to, pre, transfer)
+  }
+
+  #ask(to: number, pre: boolean, transfer: boolean): void {
     const s = this.#state
     const { lastIndex, lastTerm } = s.log
     const term = pre ? s.term + 1 : s.term
-    for (const to of replicasOf(s.configuration)) {
-      if (to === this.id || !isVoter(s.configuration, to)) continue
-      const out = pre ? s.outbox.messages : s.outbox.afterDurable
-      out.push({ type: messageVote, from: this.id, to, term, lastIndex, lastTerm, pre, transfer })
-    }
+    const out = pre ? s.outbox.messages : s.outbox.afterDurable
+    out.push({ type: messageVote, from: this.id, to, term, lastIndex, lastTerm, pre, transfer })
   }
 
   /** A learner answers too: it may be a voter already in the configuration that the candidate has. */
@@ -403,13 +425,15 @@ export class Raft {
     const bound = !m.transfer && m.from !== s.leader && this.#bound()
     if (this.#lead !== undefined && (m.pre || bound || m.term <= s.term)) return this.#lead.remind(m.from)
     // Of an answer by a candidate it could not be said whether it still wins its term (see #onVoteReply).
-    if (m.pre && this.#role === 'candidate') return
-    if (bound || !s.liveness.mayVote()) return m.pre ? this.#answer(m, false) : undefined
     const known = m.pre ? m.term - 1 : m.term
-    if (known > s.term) this.#becomeFollower(known, 0)
-    if (known < s.term) return this.#answer(m, false)
+    if (m.pre && this.#role === 'candidate' && known >= s.term) return
     const { lastIndex, lastTerm } = s.log
     const complete = m.lastTerm > lastTerm || (m.lastTerm === lastTerm && m.lastIndex >= lastIndex)
+    // Somebody has heard nothing of our leader: we go and ask it. (Who was removed and does not know it is not listened to.)
+    if (bound && known >= s.term && (complete || isVoter(s.configuration, m.from))) this.#doubtful = true
+    if (bound || !s.liveness.mayVote()) return m.pre ? this.#answer(m, false) : undefined
+    if (known > s.term) this.#becomeFollower(known, 0)
+    if (known < s.term) return this.#answer(m, false)
     const free = m.pre || s.vote === m.from || (s.vote === 0 && s.leader === 0)
     const granted = complete && free
     if (granted && !m.pre) {

@@ -87,7 +87,13 @@ export class State implements HardState {
     this.commit = Math.max(applied, Math.min(hardState.commit, last))
     this.durable = last
     this.durableTerm = hardState.term
-    assert(this.log.lastTerm <= this.term, 'no entry is of a later term than the hard state')
+    const { lastTerm, firstIndex } = this.log
+    if (lastTerm > this.term) {
+      assert(last < firstIndex, 'no entry is of a later term than the hard state')
+      // A snapshot was installed and the hard state that follows it was lost; nothing was voted in its term.
+      this.term = lastTerm
+      this.vote = 0
+    }
     this.configurations = new ConfigurationHistory(applied, options.configuration)
     for (let at = applied + 1; at <= last; ) {
       const entries = options.log.entries(at, last + 1, MiB)

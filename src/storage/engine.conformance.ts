@@ -1,13 +1,14 @@
 /**
  * What every engine must do, as one suite that each implementation's tests run.
  *
- * Not here: speed, crashes (test/torture/), comparing two engines on random runs (lsm/lsm-engine.test.ts).
+ * Not here: moving whole spans, slices, streams (streams.conformance.ts), speed, crashes (test/torture/), comparing two
+ * engines on random runs (lsm/differential.test.ts).
  */
 import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
 import { END, ROW, WAIT } from '../base/index.ts'
 import { WriteSetBuilder } from '../encoding/index.ts'
-import type { BuiltTable, CursorOptions, Engine, Span } from './engine.ts'
+import type { BuiltTable, CursorOptions, Engine, EngineCursor, Span } from './engine.ts'
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -65,29 +66,37 @@ export async function scan(
 ): Promise<string[]> {
   const cursor = engine.cursor(where, at, options)
   if (seek !== undefined) cursor.seek(bytes(seek))
+  return drain(cursor, limit)
+}
+
+/** Every version of a span, as `scan` shows them. */
+export function versions(engine: Engine, where: Span, limit?: number): Promise<string[]> {
+  return drain(engine.versions(where), limit)
+}
+
+export async function drain(cursor: EngineCursor, limit?: number): Promise<string[]> {
   const out: string[] = []
-  for (;;) {
-    const step = cursor.next(limit)
-    if (step === END) break
-    if (step === WAIT) {
-      await cursor.ready()
-      continue
-    }
-    const { batch } = cursor
-    assert.ok(batch.count > 0)
-    for (let i = 0; i < batch.count; i++) {
-      const slab = batch.slabs[batch.slab[i]].bytes
-      const key = decoder.decode(slab.slice(batch.keyStart[i], batch.keyEnd[i]))
-      if (batch.valueStart[i] < 0) out.push(`${key}@${batch.timestamps[i]}`)
-      else {
-        const value = decoder.decode(slab.slice(batch.valueStart[i], batch.valueEnd[i]))
-        out.push(`${key}=${value}@${batch.timestamps[i]}`)
-      }
-    }
+  for (let step = cursor.next(limit); step !== END; step = cursor.next(limit)) {
+    if (step === WAIT) await cursor.ready()
+    else show(cursor, out)
   }
   cursor.close()
   cursor.close()
   return out
+}
+
+export function show(cursor: EngineCursor, out: string[]): void {
+  const { batch } = cursor
+  assert.ok(batch.count > 0)
+  for (let i = 0; i < batch.count; i++) {
+    const slab = batch.slabs[batch.slab[i]].bytes
+    const key = decoder.decode(slab.slice(batch.keyStart[i], batch.keyEnd[i]))
+    if (batch.valueStart[i] < 0) out.push(`${key}@${batch.timestamps[i]}`)
+    else {
+      const value = decoder.decode(slab.slice(batch.valueStart[i], batch.valueEnd[i]))
+      out.push(`${key}=${value}@${batch.timestamps[i]}`)
+    }
+  }
 }
 
 export async function buildTables(engine: Engine, timestamp: number, entries: Record<string, string>) {
@@ -100,20 +109,21 @@ export async function buildTables(engine: Engine, timestamp: number, entries: Re
 }
 
 /** Where data is put between writing and reading: nowhere, into tables, to the bottom. */
-type Settle = (engine: Engine) => Promise<void>
+export type Settle = (engine: Engine) => Promise<void>
+
+export const settles: readonly [string, Settle][] = [
+  ['in memory', async () => undefined],
+  ['flushed', (engine) => engine.flush()],
+  [
+    'compacted',
+    async (engine) => {
+      await engine.flush()
+      await engine.compact()
+    },
+  ],
+]
 
 export function engineConformance(name: string, open: () => Promise<Engine>): void {
-  const settles: [string, Settle][] = [
-    ['in memory', async () => undefined],
-    ['flushed', (engine) => engine.flush()],
-    [
-      'compacted',
-      async (engine) => {
-        await engine.flush()
-        await engine.compact()
-      },
-    ],
-  ]
   for (const [where, settle] of settles) {
     readsOfVersions(`${name}, ${where}`, open, settle)
     scansOf(`${name}, ${where}`, open, settle)

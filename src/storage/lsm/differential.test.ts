@@ -8,10 +8,12 @@ import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { END, WAIT } from '../../base/index.ts'
+import { WriteSetBuilder } from '../../encoding/index.ts'
 import { simIo } from '../../testing/index.ts'
-import { buildTables, bytes, changed, get, scan, span, write } from '../engine.conformance.ts'
-import type { EngineCursor } from '../engine.ts'
+import { buildTables, bytes, changed, get, scan, span, versions, write } from '../engine.conformance.ts'
+import type { EngineCursor, Span } from '../engine.ts'
 import { MemoryEngine } from '../memory.ts'
+import { buildVersions } from '../streams.conformance.ts'
 import { type LsmEngine, openEngine } from './lsm-engine.ts'
 
 const keyOf = (n: number): string => (n % 7 === 0 ? `k${n}` : n % 5 === 0 ? `k${n}${'-'.repeat(n % 30)}` : `key/${n}`)
@@ -33,6 +35,32 @@ export const operation = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({ op: fc.constant('ingest' as const), keys: fc.uniqueArray(key), excise: fc.boolean() }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('move' as const),
+      spans: fc.array(fc.tuple(key, key), { minLength: 1, maxLength: 3 }),
+      drop: fc.boolean(),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('slices' as const),
+      keys: fc.uniqueArray(key, { minLength: 1 }),
+      step: fc.integer({ min: 1, max: 6 }),
+      flush: fc.boolean(),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      op: fc.constant('versions' as const),
+      a: key,
+      b: key,
+      limit: fc.constantFrom(1, 3, undefined),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('collect' as const), back: fc.nat(30) }) },
   { weight: 3, arbitrary: fc.record({ op: fc.constant('get' as const), key, back: fc.nat(40) }) },
@@ -94,6 +122,14 @@ async function advance(cursor: OpenCursor): Promise<void> {
   }
 }
 
+/** Spans of pairs of keys, in order, cut so that none overlaps the one before. */
+function disjoint(pairs: readonly [string, string][]): Span[] {
+  const keys = [...new Set(pairs.flat())].sort((a, b) => Buffer.compare(bytes(a), bytes(b)))
+  const out: Span[] = []
+  for (let i = 0; i + 1 < keys.length; i += 2) out.push(span(keys[i], keys[i + 1]))
+  return out
+}
+
 export async function play(seed: number, operations: Operation[]): Promise<void> {
   const sim = simIo(seed)
   await sim.run(async () => {
@@ -149,6 +185,30 @@ export async function play(seed: number, operations: Operation[]): Promise<void>
         const where = o.excise && keys.length > 0 ? [span(keys[0], `${keys.at(-1)}\0`)] : []
         await lsm.ingest(await buildTables(lsm, now, entries), where, { stream: 1, index })
         await model.ingest(await buildTables(model, now, entries), where, { stream: 1, index })
+      } else if (o.op === 'move') {
+        for (const cursor of cursors.splice(0)) cursor.ours.close()
+        // What is there is written to tables, cut out and put back, or only every second version of it.
+        const spans = disjoint(o.spans)
+        index++
+        const all: string[] = []
+        for (const where of spans) all.push(...(await versions(model, where)))
+        const kept = all.filter((_, i) => !o.drop || i % 2 === 0)
+        await lsm.ingest(await buildVersions(lsm, kept), spans, { stream: 1, index })
+        await model.ingest(await buildVersions(model, kept), spans, { stream: 1, index })
+      } else if (o.op === 'slices') {
+        now++
+        index++
+        const builder = new WriteSetBuilder()
+        for (const k of o.keys) builder.put(bytes(k), bytes(`slice ${value++}`))
+        const set = new Uint8Array(builder.finish(now))
+        const task = lsm.beginApply(set, 1, index)
+        for (let steps = 0; !task.step(o.step); steps++) if (o.flush && steps % 2 === 0) await lsm.flush()
+        model.apply(set, 1, index)
+      } else if (o.op === 'versions') {
+        const where = span(...([o.a, o.b].sort() as [string, string]))
+        // Superseded versions below the threshold may or may not have gone.
+        if (model.collectedBefore > 0) continue
+        assert.deepEqual(await versions(lsm, where, o.limit), await versions(model, where))
       } else if (o.op === 'collect') {
         const before = now - o.back
         if (cursors.length > 0 || before <= model.collectedBefore) continue

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { after } from 'node:test'
 import { nodeIo } from '../../io/node/index.ts'
 import { engineConformance } from '../engine.conformance.ts'
+import { streamsConformance } from '../streams.conformance.ts'
 import { openEngine } from './lsm-engine.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'lattice-lsm-'))
@@ -14,10 +15,8 @@ after(async () => {
 })
 
 let count = 0
-engineConformance('LSM engine', () =>
-  openEngine({ io, directory: join(home, String(++count)), memtableBytes: 1 << 20 }),
-)
-engineConformance('LSM engine of small parts', () =>
+const open = () => openEngine({ io, directory: join(home, String(++count)), memtableBytes: 1 << 20 })
+const openSmall = () =>
   openEngine({
     io,
     directory: join(home, String(++count)),
@@ -26,5 +25,8 @@ engineConformance('LSM engine of small parts', () =>
     blockBytes: 512,
     baseBytes: 32 << 10,
     codecs: ['lz4', 'none', 'zstd'],
-  }),
-)
+  })
+engineConformance('LSM engine', open)
+engineConformance('LSM engine of small parts', openSmall)
+streamsConformance('LSM engine', open)
+streamsConformance('LSM engine of small parts', openSmall)

@@ -1,1 +1,2 @@
+export * from './peer/index.ts'
 export * from './pg/index.ts'

@@ -2,7 +2,7 @@
  * What a partition is, and what a node keeps of its replica beside rows.
  *
  *   partition   id, [start, end) of the global keyspace, generation (one more with every split and merge)
- *   replica     id = node × 2¹⁶ + count: says where it lives, and is never used twice in its group
+ *   replica     id = node × 2³² + n, n above all earlier ones: says where it lives, and is never used twice in its group
  *
  * Keys of storage id 0 belong to the machinery, not to tables:
  *
@@ -34,17 +34,15 @@ export interface ReplicaState {
   readonly initialized: boolean
 }
 
-const replicasPerNode = 0x1_0000
+const replicasPerNode = 0x1_0000_0000
 
 export function nodeOfReplica(replica: number): number {
   return Math.floor(replica / replicasPerNode)
 }
 
-/** The id of a further replica on a node: above every id that the group has used there. */
-export function nextReplica(node: number, used: Iterable<number>): number {
-  let highest = node * replicasPerNode
-  for (const id of used) if (nodeOfReplica(id) === node && id > highest) highest = id
-  return highest + 1
+/** The id of a replica on a node; `n` is the index of the entry that it comes from, so none is used twice. */
+export function replicaOn(node: number, n: number): number {
+  return node * replicasPerNode + n
 }
 
 /** All keys of tables lie above this. */

@@ -33,7 +33,7 @@ import {
   encodeDescriptor,
   encodeReplicaState,
   firstKey,
-  nextReplica,
+  replicaOn,
   nodeOfReplica,
   type PartitionDescriptor,
   type ReplicaState,
@@ -143,7 +143,7 @@ export class Host {
     assert(this.replicas.size === 0, 'a cluster is made once')
     const id = this.#options.newId()
     const partition: PartitionDescriptor = { id, start: firstKey, end: undefined, generation: 1 }
-    const replica = nextReplica(this.nodeId, [])
+    const replica = replicaOn(this.nodeId, birthIndex)
     const state = this.#birth(partition, replica, { voters: [replica], outgoing: [], learners: [] })
     await this.#writeState(id, state)
     await this.#startNew(id, state)
@@ -347,9 +347,9 @@ export class Host {
       this.applyNothing(left, index)
       return undefined
     }
-    const side = (replicas: readonly number[]) => replicas.map((r) => nextReplica(nodeOfReplica(r), []))
+    const side = (replicas: readonly number[]) => replicas.map((r) => replicaOn(nodeOfReplica(r), birthIndex))
     const rightPartition = { id, start: key, end: partition.end, generation: generation + 1 }
-    const right = this.#birth(rightPartition, nextReplica(this.nodeId, []), {
+    const right = this.#birth(rightPartition, replicaOn(this.nodeId, birthIndex), {
       voters: side(configuration.voters),
       outgoing: side(configuration.outgoing),
       learners: side(configuration.learners),

@@ -21,13 +21,20 @@ const keysPerStream = 25
 
 interface PlannedEntry {
   readonly timestamp: number
-  /** Keys in [first, second) go without a trace before the changes come. */
-  readonly excised: readonly [string, string] | undefined
+  /** Keys in [first, second) of each go without a trace before the changes come. */
+  readonly excised: readonly (readonly [string, string])[]
+  /** Older versions that come with ingested changes, into what is excised; newest first. */
+  readonly history: readonly (readonly [key: string, timestamp: number, value: string | null])[]
   /** The changes come as ingested tables. */
   readonly ingested: boolean
+  /** The changes are written in slices, other work in between. */
+  readonly sliced: boolean
   /** Undefined for a deletion. */
   readonly changes: ReadonlyMap<string, string | undefined>
 }
+
+/** Null for a deletion. */
+type Change = readonly [key: string, value: string | null]
 
 /** Of an entry that is no plain write set; its plan is its payload. */
 const special = 0xff
@@ -47,9 +54,17 @@ export class Ledger {
   stateAt(last: ReadonlyMap<number, number>, at: number): Map<string, string> {
     const history = new Map<string, { timestamp: number; value: string | undefined }[]>()
     for (const stream of streams) {
-      for (const { timestamp, excised, changes } of this.planned.get(stream)!.slice(0, last.get(stream)!)) {
-        if (excised)
-          for (const key of [...history.keys()]) if (key >= excised[0] && key < excised[1]) history.delete(key)
+      for (const entry of this.planned.get(stream)!.slice(0, last.get(stream)!)) {
+        const { timestamp, changes } = entry
+        for (const [start, end] of entry.excised) {
+          for (const key of [...history.keys()]) if (key >= start && key < end) history.delete(key)
+        }
+        for (const [key, at, value] of entry.history.toReversed()) {
+          const version = { timestamp: at, value: value ?? undefined }
+          const versions = history.get(key)
+          if (versions) versions.push(version)
+          else history.set(key, [version])
+        }
         for (const [key, value] of changes) {
           const versions = history.get(key)
           if (versions) versions.push({ timestamp, value })
@@ -212,13 +227,26 @@ export class StorageNode {
     const timestamp = ++this.#ledger.clock
     const changes = new Map<string, string | undefined>()
     const keyOf = () => `s${stream}/${String(random.below(keysPerStream)).padStart(2, '0')}`
-    const ingested = random.chance(0.02)
-    const excised = random.chance(0.02) ? ([keyOf(), keyOf()].sort() as [string, string]) : undefined
-    for (let i = random.below(3); i >= 0 && (ingested || !excised); i--) {
-      const deleted = !ingested && random.chance(0.2)
-      changes.set(keyOf(), deleted ? undefined : `${timestamp}:${'x'.repeat(random.below(120))}`)
+    const ingested = random.chance(0.03)
+    const sliced = !ingested && random.chance(0.03)
+    const excised: [string, string][] = []
+    const history: [string, number, string | null][] = []
+    if (!sliced && random.chance(0.03)) {
+      const keys = [...new Set([keyOf(), keyOf(), keyOf(), keyOf()])].sort()
+      for (let i = 0; i + 1 < keys.length; i += 2) excised.push([keys[i], keys[i + 1]])
     }
-    return { timestamp, excised, ingested, changes }
+    const text = () => `${timestamp}:${'x'.repeat(random.below(120))}`
+    for (let i = random.below(sliced ? 12 : 3); i >= 0 && (ingested || excised.length === 0); i--) {
+      const deleted = random.chance(0.2)
+      changes.set(keyOf(), deleted ? undefined : text())
+    }
+    if (ingested) {
+      for (const [key] of excised) {
+        for (let at = timestamp - 1; at > timestamp - 4; at--)
+          history.push([key, at, random.chance(0.3) ? null : text()])
+      }
+    }
+    return { timestamp, excised, history, ingested, sliced, changes }
   }
 
   /** Applies an entry once those before it are applied. */
@@ -237,18 +265,21 @@ export class StorageNode {
   }
 
   async #applySpecial(stream: number, index: number, payload: Uint8Array): Promise<void> {
-    const { timestamp, excised, changes } = decode(payload)
-    const span = excised && { start: Buffer.from(excised[0]), end: Buffer.from(excised[1]) }
-    if (changes.length === 0) {
-      await this.#engine.excise(span!, { stream, index })
+    const { timestamp, excised, history, sliced, changes } = decode(payload)
+    if (sliced) {
+      const task = this.#engine.beginApply(encodeSet(timestamp, changes), stream, index)
+      while (!task.step(2)) await new Promise<void>((done) => this.#io.tasks.after(1, done))
       return
     }
-    const writer = this.#engine.tableWriter(timestamp)
-    for (const [key, value] of changes.sort(([a], [b]) => (a < b ? -1 : 1))) {
-      writer.add(Buffer.from(key), Buffer.from(value))
+    const writer = this.#engine.versionWriter()
+    const versions = [...changes.map(([key, value]) => [key, timestamp, value] as const), ...history]
+    versions.sort(([a, x], [b, y]) => (a === b ? y - x : a < b ? -1 : 1))
+    for (const [key, at, value] of versions) {
+      writer.add(Buffer.from(key), at, value === null ? undefined : Buffer.from(value))
       if (writer.full) await writer.drain()
     }
-    await this.#engine.ingest(await writer.finish(), span ? [span] : [], { stream, index })
+    const spans = excised.map(([start, end]) => ({ start: Buffer.from(start), end: Buffer.from(end) }))
+    await this.#engine.ingest(await writer.finish(), spans, { stream, index })
   }
 
   #saveTerm(stream: number): void {
@@ -260,23 +291,22 @@ export class StorageNode {
   }
 }
 
-function encode({ timestamp, excised, ingested, changes }: PlannedEntry): Uint8Array {
-  if (ingested || excised) {
-    const plan = { timestamp, excised, changes: [...changes] }
-    return Buffer.concat([Buffer.from([special]), Buffer.from(JSON.stringify(plan))])
-  }
+function encode(entry: PlannedEntry): Uint8Array {
+  const { timestamp, excised, ingested, sliced } = entry
+  const changes: Change[] = [...entry.changes].map(([key, value]) => [key, value ?? null])
+  if (!ingested && !sliced && excised.length === 0) return encodeSet(timestamp, changes)
+  return Buffer.concat([Buffer.from([special]), Buffer.from(JSON.stringify({ ...entry, changes }))])
+}
+
+function encodeSet(timestamp: number, changes: readonly Change[]): Uint8Array {
   const builder = new WriteSetBuilder()
   for (const [key, value] of changes) {
-    if (value === undefined) builder.delete(Buffer.from(key))
+    if (value === null) builder.delete(Buffer.from(key))
     else builder.put(Buffer.from(key), Buffer.from(value))
   }
   return new Uint8Array(builder.finish(timestamp))
 }
 
-function decode(payload: Uint8Array): {
-  timestamp: number
-  excised: [string, string] | undefined
-  changes: [string, string][]
-} {
+function decode(payload: Uint8Array): Omit<PlannedEntry, 'changes'> & { changes: Change[] } {
   return JSON.parse(Buffer.from(payload.subarray(1)).toString())
 }

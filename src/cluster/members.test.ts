@@ -188,6 +188,9 @@ forSeeds('a suspect refutes', async (net) => {
 forSeeds('a node that stood still blames nobody', async (net) => {
   const size = 3 + net.random.below(4)
   await cluster(net, size)
+  // What it suspects when it stops is not dead when it goes on: the refutation waits to be read.
+  const suspect = { ...net.nodes.get(1)!.self, state: 'suspect' as const }
+  net.act(2, net.nodes.get(2)!.receive(3, { kind: 'gossip', members: [suspect], info: [] }, net.world.nowMicros))
   net.stalled.add(2)
   await net.pass(60)
   net.stalled.delete(2)

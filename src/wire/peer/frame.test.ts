@@ -6,7 +6,7 @@
 import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
 import { DbError } from '../../base/index.ts'
-import { channelLiveness, channelRaft } from '../../cluster/index.ts'
+import { channelGossip, channelLiveness, channelRaft } from '../../cluster/index.ts'
 import { SimRandom } from '../../testing/index.ts'
 import { Assembly } from './assembly.ts'
 import { flagPiece, kindMessage, kindRequest, maxPieceBytes, PeerFrameReader } from './frame.ts'
@@ -136,6 +136,18 @@ test('pieces that do not fit are refused', () => {
   assert.equal(other.add(kindRequest, 1, piece(30, 0, 10)), undefined)
   assert.throws(() => other.add(kindMessage, 1, piece(100, 20, 10)), refused)
   assert.throws(() => other.add(kindMessage, 1, piece(99, 10, 10)), refused)
+})
+
+test('heartbeats leave before all that was queued earlier', () => {
+  const stream = written((outbox) => {
+    outbox.message(channelRaft, Buffer.alloc(200_000))
+    for (let i = 0; i < 100; i++) outbox.message(channelGossip, Buffer.alloc(10_000))
+    outbox.message(channelLiveness, Buffer.alloc(10))
+  })
+  const reading = new Reading()
+  reading.reader.push(stream)
+  assert.equal(reading.got[0].service, channelLiveness)
+  assert.equal(reading.got.length, 102)
 })
 
 test('what nobody waits for any more does not leave, and a full socket stops the rest', () => {

@@ -3,7 +3,7 @@ import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
 import { DbError } from '../../base/index.ts'
 import { channelGossip, channelLiveness, channelRaft, RemoteFailure } from '../../cluster/index.ts'
-import { encodePacket, packetHello } from './handshake.ts'
+import { encodePacket, PacketReader, packetHello, packetWelcome } from './handshake.ts'
 import type { PeerTransport } from './peer-server.ts'
 import { bytesOf, cluster, hostOf, port, SimPeers, textOf, tokenOf } from './peers.fixture.ts'
 
@@ -233,6 +233,38 @@ forSeeds(
   },
   seeds.slice(0, 2),
 )
+
+forSeeds('of two dials at once one is kept, and a dial after a loss is taken', async (sim) => {
+  const a = await sim.start(1)
+  const io = sim.io(2)
+  const self = { cluster, node: 2, token: tokenOf(2), incarnation: 1, run: '0'.repeat(16), host: hostOf(2), port }
+  let dialled = 0
+  await io.network.listen(hostOf(2), port, (socket) => {
+    const reader = new PacketReader()
+    socket.onData((chunk) => {
+      const hello = dialled === 0 ? reader.push(chunk) : undefined
+      if (hello === undefined) return
+      dialled = Number(hello.packet.body.connection)
+      socket.write(encodePacket(packetWelcome, self))
+    })
+  })
+  a.setAddress(2, hostOf(2), port)
+  await sim.until(() => a.stats().connections === 1)
+  const dial = async (lost: number) => {
+    const socket = await io.network.connect(hostOf(1), port)
+    const reader = new PacketReader()
+    let answer: Record<string, unknown> | undefined
+    socket.onData((chunk) => {
+      answer ??= reader.push(chunk)?.packet.body
+    })
+    socket.write(encodePacket(packetHello, { ...self, connection: 99, lost }))
+    await sim.until(() => answer !== undefined)
+    return answer!.reason ?? answer!.node
+  }
+  assert.equal(await dial(0), 'duplicate')
+  assert.equal(await dial(dialled), 1)
+  assert.equal(await dial(0), 1)
+})
 
 test('one seed gives one trace', async () => {
   const hash = async () => {

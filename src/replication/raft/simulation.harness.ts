@@ -8,7 +8,15 @@
  * forgets its promises and keeps silent for as long as one may last.
  */
 import { strict as assert } from 'node:assert'
-import { type Entry, entryData, type Message, messageAppend, replicasOf } from './index.ts'
+import {
+  type Entry,
+  entryData,
+  type Message,
+  messageAppend,
+  messageAppendReply,
+  messageVoteReply,
+  replicasOf,
+} from './index.ts'
 import { Network, type Replica, text } from './network.harness.ts'
 
 export class Dice {
@@ -169,23 +177,42 @@ export class Simulation {
   readonly #gone = new Set<number>()
   readonly #reads = new Map<number, number>()
   #proposed = 0
+  /**
+   * Plain Raft without promises: timers run all the time, a restarted replica votes at once, crashes and elections follow
+   * each other. Leases mean nothing then.
+   */
+  #storm: boolean
+  get storming(): boolean {
+    return this.#storm
+  }
+  /** For a while, promises or messages hardly get through while the others do. */
+  #promiseLoss = 0
+  #doomed = 0
+  #messageLoss = 4
 
   constructor(seed: number) {
     const dice = new Dice(seed)
     this.#dice = dice
-    const options = dice.chance(50) ? {} : { maxMessageBytes: 70, maxInflightBytes: 200, maxUncommittedBytes: 400 }
-    this.network = new Network({ ...options })
+    this.#storm = dice.chance(50)
+    const narrow = { maxMessageBytes: dice.pick([1, 70]), maxInflightBytes: 200, maxUncommittedBytes: 400 }
+    this.network = new Network(dice.chance(40) ? {} : narrow)
     this.checks = new Checks(this.network)
     const { network, checks } = this
-    network.electionTimeout = () => 5 + dice.below(10)
+    network.electionTimeout = () => (this.#storm ? 2 + dice.below(5) : 5 + dice.below(10))
     const promises = this.#promises
     network.liveness = (id) => ({
-      supporting: (other) => promises.supporting(id, other),
-      supportedBy: (other) => other === id || promises.supportedBy(id, other),
-      mayVote: () => promises.mayVote(id),
+      supporting: (other) => !this.#storm && promises.supporting(id, other),
+      supportedBy: (other) => other === id || this.#storm || promises.supportedBy(id, other),
+      mayVote: () => this.#storm || promises.mayVote(id),
     })
     network.applied = (replica, entry) => checks.applied(replica, entry)
-    network.sending = (m) => checks.sent(m)
+    network.sending = (m) => {
+      checks.sent(m)
+      // A crash is most telling right after a vote or an acknowledgement has left.
+      const telling =
+        m.type === messageVoteReply ? m.granted && !m.pre : m.type === messageAppendReply && dice.chance(10)
+      if (this.#storm && telling && dice.chance(50)) this.#doomed = m.from
+    }
     network.persisted = (replica, { entries }) => {
       if (entries.length > 0) checks.appended(replica.id, entries, replica.disk.log.term(entries[0].index - 1))
     }
@@ -206,10 +233,33 @@ export class Simulation {
   run(steps: number): void {
     for (let i = 0; i < steps; i++) {
       this.#promises.now++
-      this.#event(this.#dice.below(1000))
+      if (this.#storm) this.#outburst(this.#dice.below(1000))
+      else this.#event(this.#dice.below(1000))
       for (const r of this.network.replicas.values()) if (r.up) r.drive()
-      this.checks.leases()
+      if (!this.#storm) this.checks.leases()
     }
+  }
+
+  #outburst(roll: number): void {
+    const { network } = this
+    const replica = network.at(this.#dice.pick(this.#dice.chance(90) ? this.#ids.slice(0, -3) : this.#ids))
+    if (roll < 600) for (let i = this.#dice.below(3); i >= 0; i--) this.#message()
+    else if (!replica.up) {
+      if (this.#dice.chance(60)) this.#restart(replica)
+    } else if (roll < 780) replica.raft.tick()
+    else if (roll < 850) replica.persist(1 + this.#dice.below(3))
+    else if (roll < 880) this.#propose(this.#leader() ?? replica)
+    else if (roll < 895) replica.crash()
+    else if (roll < 910) this.#leader()?.crash()
+    else if (roll < 940 && this.#doomed !== 0) {
+      const doomed = network.at(this.#doomed)
+      this.#doomed = 0
+      doomed.crash()
+      this.#restart(doomed)
+    } else if (roll < 950)
+      for (const r of network.replicas.values())
+        if (r.up && this.#dice.chance(50)) r.raft.campaign()
+        else this.#event(roll)
   }
 
   #event(roll: number): void {
@@ -232,7 +282,9 @@ export class Simulation {
     else if (roll < 984) replica.cut(this.#dice.below(replica.disk.applied.index + 1))
     else if (roll < 990) replica.install()
     else if (roll < 995) this.#links()
-    else if (roll < 997) replica.fast = !replica.fast
+    else if (roll < 996) this.#promiseLoss = this.#dice.pick([0, 0, 90])
+    else if (roll < 997) this.#messageLoss = this.#dice.pick([4, 4, 80])
+    else if (roll < 998) replica.fast = !replica.fast
     else replica.crash()
   }
 
@@ -243,7 +295,7 @@ export class Simulation {
     const at = this.#dice.below(this.#dice.chance(80) ? Math.min(3, messages.length) : messages.length)
     const m = messages[at]
     if (!this.#dice.chance(5)) messages.splice(at, 1)
-    if (!this.#dice.chance(4)) this.network.deliver(m)
+    if (!this.#dice.chance(this.#messageLoss)) this.network.deliver(m)
   }
 
   #givePromises(replica: Replica): void {
@@ -257,7 +309,7 @@ export class Simulation {
       if (onWay.length === 0) return
       const [p] = onWay.splice(this.#dice.below(Math.min(6, onWay.length)), 1)
       const to = this.network.at(p.to)
-      if (!to.up || !this.network.connected(p.from, p.to)) continue
+      if (!to.up || !this.network.connected(p.from, p.to) || this.#dice.chance(this.#promiseLoss)) continue
       if (this.#promises.hear(p)) to.raft.peerRestarted(p.from)
     }
   }
@@ -315,6 +367,7 @@ export class Simulation {
   heal(): void {
     const { network } = this
     network.cuts.clear()
+    this.#storm = false
     for (const id of this.#ids) {
       const replica = network.at(id)
       if (!replica.up) this.#restart(replica)

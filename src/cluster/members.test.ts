@@ -26,7 +26,7 @@ class Net {
   loss = 0
   delayMicros: [number, number] = [100, 5000]
   /** Nodes whose loop stands still: neither ticks nor messages until it goes on. */
-  readonly stalled = new Set<number>()
+  readonly stalled = new Map<number, (() => void)[]>()
   /** Groups that do not hear each other; nodes in none hear all. */
   sides: Set<number>[] = []
 
@@ -68,8 +68,17 @@ class Net {
   arrive(from: number, to: number, bytes: Uint8Array): void {
     const core = this.nodes.get(to)
     if (core === undefined) return
-    if (this.stalled.has(to)) this.world.schedule(50_000, () => this.arrive(from, to, bytes))
+    const held = this.stalled.get(to)
+    if (held !== undefined) held.push(() => this.arrive(from, to, bytes))
     else this.act(to, core.receive(from, decodeGossip(bytes)!, this.world.nowMicros))
+  }
+
+  /** The loop of a node goes on: timers first, then what has arrived meanwhile. */
+  resume(node: number): void {
+    const held = this.stalled.get(node)!
+    this.stalled.delete(node)
+    this.act(node, this.nodes.get(node)!.tick(this.world.nowMicros))
+    for (const arrive of held) arrive()
   }
 
   isCut(a: number, b: number): boolean {
@@ -191,10 +200,10 @@ forSeeds('a node that stood still blames nobody', async (net) => {
   // What it suspects when it stops is not dead when it goes on: the refutation waits to be read.
   const suspect = { ...net.nodes.get(1)!.self, state: 'suspect' as const }
   net.act(2, net.nodes.get(2)!.receive(3, { kind: 'gossip', members: [suspect], info: [] }, net.world.nowMicros))
-  net.stalled.add(2)
+  net.stalled.set(2, [])
   await net.pass(60)
-  net.stalled.delete(2)
   const from = net.events.length
+  net.resume(2)
   await net.pass(20)
   const blamed = net.events
     .slice(from)

@@ -485,7 +485,9 @@ export class Raft {
     const s = this.#state
     this.#hear(m.from)
     const last = m.prevIndex + m.entries.length
-    if (m.prevIndex > s.commit && !s.log.matches(m.prevIndex, m.prevTerm)) return this.#reject(m)
+    if (m.prevIndex > s.commit) {
+      if (!s.log.matches(m.prevIndex, m.prevTerm)) return this.#reject(m)
+    } else assert((s.log.term(m.prevIndex) ?? m.prevTerm) === m.prevTerm, 'a leader has every committed entry')
     let at = 0
     for (; at < m.entries.length; at++) {
       const { index, term } = m.entries[at]

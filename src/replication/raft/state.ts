@@ -33,7 +33,10 @@ export interface RaftOptions {
   readonly configuration: Configuration
   /** The next election timeout in ticks (≥ 1); the driver draws it, randomised and adapted to measured latency. */
   readonly electionTimeout: () => number
-  /** A number that a vote carries to the candidate: what this node may have promised or served up to. Default 0. */
+  /**
+   * A number that a vote carries to the candidate: what this node, or any leader that it ever supported, may have promised or
+   * served up to. It is asked when the term has changed and `leader` is 0 already. Default 0.
+   */
   readonly ceiling?: () => number
   /** Entries on the way to one follower. Default 4 MiB. */
   readonly maxInflightBytes?: number

@@ -22,7 +22,15 @@ import { type Io, readText, writeText } from '../io/index.ts'
 import { decodeRoute, encodeRoute, Host } from '../replication/index.ts'
 import { openCommitLog, openEngine } from '../storage/index.ts'
 import { ClusterStore, LockOwner, TransactionMachine } from '../transaction/index.ts'
-import { joinCluster, type JoinReply, type JoinRequest, type PeerCertificates, PeerServer, type PeerTransport, type SeedAddress } from '../wire/index.ts'
+import {
+  type JoinReply,
+  type JoinRequest,
+  joinCluster,
+  type PeerCertificates,
+  PeerServer,
+  type PeerTransport,
+  type SeedAddress,
+} from '../wire/index.ts'
 import { Controller } from './controller.ts'
 import type { OpenedStore } from './store.ts'
 
@@ -147,7 +155,19 @@ class Opening {
       for (const close of this.#opened.toReversed()) await close()
     }
     const { port: peerPort } = transport
-    return { store, engine, log, host, membership: this.#membership, transport, controller, identifiers: this.#allocator, clusterId: identity.clusterId, peerPort, close }
+    return {
+      store,
+      engine,
+      log,
+      host,
+      membership: this.#membership,
+      transport,
+      controller,
+      identifiers: this.#allocator,
+      clusterId: identity.clusterId,
+      peerPort,
+      close,
+    }
   }
 
   /** Who we are: as the directory says, or new in a cluster, or the first of one. */
@@ -195,7 +215,9 @@ class Opening {
     }
     const membership = Membership.start({ io, transport, self, known })
     membership.onExpelled((reason) =>
-      io.fatal(reason === 'left' ? 'this node was removed from the cluster' : 'another start of this node took its place'),
+      io.fatal(
+        reason === 'left' ? 'this node was removed from the cluster' : 'another start of this node took its place',
+      ),
     )
     this.#opened.push(async () => membership.close())
     return membership
@@ -329,7 +351,9 @@ class Opening {
           (error) => io.fatal('flush failed', error),
         )
       }
-      const peers = JSON.stringify(this.#membership.members.filter((m) => m.state !== 'left' && m.nodeId !== host.nodeId))
+      const peers = JSON.stringify(
+        this.#membership.members.filter((m) => m.state !== 'left' && m.nodeId !== host.nodeId),
+      )
       if (peers !== written) {
         written = peers
         writeText(io, `${directory}/${peersFile}`, peers).catch((error) =>

@@ -8,7 +8,14 @@
  * Not here: how replicas change (replication/partitions/changes.ts), the rules of placement (cluster/placement.ts).
  */
 import { DbError, END, maxTimestamp, WAIT } from '../base/index.ts'
-import { type Member, type Membership, type Move, Placement, type PlacedPartition, type PlacementNode } from '../cluster/index.ts'
+import {
+  type Member,
+  type Membership,
+  type Move,
+  type PlacedPartition,
+  Placement,
+  type PlacementNode,
+} from '../cluster/index.ts'
 import type { Io } from '../io/index.ts'
 import { Changes, type Host, type PartitionReplica, type Route } from '../replication/index.ts'
 

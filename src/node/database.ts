@@ -4,6 +4,8 @@
  * Not here: doors (node.ts).
  */
 import { openDatabase as openSql, type SqlDatabase } from '../sql/index.ts'
+import { type ClusterOptions, type OpenedCluster, openCluster } from './cluster.ts'
+import { NodeSqlCluster } from './sql-cluster.ts'
 import { type OpenedStore, openStore, type StoreOptions } from './store.ts'
 
 export interface OpenedDatabase {
@@ -19,6 +21,28 @@ export async function openDatabase(options: StoreOptions): Promise<OpenedDatabas
     const { io, directory } = options
     const temporaryDirectory = directory === undefined ? undefined : `${directory}/temporary`
     const database = await openSql({ io, store: opened.store, temporaryDirectory })
+    const close = () => {
+      database.close()
+      return opened.close()
+    }
+    return { database, opened, close }
+  } catch (error) {
+    await opened.close()
+    throw error
+  }
+}
+
+export interface OpenedClusterDatabase extends OpenedDatabase {
+  readonly opened: OpenedCluster
+}
+
+/** The same on a node of a cluster. Raises what `openCluster` raises. */
+export async function openClusterDatabase(options: ClusterOptions): Promise<OpenedClusterDatabase> {
+  const opened = await openCluster(options)
+  try {
+    const { io, directory } = options
+    const cluster = new NodeSqlCluster(opened)
+    const database = await openSql({ io, store: opened.store, temporaryDirectory: `${directory}/temporary`, cluster })
     const close = () => {
       database.close()
       return opened.close()

@@ -168,6 +168,11 @@ export class LockTable {
     this.#wake(lock)
   }
 
+  /** Gives up everything that the owner holds. */
+  releaseAll(owner: LockOwner): void {
+    for (const lock of [...this.#locks.values()]) if (lock.owners.includes(owner)) this.release(owner, lock.key)
+  }
+
   /** Gives up one taking of the key in a mode; false when it is not held so. For advisory locks. */
   releaseOnce(owner: LockOwner, key: string, mode: number): boolean {
     const lock = this.#locks.get(key)

@@ -7,11 +7,11 @@
  *   choose C, validate, register in flight, append      one synchronous step
  *   fsync … apply: visible = C, locks released, acknowledged
  */
-import { assert, HybridClock, type Timestamp } from '../base/index.ts'
+import { assert, HybridClock, maxTimestamp, ROW, type Timestamp, WAIT } from '../base/index.ts'
 import { WriteSetBuilder, WriteSetReader } from '../encoding/index.ts'
 import type { Io } from '../io/index.ts'
 import type { Replica, StateMachine } from '../replication/index.ts'
-import type { Engine } from '../storage/index.ts'
+import type { Engine, EngineCursor, Span } from '../storage/index.ts'
 import type { LockOwner } from './lock-table.ts'
 import { advisoryConflicts, LockTable, rowConflicts, tableConflicts } from './lock-table.ts'
 import type { Isolation } from './transaction.ts'
@@ -67,6 +67,16 @@ export class TransactionStore implements StateMachine {
     return transaction
   }
 
+  /** Visits the newest committed version of every key of a span, in order. */
+  async scan(
+    span: Span,
+    visit: (key: Uint8Array, value: Uint8Array, timestamp: Timestamp) => void,
+  ): Promise<Timestamp> {
+    const at = this.visible
+    await visitAll(this.engine.cursor(span, maxTimestamp), visit)
+    return at
+  }
+
   /** A write set to fill; give it back through `commit`. */
   builder(): WriteSetBuilder {
     const builder = this.#builders.pop() ?? new WriteSetBuilder()
@@ -96,4 +106,25 @@ export class TransactionStore implements StateMachine {
     if (oldest > this.engine.collectedBefore) this.engine.collectBefore(oldest)
     this.#replica?.reclaim()
   }
+}
+
+/** Reads a cursor to its end and closes it. Keys and values are copies. */
+export async function visitAll(
+  cursor: EngineCursor,
+  visit: (key: Uint8Array, value: Uint8Array, timestamp: Timestamp) => void,
+): Promise<void> {
+  for (;;) {
+    const step = cursor.next()
+    if (step === WAIT) {
+      await cursor.ready()
+      continue
+    }
+    if (step !== ROW) break
+    const b = cursor.batch
+    for (let i = 0; i < b.count; i++) {
+      const { bytes } = b.slabs[b.slab[i]]
+      visit(bytes.slice(b.keyStart[i], b.keyEnd[i]), bytes.slice(b.valueStart[i], b.valueEnd[i]), b.timestamps[i])
+    }
+  }
+  cursor.close()
 }

@@ -251,6 +251,12 @@ export class Transaction {
     this.#onCommit.push(hook)
   }
 
+  /** Runs when the commit is decided, before the locks go, which wait for it where transactions span nodes. */
+  onPublish(hook: (at: Timestamp) => Promise<void>): void {
+    this.publishing.push(hook)
+  }
+  protected readonly publishing: ((at: Timestamp) => Promise<void>)[] = []
+
   /** Runs when the transaction ends, either way. */
   onEnd(hook: () => void): void {
     this.#onEnd.push(hook)

@@ -48,7 +48,9 @@ export class Changes {
     if (leader === this.#host.nodeId) return await this.run(change)
     const body = Buffer.from(JSON.stringify(change))
     return JSON.parse(
-      Buffer.from(await this.#host.transport.request(leader, serviceChanges, body, catchUpMs + configurationMs)).toString(),
+      Buffer.from(
+        await this.#host.transport.request(leader, serviceChanges, body, catchUpMs + configurationMs),
+      ).toString(),
     )
   }
 
@@ -93,7 +95,9 @@ export class Changes {
       }
       const caughtUp = () => {
         const progress = raft.progress().find((p) => p.replica === learner)
-        return progress !== undefined && progress.state === 'replicate' && progress.match + closeEntries >= raft.lastIndex
+        return (
+          progress !== undefined && progress.state === 'replicate' && progress.match + closeEntries >= raft.lastIndex
+        )
       }
       if (!(await this.#until(replica, caughtUp, catchUpMs))) {
         const { voters, learners } = raft.configuration
@@ -110,7 +114,10 @@ export class Changes {
   }
 
   /** Proposes a configuration until it is taken, and waits until it holds by itself. */
-  async #configure(replica: PartitionReplica, next: { voters: readonly number[]; learners: readonly number[] }): Promise<void> {
+  async #configure(
+    replica: PartitionReplica,
+    next: { voters: readonly number[]; learners: readonly number[] },
+  ): Promise<void> {
     const { raft } = replica
     const same = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((r) => b.includes(r))
     const holds = ({ voters, outgoing, learners }: Configuration) =>

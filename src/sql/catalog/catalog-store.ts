@@ -2,7 +2,7 @@
  * The catalog's place in the store: descriptors under keys of storage id 1, read once at start, written by the
  * transaction that changes them.
  */
-import { DbError, maxTimestamp, ROW, WAIT } from '../../base/index.ts'
+import { DbError, type Timestamp } from '../../base/index.ts'
 import { ByteWriter } from '../../encoding/index.ts'
 import type { TransactionStore } from '../../transaction/index.ts'
 import type { Change } from './catalog.ts'
@@ -35,41 +35,38 @@ export interface StoredChange extends Change {
   readonly database: number
 }
 
-/** Every stored entry of one storage id, in key order. */
-export async function readAll(
+/** Every stored entry of one storage id, in key order. The timestamp that it was read at. */
+export function readAll(
   store: TransactionStore,
   storage: number,
-  visit: (key: Uint8Array, value: Uint8Array) => void,
-): Promise<void> {
+  visit: (key: Uint8Array, value: Uint8Array, timestamp: Timestamp) => void,
+): Promise<Timestamp> {
   const start = new ByteWriter(4)
   start.u32(storage)
   const end = new ByteWriter(4)
   end.u32(storage + 1)
-  const cursor = store.engine.cursor({ start: start.copy(), end: end.copy() }, maxTimestamp)
-  for (;;) {
-    const step = cursor.next()
-    if (step === WAIT) {
-      await cursor.ready()
-      continue
-    }
-    if (step !== ROW) break
-    const b = cursor.batch
-    for (let i = 0; i < b.count; i++) {
-      const { bytes } = b.slabs[b.slab[i]]
-      visit(bytes.slice(b.keyStart[i], b.keyEnd[i]), bytes.slice(b.valueStart[i], b.valueEnd[i]))
-    }
-  }
-  cursor.close()
+  return store.scan({ start: start.copy(), end: end.copy() }, visit)
 }
 
-export async function readCatalog(store: TransactionStore): Promise<StoredChange[]> {
-  const out: StoredChange[] = []
-  await readAll(store, catalogStorage, (key, value) => {
+export interface CatalogVersions {
+  readonly at: Timestamp
+  readonly entries: readonly { readonly change: StoredChange; readonly timestamp: Timestamp }[]
+}
+
+/** Every stored object with the commit that wrote it. */
+export async function readCatalogVersions(store: TransactionStore): Promise<CatalogVersions> {
+  const entries: { change: StoredChange; timestamp: Timestamp }[] = []
+  const at = await readAll(store, catalogStorage, (key, value, timestamp) => {
     const view = new DataView(key.buffer, key.byteOffset, key.length)
     const kind = kinds[key[8]]
     if (kind === undefined) throw new DbError('data_corrupted', `the catalog holds an object of unknown kind ${key[8]}`)
     const descriptor = JSON.parse(Buffer.from(value).toString()) as Descriptor
-    out.push({ database: view.getUint32(4), kind, oid: view.getUint32(9), sub: view.getUint32(13), descriptor })
+    const change = { database: view.getUint32(4), kind, oid: view.getUint32(9), sub: view.getUint32(13), descriptor }
+    entries.push({ change, timestamp })
   })
-  return out
+  return { at, entries }
+}
+
+export async function readCatalog(store: TransactionStore): Promise<StoredChange[]> {
+  return (await readCatalogVersions(store)).entries.map((e) => e.change)
 }

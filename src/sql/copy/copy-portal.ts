@@ -218,6 +218,7 @@ class CopyIn implements Portal {
       return WAIT
     }
     session.startStatement()
+    session.relyOn(this.#relation.oid)
     this.#relation = lookUpRelation(contextOf(session), this.#node.relation)
     this.#columns = columnsOf(session, this.#relation, this.#node)
     const builder = session.planBuilder(session.bindContext('', new ParameterTypes([], false)))

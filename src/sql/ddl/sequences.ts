@@ -187,6 +187,6 @@ export function restarted(session: Session, relation: RelationDescriptor, at: st
   if (BigInt(at) < BigInt(info.min) || BigInt(at) > BigInt(info.max)) {
     throw new DbError('invalid_parameter_value', `RESTART value (${at}) is out of range (${info.min}..${info.max})`)
   }
-  session.sequences.begin(storage, BigInt(at))
+  session.sequences.begin(session.transaction(), storage, BigInt(at))
   return { ...relation, storage }
 }

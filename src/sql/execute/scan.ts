@@ -370,7 +370,10 @@ export class IndexScan extends TableScan {
       const start = key.copy()
       return { start, end: after(start) }
     }
-    if (range.lower === undefined && range.upper === undefined) return { start: prefix, end: after(prefix) }
+    if (range.lower === undefined && range.upper === undefined) {
+      if (values.length === 0) return storageSpan(this.#codec.storage)
+      return { start: prefix, end: after(prefix) }
+    }
     return this.#bounded(x, prefix, values.length)
   }
 

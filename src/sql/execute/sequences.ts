@@ -2,15 +2,17 @@
  * Sequence values and row ids. Not transactional, as in PostgreSQL: what is handed out never comes back.
  *
  * The store holds how far values may have been handed out; it is moved ahead in steps, by a log record that precedes
- * the commit of any transaction that uses a value of the step. A crash leaves a gap, never a repetition.
+ * the commit of any transaction that uses a value of the step. A crash leaves a gap, never a repetition. In a cluster
+ * each node sets steps of its own aside.
  *
  *   key   u32 2 │ u32 storage id of the sequence        value   reserved value in text form │ ' ' │ t or f (was it handed out)
  */
-import { DbError } from '../../base/index.ts'
+import { DbError, ROW, WAIT } from '../../base/index.ts'
 import { ByteWriter } from '../../encoding/index.ts'
-import type { TransactionStore } from '../../transaction/index.ts'
+import { forUpdate, LockOwner, type Transaction, type TransactionStore } from '../../transaction/index.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { RelationDescriptor, SequenceInfo } from '../catalog/descriptors.ts'
+import type { SqlCluster } from '../cluster-port.ts'
 import type { Execution } from './execution.ts'
 
 export const sequenceStorage = 2
@@ -18,6 +20,8 @@ export const sequenceStorage = 2
 /** How many values a log record reserves. PostgreSQL's SEQ_LOG_VALS. */
 const step = 32n
 const rowIdStep = 10_000
+/** Values of a sequence that nodes have set aside are void: it was set anew. */
+const forgetTopic = 'sequence'
 
 interface State {
   /** The last value handed out, or the first one to hand out when `called` is false. */
@@ -34,8 +38,12 @@ export class Sequences {
   /** What was found in the store at start. */
   readonly #stored = new Map<number, { value: bigint; called: boolean }>()
 
-  constructor(store: TransactionStore) {
+  readonly #cluster: SqlCluster | undefined
+
+  constructor(store: TransactionStore, cluster: SqlCluster | undefined) {
     this.#store = store
+    this.#cluster = cluster
+    cluster?.onBroadcast(forgetTopic, (storage: number) => this.forget(storage))
   }
 
   /** Takes in one stored entry at start-up. */
@@ -48,6 +56,7 @@ export class Sequences {
     const relation = descriptor(x.session.catalog, sequence)
     const info = relation.sequence!
     x.session.requireWritable('nextval()')
+    if (this.#cluster !== undefined) return this.#nextShared(x, relation)
     const state = this.#state(relation)
     const value = state.called ? advance(relation.name, info, state.last) : state.last
     state.last = value
@@ -69,12 +78,20 @@ export class Sequences {
         `setval: value ${value} is out of bounds for sequence "${relation.name}" (${info.min}..${info.max})`,
       )
     }
+    if (this.#cluster !== undefined) {
+      this.#wait(x, relation.storage, 'set', () => this.#setShared(relation.storage, value, called))
+      return
+    }
     this.#states.set(relation.storage, { last: value, called, reserved: value })
     this.#write(relation.storage, value, called)
   }
 
   /** Gives fresh storage its first value. */
-  begin(storage: number, value: bigint): void {
+  begin(tx: Transaction, storage: number, value: bigint): void {
+    if (this.#cluster !== undefined) {
+      tx.put(sequenceKey(storage), encode(value, false))
+      return
+    }
     this.#states.set(storage, { last: value, called: false, reserved: value })
     this.#write(storage, value, false)
   }
@@ -87,6 +104,7 @@ export class Sequences {
 
   /** A number that no row of the table has had. */
   nextRowId(storage: number): number {
+    if (this.#cluster !== undefined) return this.#cluster.newRowId()
     let range = this.#rowIds.get(storage)
     if (range === undefined) {
       const from = Number(this.#stored.get(storage)?.value ?? 0n) + 1
@@ -133,9 +151,127 @@ export class Sequences {
 
   #write(storage: number, value: bigint, called: boolean): void {
     const set = this.#store.builder()
-    set.put(sequenceKey(storage), Buffer.from(`${value} ${called ? 't' : 'f'}`))
+    set.put(sequenceKey(storage), encode(value, called))
     this.#store.commit(set, 0, () => {})
   }
+
+  // ---- in a cluster: values are reserved by a transaction of their own, for this node alone
+
+  #nextShared(x: Execution, relation: RelationDescriptor): number | bigint {
+    const info = relation.sequence!
+    const { storage } = relation
+    const state = this.#states.get(storage)
+    if (state === undefined || (state.called && state.last === state.reserved)) {
+      this.#wait(x, storage, 'reserve', () => this.#reserveShared(relation, info))
+      return this.#nextShared(x, relation)
+    }
+    state.last = state.called ? state.last + BigInt(info.increment) : state.last
+    state.called = true
+    const out = safe(state.last)
+    x.session.noteSequence(relation.oid, out)
+    return out
+  }
+
+  /** Suspends the statement until the work is done; it calls again then. Raises what the work raised. */
+  #wait(x: Execution, storage: number, what: string, work: () => Promise<void>): void {
+    const name = `${what} ${storage}`
+    let one = this.#working.get(name)
+    if (one === undefined) {
+      const begun: Working = { done: false, error: undefined, promise: Promise.resolve() }
+      begun.promise = work().then(
+        () => {
+          begun.done = true
+        },
+        (error) => {
+          begun.done = true
+          begun.error = error
+        },
+      )
+      this.#working.set(name, begun)
+      one = begun
+    }
+    if (one.done) {
+      this.#working.delete(name)
+      if (one.error !== undefined) throw one.error
+      return
+    }
+    const running = x.suspend === undefined ? x.session.running! : x
+    const { promise } = one
+    running.blocker = { ready: () => promise }
+    running.suspend(WAIT)
+  }
+  readonly #working = new Map<string, Working>()
+
+  async #reserveShared(relation: RelationDescriptor, info: SequenceInfo): Promise<void> {
+    const { storage } = relation
+    await this.#change(storage, (stored) => {
+      const increment = BigInt(info.increment)
+      const first =
+        stored === undefined
+          ? BigInt(info.start)
+          : stored.called
+            ? advance(relation.name, info, stored.value)
+            : stored.value
+      let last = first + increment * (step - 1n)
+      if (increment > 0n && last > BigInt(info.max)) last = first + ((BigInt(info.max) - first) / increment) * increment
+      if (increment < 0n && last < BigInt(info.min)) last = first + ((BigInt(info.min) - first) / increment) * increment
+      this.#states.set(storage, { last: first, called: false, reserved: last })
+      return { value: last, called: true }
+    })
+  }
+
+  async #setShared(storage: number, value: bigint, called: boolean): Promise<void> {
+    await this.#change(storage, () => ({ value, called }))
+    this.forget(storage)
+    await this.#cluster!.broadcast(forgetTopic, storage)
+  }
+
+  /** Reads what is stored of a sequence and writes what follows, until nobody comes in between. */
+  async #change(storage: number, next: (stored: Stored | undefined) => Stored): Promise<void> {
+    const key = sequenceKey(storage)
+    for (;;) {
+      const tx = this.#store.begin(new LockOwner(0), 'read committed')
+      try {
+        tx.startStatement()
+        while (tx.lockRow(key, forUpdate) === WAIT) await tx.blocker!.ready()
+        let read = tx.getLatest(key)
+        while (read === WAIT) {
+          await tx.blocker!.ready()
+          read = tx.getLatest(key)
+        }
+        const { slab, valueStart, valueEnd } = tx.found
+        const stored =
+          read === ROW ? decode(Buffer.from(slab.bytes.subarray(valueStart, valueEnd)).toString()) : undefined
+        const { value, called } = next(stored)
+        tx.put(key, encode(value, called))
+        while (tx.commit() === WAIT) await tx.blocker!.ready()
+        return
+      } catch (error) {
+        if (!tx.ended) tx.rollback()
+        if (!(error instanceof DbError) || error.code !== 'serialization_failure') throw error
+      }
+    }
+  }
+}
+
+interface Stored {
+  readonly value: bigint
+  readonly called: boolean
+}
+
+interface Working {
+  done: boolean
+  error: unknown
+  promise: Promise<void>
+}
+
+function encode(value: bigint, called: boolean): Uint8Array {
+  return Buffer.from(`${value} ${called ? 't' : 'f'}`)
+}
+
+function decode(text: string): Stored {
+  const [value, called] = text.split(' ')
+  return { value: BigInt(value), called: called === 't' }
 }
 
 export function sequenceKey(storage: number): Uint8Array {

@@ -18,6 +18,8 @@ export interface ExecutionSession extends SystemSession {
   readonly names: NameScope
   readonly tables: Tables
   readonly sequences: Sequences
+  /** The execution whose expression is being evaluated. */
+  readonly running: Execution | undefined
   readonly databaseName: string
   readonly sessionUser: string
   readonly currentUser: string

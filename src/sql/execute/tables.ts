@@ -182,10 +182,13 @@ export function after(prefix: Uint8Array): Uint8Array | undefined {
   return undefined
 }
 
+/** Where a storage's rows lie. The bare storage id below them is its fence (session/catalog-sync.ts). */
 export function storageSpan(storage: number): { start: Uint8Array; end: Uint8Array | undefined } {
-  const out = new ByteWriter(4)
+  const out = new ByteWriter(5)
   out.u32(storage)
-  return prefixSpan(out.copy())
+  const end = after(out.copy())
+  out.u8(0)
+  return { start: out.copy(), end }
 }
 
 export { nullFirst, nullLast, present }

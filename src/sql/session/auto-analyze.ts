@@ -52,10 +52,20 @@ export class AutoAnalyze {
     for (const { oid: databaseOid } of [...this.#database.databases()]) {
       for (const relation of [...this.#database.catalog(databaseOid).relations()]) {
         if (this.#stopped || this.#database.io.dead) return
-        if (relation.relkind === 'r' && relation.persistence !== 't' && this.#outdated(databaseOid, relation))
+        if (
+          relation.relkind === 'r' &&
+          relation.persistence !== 't' &&
+          this.#ours(relation) &&
+          this.#outdated(databaseOid, relation)
+        )
           await this.#analyze(databaseOid, relation)
       }
     }
+  }
+
+  /** In a cluster, the node that leads a table's rows looks after its statistics. */
+  #ours(relation: RelationDescriptor): boolean {
+    return this.#database.cluster?.leads(storageSpan(relation.storage).start) ?? true
   }
 
   #outdated(databaseOid: number, relation: RelationDescriptor): boolean {

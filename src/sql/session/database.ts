@@ -18,6 +18,7 @@ import {
 import type { DatabaseDescriptor, Descriptor, RoleDescriptor, SchemaDescriptor } from '../catalog/descriptors.ts'
 import { registerSystemCatalogs } from '../catalog/system/index.ts'
 import { CatalogTypes } from '../catalog/type-lookup.ts'
+import type { SqlCluster } from '../cluster-port.ts'
 import { Sequences, sequenceKey, sequenceStorage } from '../execute/sequences.ts'
 import { storageSpan } from '../execute/tables.ts'
 import { loadParser } from '../parse/parser.ts'
@@ -25,6 +26,7 @@ import type { ConnectOptions, SqlDatabase, SqlSession } from '../session-api.ts'
 import type { Type } from '../types/type.ts'
 import { AutoAnalyze } from './auto-analyze.ts'
 import { registerCatalogFunctions } from './catalog-functions.ts'
+import { CatalogSync } from './catalog-sync.ts'
 import { registerInformationFunctions } from './information-functions.ts'
 import { registerPrivilegeFunctions } from './privilege-functions.ts'
 import { Session } from './session.ts'
@@ -36,6 +38,8 @@ export interface DatabaseOptions {
   readonly store: TransactionStore
   /** Where statements put what their memory cannot hold; undefined: nowhere. */
   readonly temporaryDirectory?: string
+  /** The cluster that the node belongs to; undefined: it is alone. */
+  readonly cluster?: SqlCluster
 }
 
 /** Object ids of users' objects start here, as in PostgreSQL. */
@@ -44,6 +48,11 @@ const firstOid = 16384
 const oidStep = 200
 /** How long dropped storages wait for others to be given back with. */
 const reclaimMs = 5_000
+/** Notifications of other nodes' sessions. */
+export const notifyTopic = 'notify'
+const firstProcess = 1000
+/** Process ids tell which node a session is at. */
+const processesPerNode = 0x10_0000
 /** Where the counter of object ids is kept, among the sequences. */
 const oidCounter = 1
 
@@ -68,6 +77,9 @@ export class Database implements SqlDatabase {
   readonly io: Io
   readonly store: TransactionStore
   readonly temporaryDirectory: string | undefined
+  readonly cluster: SqlCluster | undefined
+  /** Keeps this catalog like those of the cluster's other nodes. */
+  readonly sync: CatalogSync | undefined
   readonly sequences: Sequences
   readonly sessions = new Map<number, Session>()
   /** Sessions that LISTEN to a channel of a database, by "database.channel". */
@@ -76,7 +88,7 @@ export class Database implements SqlDatabase {
   readonly #catalogs = new Map<number, Catalog>()
   #nextOid = firstOid
   #oidLimit = firstOid
-  #nextProcess = 1000
+  #nextProcess: number
   maxConnections = 1000
   readonly #dead: number[] = []
   #reclaiming: { cancel(): void } | undefined
@@ -86,7 +98,13 @@ export class Database implements SqlDatabase {
     this.io = options.io
     this.store = options.store
     this.temporaryDirectory = options.temporaryDirectory
-    this.sequences = new Sequences(options.store)
+    this.cluster = options.cluster
+    this.sync = options.cluster && new CatalogSync(this, options.cluster)
+    this.sequences = new Sequences(options.store, options.cluster)
+    options.cluster?.onBroadcast(notifyTopic, ({ database, process, messages }) =>
+      this.deliver(database, process, messages),
+    )
+    this.#nextProcess = firstProcess + (options.cluster?.nodeId ?? 0) * processesPerNode
     this.startedMicros = options.io.clock.wallMicros()
   }
 
@@ -98,11 +116,12 @@ export class Database implements SqlDatabase {
       else this.sequences.load(storage, text)
     })
     this.#oidLimit = this.#nextOid
-    let stored = await readCatalog(this.store)
+    let stored = this.sync === undefined ? await readCatalog(this.store) : await this.sync.load()
     if (stored.length === 0) stored = await this.#bootstrap()
     this.#build(stored)
     await this.#dropLeftovers(stored)
     this.#analyze = new AutoAnalyze(this)
+    this.sync?.start()
   }
 
   #build(stored: readonly StoredChange[]): void {
@@ -155,8 +174,11 @@ export class Database implements SqlDatabase {
 
   /** Temporary relations of sessions that are gone: their node stopped before it could drop them. */
   async #dropLeftovers(stored: readonly StoredChange[]): Promise<void> {
-    const left = stored.filter((s) => s.descriptor?.kind === 'relation' && s.descriptor.persistence === 't')
-    const temporary = stored.filter((s) => s.descriptor?.kind === 'schema' && s.descriptor.name.startsWith('pg_temp_'))
+    const temporary = stored.filter((s) => s.descriptor?.kind === 'schema' && this.#isOwnTemporary(s.descriptor.name))
+    const schemas = new Set(temporary.map((s) => s.oid))
+    const left = stored.filter(
+      ({ descriptor: d }) => d?.kind === 'relation' && d.persistence === 't' && schemas.has(d.schema),
+    )
     if (left.length + temporary.length === 0) return
     const gone = [...left, ...temporary].map((s) => ({ ...s, descriptor: undefined }))
     await this.#writeNow(gone)
@@ -167,6 +189,13 @@ export class Database implements SqlDatabase {
       )
   }
 
+  /** Other nodes' sessions may live. */
+  #isOwnTemporary(schema: string): boolean {
+    const process = Number(/^pg_temp_(\d+)$/.exec(schema)?.[1] ?? -1)
+    const first = this.cluster === undefined ? 0 : this.cluster.nodeId * processesPerNode
+    return process >= first && (this.cluster === undefined || process < first + processesPerNode)
+  }
+
   #writeNow(changes: readonly StoredChange[]): Promise<void> {
     const set = this.store.builder()
     for (const c of changes) {
@@ -175,6 +204,14 @@ export class Database implements SqlDatabase {
       else set.put(key, encodeDescriptor(c.descriptor))
     }
     return new Promise((resolve) => this.store.commit(set, 0, resolve))
+  }
+
+  knows(database: number): boolean {
+    return this.#catalogs.has(database)
+  }
+
+  anyDatabase(): number {
+    return this.#catalogs.keys().next().value!
   }
 
   databases(): Iterable<DatabaseDescriptor> {
@@ -215,6 +252,7 @@ export class Database implements SqlDatabase {
 
   /** An object id, also used as storage id, that no object has had. */
   newOid(): number {
+    if (this.cluster !== undefined) return this.cluster.newObjectId()
     if (this.#nextOid >= this.#oidLimit) {
       this.#oidLimit = this.#nextOid + oidStep
       const set = this.store.builder()
@@ -246,6 +284,7 @@ export class Database implements SqlDatabase {
   /** Stops background work; sessions end with their connections. */
   close(): void {
     this.#analyze?.stop()
+    this.sync?.stop()
     this.#reclaiming?.cancel()
   }
 
@@ -273,6 +312,13 @@ export class Database implements SqlDatabase {
 
   verifier(user: string): string | undefined {
     return this.#catalogs.values().next().value!.roleNamed(user)?.password
+  }
+
+  /** Hands a transaction's notifications to the sessions here that listen. */
+  deliver(database: number, process: number, messages: readonly { channel: string; payload: string }[]): void {
+    for (const { channel, payload } of messages)
+      for (const listener of this.listeners.get(`${database}.${channel}`) ?? [])
+        listener.receive(process, channel, payload)
   }
 
   cancel(processId: number, secretKey: number): void {

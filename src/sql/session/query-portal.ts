@@ -4,7 +4,7 @@
  * READ COMMITTED starts over with a new snapshot when a join meets a changed row, as long as no row has left.
  */
 import { DbError, END, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
-import { rerunStatement, type Savepoint } from '../../transaction/index.ts'
+import { rerunStatement, rowExclusive, type Savepoint } from '../../transaction/index.ts'
 import { Execution, suspended } from '../execute/execution.ts'
 import type { Field, Portal, RowSink } from '../session-api.ts'
 import type { Value } from '../types/type.ts'
@@ -170,6 +170,7 @@ export class QueryPortal implements Portal {
     session.startStatement()
     session.refreshCache()
     const tx = session.transaction()
+    if (plan.writes) for (const { key, mode } of plan.locks) if (mode >= rowExclusive) session.relyOn(Number(key))
     const x = new Execution(plan.registers, this.#values, tx, session)
     x.startSlice()
     plan.builder.running = x

@@ -127,6 +127,11 @@ function advisory(): void {
   const key1 = (k: number | bigint): string => `64:${k}`
   const key2 = (a: number, b: number): string => `32:${a}:${b}`
   const take = (s: Session, key: string, mode: number, wait: boolean, transaction: boolean): boolean => {
+    if (s.database.cluster !== undefined) {
+      if (!s.waitForAdvisory(key, mode, wait)) return false
+      ;(transaction ? s.transactionAdvisory : s.advisoryHeld).push({ key, mode })
+      return true
+    }
     const table = s.database.store.advisory
     if (!wait) {
       if (!table.tryAcquire(s.owner, key, mode)) return false
@@ -170,7 +175,7 @@ function advisory(): void {
         return false
       }
       s.advisoryHeld.splice(at, 1)
-      return s.database.store.advisory.releaseOnce(s.owner, key, mode)
+      return s.releaseAdvisoryLock(key, mode)
     }
     sessionFunction(`pg_advisory_unlock${suffix}_int8`, (s, k: number) => release(s, key1(k)))
     sessionFunction(`pg_advisory_unlock${suffix}_int4`, (s, a: number, b: number) => release(s, key2(a, b)))

@@ -9,6 +9,7 @@
 import { DbError, END, type Step, WAIT } from '../../base/index.ts'
 import type { Clock, Timer } from '../../io/index.ts'
 import {
+  type ClusterStore,
   type Isolation,
   LockOwner,
   type Savepoint as StoreSavepoint,
@@ -17,7 +18,14 @@ import {
 import { type BindContext, ParameterTypes } from '../bind/context.ts'
 import type { Catalog, Change } from '../catalog/catalog.ts'
 import { descriptorKey, encodeDescriptor, isShared } from '../catalog/catalog-store.ts'
-import type { Constraint, Descriptor, FunctionDescriptor, Kind, RoleDescriptor } from '../catalog/descriptors.ts'
+import type {
+  Constraint,
+  Descriptor,
+  FunctionDescriptor,
+  Kind,
+  RelationDescriptor,
+  RoleDescriptor,
+} from '../catalog/descriptors.ts'
 import { effectivePath, type NameScope, schemaName } from '../catalog/names.ts'
 import { CatalogTypes } from '../catalog/type-lookup.ts'
 import type { Execution } from '../execute/execution.ts'
@@ -32,7 +40,8 @@ import { PlanBuilder } from '../plan/scope.ts'
 import { callFunction } from '../plpgsql/interpreter.ts'
 import type { ConnectOptions, Portal, Prepared, Script, SessionEvents, SqlSession } from '../session-api.ts'
 import type { Type, TypeContext, Value } from '../types/type.ts'
-import type { Database } from './database.ts'
+import { fenceKey } from './catalog-sync.ts'
+import { type Database, notifyTopic } from './database.ts'
 import { DeferredChecks } from './deferred.ts'
 import { RegNames } from './reg-names.ts'
 import { bindSession } from './session-functions.ts'
@@ -248,7 +257,8 @@ export class Session implements SqlSession, ExecutionSession {
     const now = this.clock.monotonicMicros()
     const known = this.#sizes.get(relation.storage)
     if (known !== undefined && now - known.at < sizeMicros) return known.entries
-    const { entries } = this.database.store.engine.estimate(storageSpan(relation.storage))
+    const { cluster, store } = this.database
+    const { entries } = (cluster ?? store.engine).estimate(storageSpan(relation.storage))
     this.#sizes.set(relation.storage, { entries, at: now })
     return entries
   }
@@ -377,7 +387,7 @@ export class Session implements SqlSession, ExecutionSession {
     return limited ? this.timeouts.lockWait(this.owner, ready) : ready
   }
   fail(): void {
-    this.owner.waiting?.abort(new DbError('query_canceled', 'canceling statement'))
+    this.#abortWaits(new DbError('query_canceled', 'canceling statement'))
     this.owner.waiting = undefined
     this.cancelled = undefined
     if (this.block === 'explicit') {
@@ -395,13 +405,17 @@ export class Session implements SqlSession, ExecutionSession {
   }
   cancel(error = new DbError('query_canceled', 'canceling statement due to user request')): void {
     this.cancelled = error
+    this.#abortWaits(error)
+  }
+  #abortWaits(error: DbError): void {
     this.owner.waiting?.abort(error)
+    this.owner.remote?.abort(error)
   }
   close(): void {
     if (this.closed) return
     this.closed = true
     this.timeouts.busy()
-    this.owner.waiting?.abort(new DbError('query_canceled', 'session closed'))
+    this.#abortWaits(new DbError('query_canceled', 'session closed'))
     this.owner.waiting = undefined
     for (const portal of this.portals.values()) portal.close()
     if (this.tx !== undefined && !this.tx.ended) this.abort()
@@ -461,6 +475,8 @@ export class Session implements SqlSession, ExecutionSession {
       if (this.#changes.length > 0 && !this.#hooked) this.#hookInstall(tx)
       step = tx.commit()
     } catch (error) {
+      // Perhaps another node has changed a table that this one does not know of yet.
+      if (error instanceof DbError && error.code === 'serialization_failure') this.database.sync?.refreshSoon()
       if (tx.ended) this.#ended(false)
       throw error
     }
@@ -482,7 +498,28 @@ export class Session implements SqlSession, ExecutionSession {
     this.#hooked = true
     const changes = this.#changes
     const { databaseOid } = this
+    const { sync } = this.database
     tx.onCommit(() => this.database.install(databaseOid, changes))
+    if (sync === undefined) return
+    const dropped = this.#droppedStorages
+    tx.onPublish((at) => sync.publish(databaseOid, changes, dropped, at))
+  }
+
+  /** The transaction's work relies on the table's definition as this node knows it. */
+  relyOn(table: number): void {
+    const { sync } = this.database
+    const relation = sync === undefined ? undefined : this.catalog.relation(table)
+    if (sync === undefined || relation === undefined || relation.storage === 0) return
+    if (this.#changes.some((c) => c.oid === table)) return
+    this.tx!.require(fenceKey(relation.storage), sync.fenceOf(table))
+  }
+
+  /** Work that others have planned on the former definition of the table must not commit. */
+  #fence(oid: number, next: Descriptor | undefined): void {
+    for (const relation of [this.catalog.relation(oid), next as RelationDescriptor | undefined]) {
+      const table = relation?.index === undefined ? relation : this.catalog.relation(relation.index.table)
+      if (table !== undefined && table.storage !== 0) this.tx!.put(fenceKey(table.storage), fenceMark)
+    }
   }
 
   #ended(committed: boolean): void {
@@ -561,6 +598,7 @@ export class Session implements SqlSession, ExecutionSession {
   changeIn(database: number, kind: Kind, oid: number, descriptor: Descriptor | undefined, sub = 0): void {
     const change: Change = { kind, oid, sub, descriptor }
     const tx = this.transaction()
+    if (kind === 'relation' && this.database.sync !== undefined) this.#fence(oid, descriptor)
     const key = descriptorKey(database, kind, oid, sub)
     if (descriptor === undefined) tx.delete(key)
     else tx.put(key, encodeDescriptor(descriptor))
@@ -602,10 +640,12 @@ export class Session implements SqlSession, ExecutionSession {
   #send(): void {
     const messages = this.pendingNotifications
     this.pendingNotifications = []
-    for (const m of messages) {
-      for (const listener of this.database.listeners.get(`${this.databaseOid}.${m.channel}`) ?? [])
-        listener.#receive(this.processId, m.channel, m.payload)
-    }
+    this.database.cluster?.broadcast(notifyTopic, { database: this.databaseOid, process: this.processId, messages })
+    this.database.deliver(this.databaseOid, this.processId, messages)
+  }
+  /** Takes a message in that another session has sent. */
+  receive(processId: number, channel: string, payload: string): void {
+    this.#receive(processId, channel, payload)
   }
   #receive(processId: number, channel: string, payload: string): void {
     this.#incoming.push({ processId, channel, payload })
@@ -622,14 +662,48 @@ export class Session implements SqlSession, ExecutionSession {
 
   // ---- advisory locks and temporary objects
 
+  /** In a cluster: suspends the running statement until the lock is granted, or is not. */
+  waitForAdvisory(key: string, mode: number, wait: boolean): boolean {
+    const name = `${key} ${mode} ${wait}`
+    let asked = this.#advisoryAsked
+    if (asked === undefined || asked.name !== name) {
+      const one: AdvisoryRequest = { name, granted: undefined, error: undefined, promise: Promise.resolve() }
+      const { cluster, store } = this.database
+      const request = cluster!.lockAdvisory(this.processId, key, mode, wait)
+      one.promise = (store as ClusterStore).interruptible(this.owner, request).then(
+        (granted) => {
+          one.granted = granted
+        },
+        (error) => {
+          one.error = error
+        },
+      )
+      this.#advisoryAsked = one
+      asked = one
+    }
+    if (asked.granted === undefined && asked.error === undefined) {
+      const { promise } = asked
+      this.running!.blocker = { ready: () => promise }
+      this.running!.suspend(WAIT)
+    }
+    this.#advisoryAsked = undefined
+    if (asked.error !== undefined) throw asked.error
+    return asked.granted!
+  }
+  #advisoryAsked: AdvisoryRequest | undefined
+
   releaseAdvisory(): void {
-    for (const { key, mode } of this.advisoryHeld.splice(0))
-      this.database.store.advisory.releaseOnce(this.owner, key, mode)
+    for (const { key, mode } of this.advisoryHeld.splice(0)) this.releaseAdvisoryLock(key, mode)
+  }
+  releaseAdvisoryLock(key: string, mode: number): boolean {
+    const { cluster, store } = this.database
+    if (cluster === undefined) return store.advisory.releaseOnce(this.owner, key, mode)
+    cluster.unlockAdvisory(this.processId, key, mode)
+    return true
   }
   readonly transactionAdvisory: { key: string; mode: number }[] = []
   releaseTransactionAdvisory(): void {
-    for (const { key, mode } of this.transactionAdvisory.splice(0))
-      this.database.store.advisory.releaseOnce(this.owner, key, mode)
+    for (const { key, mode } of this.transactionAdvisory.splice(0)) this.releaseAdvisoryLock(key, mode)
   }
   dropTemporary(): void {
     if (this.temporarySchema === 0) return
@@ -657,9 +731,20 @@ export class Session implements SqlSession, ExecutionSession {
     database.store.commit(set, 0, () => {
       database.install(databaseOid, changes)
       database.reclaim(storages)
+      database.sync?.refreshSoon()
     })
   }
 }
+
+interface AdvisoryRequest {
+  readonly name: string
+  granted: boolean | undefined
+  error: unknown
+  promise: Promise<void>
+}
+
+/** What a fence holds; only its timestamp means something. */
+const fenceMark = Buffer.from('f')
 
 /** The names of a search_path value. */
 export function splitPath(text: string): string[] {

@@ -13,7 +13,7 @@ import type { Host } from '../../replication/index.ts'
 import type { Engine, Span } from '../../storage/index.ts'
 import { keyText } from '../cursor.ts'
 import { LockOwner } from '../lock-table.ts'
-import { TransactionStore } from '../store.ts'
+import { TransactionStore, visitAll } from '../store.ts'
 import type { Isolation } from '../transaction.ts'
 import { ClusterTransaction } from './cluster-transaction.ts'
 import { finish } from './coordinator.ts'
@@ -160,7 +160,21 @@ export class ClusterStore extends TransactionStore {
     })
   }
 
-  // ---- writes without a session
+  // ---- reads and writes without a session
+
+  override async scan(
+    span: Span,
+    visit: (key: Uint8Array, value: Uint8Array, timestamp: Timestamp) => void,
+  ): Promise<Timestamp> {
+    const transaction = this.begin(new LockOwner(0), 'repeatable read')
+    try {
+      transaction.startStatement()
+      await visitAll(transaction.cursor(span), visit)
+      return transaction.snapshot
+    } finally {
+      transaction.rollback()
+    }
+  }
 
   /** Writes that nobody else writes at the same time; `applied` runs when they are committed. */
   override commit(builder: WriteSetBuilder, _transactionId: number, applied: () => void): Timestamp {

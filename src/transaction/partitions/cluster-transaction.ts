@@ -112,11 +112,12 @@ export class ClusterTransaction extends Transaction {
   // ---- waiting for answers
 
   /** The answer, or undefined: `blocker` says what to wait for before calling again. Raises what was raised there. */
-  #get<T>(name: string, ask: () => Promise<T>): { readonly value: T } | undefined {
+  #get<T>(name: string, ask: () => Promise<T>, interruptible = true): { readonly value: T } | undefined {
     let pending = this.#pending.get(name)
     if (pending === undefined) {
       const one: Pending = { settled: false, value: undefined, failed: false, promise: Promise.resolve() }
-      one.promise = this.store.interruptible(this.owner, ask()).then(
+      const asked = ask()
+      one.promise = (interruptible ? this.store.interruptible(this.owner, asked) : asked).then(
         (value) => {
           one.settled = true
           one.value = value
@@ -497,7 +498,7 @@ export class ClusterTransaction extends Transaction {
     }
     assert(this.state === 'committing', 'an aborted transaction cannot commit')
     try {
-      const got = this.#get('commit', () => this.#commitAll())
+      const got = this.#get('commit', () => this.#commitAll(), false)
       if (got === undefined) return WAIT
       this.commitTimestamp = got.value
     } catch (error) {
@@ -518,13 +519,32 @@ export class ClusterTransaction extends Transaction {
       checks: { keys, spans, tails: [...this.tails.values()] },
     })
     this.store.clock.observe(timestamp)
+    for (const hook of this.publishing) await hook(timestamp)
     return timestamp
   }
 
   override rollback(): void {
     if (this.ended) return
-    assert(this.state === 'active', 'a transaction on its way to the log cannot be taken back')
-    this.finish('aborted')
+    const committing = this.#pending.get('commit')
+    if (committing === undefined) {
+      this.finish('aborted')
+      return
+    }
+    // On its way to the log it cannot be taken back: it ends as it ends, and nobody is told.
+    committing.promise.then(() => {
+      if (!this.ended) this.finish(committing.failed ? 'aborted' : 'committed')
+    })
+  }
+
+  /** Whether something in the span was committed after the timestamp. */
+  async changedSince(span: Span & { readonly end: Uint8Array }, at: Timestamp): Promise<boolean> {
+    try {
+      await this.#validateSeen([{ ...span, at }], this.store.clock.next())
+      return false
+    } catch (error) {
+      if (error instanceof DbError && error.code === 'serialization_failure') return true
+      throw error
+    }
   }
 }
 

@@ -99,11 +99,12 @@ export class NodeLiveness {
     return this.#supports.get(node)?.ceiling ?? 0
   }
 
-  /** Above everything that a leader on the node may have served, as far as we know: what a vote for another carries. */
-  ceilingOf(node: number): Timestamp {
-    const known = this.#promises.get(node)?.ceiling ?? 0
+  /** Above everything that any leader we promised to may have served: what a vote carries. */
+  highestCeiling(): Timestamp {
+    let highest = this.#clock.last
+    for (const { ceiling } of this.#promises.values()) highest = Math.max(highest, ceiling)
     // What we promised before a restart is forgotten; it cannot have been further ahead than this.
-    return this.#fresh ? known : Math.max(known, this.#restartCeiling)
+    return this.#fresh ? highest : Math.max(highest, this.#restartCeiling)
   }
 
   get #restartCeiling(): Timestamp {

@@ -107,7 +107,7 @@ export class PartitionReplica {
       applied,
       configuration: state.configuration,
       electionTimeout: () => electionTicks[0] + host.io.random.below(electionTicks[1] - electionTicks[0] + 1),
-      ceiling: () => (this.raft.leader === 0 ? host.clock.last : liveness.ceilingOf(nodeOfReplica(this.raft.leader))),
+      ceiling: () => liveness.highestCeiling(),
     })
   }
 

@@ -538,7 +538,7 @@ export class Host {
     replica: PartitionReplica,
     offer: { from: number; index: number; term: number; configuration: Configuration },
   ): void {
-    this.#receiver.fetch(replica, offer)
+    this.#receiver.receive(replica, offer)
   }
 
   newStream(): number {

@@ -13,8 +13,9 @@
  *
  * Not here: when a follower needs one (raft).
  */
-import { crc32 } from 'node:zlib'
+
 import { assert, DbError, END, ROW, WAIT } from '../../base/index.ts'
+import { checksum } from '../../cluster/index.ts'
 import { ByteReader, ByteWriter } from '../../encoding/index.ts'
 import type { EngineCursor } from '../../storage/index.ts'
 import { decodeConfiguration, encodeConfiguration } from '../raft/index.ts'
@@ -131,7 +132,7 @@ export class SnapshotSender {
     if (last) this.#end(token)
     const bytes = out.copy()
     bytes[0] = last ? 1 : 0
-    new DataView(bytes.buffer, bytes.byteOffset).setUint32(1, crc32(bytes.subarray(5)))
+    new DataView(bytes.buffer, bytes.byteOffset).setUint32(1, checksum(bytes.subarray(5)))
     return bytes
   }
 }
@@ -161,13 +162,13 @@ export class SnapshotReceiver {
     this.#host = host
   }
 
-  fetch(replica: PartitionReplica, offer: { from: number; index: number; term: number }): void {
+  receive(replica: PartitionReplica, offer: { from: number; index: number; term: number }): void {
     if (this.#fetching.has(replica)) return
     this.#fetching.add(replica)
     const { io } = this.#host
     this.#queue = this.#queue.then(async () => {
       try {
-        if (!io.dead && !replica.removed) await this.#fetch(replica, offer)
+        if (!io.dead && !replica.removed) await this.#receive(replica, offer)
       } catch (error) {
         if (io.dead) return
         // The leader offers again. What is not an operating condition is a bug and ends the node.
@@ -181,7 +182,7 @@ export class SnapshotReceiver {
     })
   }
 
-  async #fetch(replica: PartitionReplica, offer: { from: number; index: number; term: number }): Promise<void> {
+  async #receive(replica: PartitionReplica, offer: { from: number; index: number; term: number }): Promise<void> {
     const host = this.#host
     const { transport, engine } = host
     const node = nodeOfReplica(offer.from)
@@ -218,7 +219,7 @@ export class SnapshotReceiver {
         next.u32(token)
         const chunk = await transport.request(node, serviceSnapshot, next.copy(), requestMs)
         if (host.io.dead || replica.removed) return
-        if (new DataView(chunk.buffer, chunk.byteOffset).getUint32(1) !== crc32(chunk.subarray(5)))
+        if (new DataView(chunk.buffer, chunk.byteOffset).getUint32(1) !== checksum(chunk.subarray(5)))
           throw new DbError('data_corrupted', 'a piece of a snapshot does not match its checksum')
         readEntries(chunk, (key, timestamp, value) => writer.add(key, timestamp, value))
         if (writer.full) await writer.drain()

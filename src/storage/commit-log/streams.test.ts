@@ -207,6 +207,49 @@ test('streams that are cut back while they are copied forward keep their last wo
     await cutBack(12, `copied ${seed}`, { segmentBytes: 8 * 1024, budgetBytes: 16 * 1024 })
 })
 
+test('what is cancelled, released or forgotten while it is copied forward does not come back', async () => {
+  let copied = 0
+  for (let delay = 0; delay < 60; delay++) {
+    const sim = simIo(`delay ${delay}`)
+    await sim.world.run(async () => {
+      const log = await open(sim.io, { segmentBytes: 8 * 1024, budgetBytes: 16 * 1024 })
+      // Entries in two segments are read in two steps: what the first one gave may be cancelled during the second.
+      for (const stream of [2, 3, 4, 5]) for (let i = 1; i <= 2; i++) append(log, stream, i, `old ${i}`)
+      await rotate(log, 1, 2)
+      for (const stream of [2, 3, 4, 5]) append(log, stream, 3, 'old 3')
+      await rotate(log, 1, 3)
+      await log.sync()
+      const before = log.stats().segments
+      log.release(1, log.lastIndex(1))
+      await new Promise<void>((done) => sim.world.schedule(delay * 8, done))
+      append(log, 2, 2, 'new 2', 2)
+      append(log, 2, 3, 'new 3', 2)
+      log.release(3, 2)
+      log.forget(4)
+      log.restart(5, 2, undefined)
+      for (let turn = 0; turn < 20; turn++) {
+        append(log, 1, log.lastIndex(1) + 1, 'time passes')
+        await log.sync()
+        log.release(1, log.lastIndex(1) - 1)
+      }
+      assert.deepEqual(await contents(log, 2), ['old 1', 'new 2', 'new 3'], `delay ${delay}`)
+      assert.deepEqual(await contents(log, 3), ['old 3'], `delay ${delay}`)
+      assert.deepEqual(
+        [log.streams(), bounds(log, 5)],
+        [
+          [1, 2, 3, 5],
+          [3, 2],
+        ],
+        `delay ${delay}`,
+      )
+      if (log.stats().segments < before) copied++
+      await log.close()
+    })
+    assert.equal(sim.io.fatalReason, undefined, `delay ${delay}`)
+  }
+  assert.ok(copied > 30, `${copied}`)
+})
+
 test('a forgotten stream is gone for good, its segments are free, and checkpoints do not carry it', async () => {
   await lives(simIo(4), [
     async (log) => {

@@ -11,7 +11,8 @@ export class ByteReader {
   readonly #view: DataView
 
   constructor(bytes: Uint8Array, at = 0) {
-    this.bytes = bytes
+    // A Buffer's slice is a view of it, where others' is a copy.
+    this.bytes = Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : bytes
     this.at = at
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   }

@@ -205,7 +205,7 @@ export class Host {
     if (from <= last)
       await log.read(stream, from, last, (record) => {
         if (window === undefined) window = new LogWindow(record.index, record.term)
-        else window.append(fromLog(record.index, record.term, record.transactionId, record.payload.slice()))
+        else window.append(fromLog(record.index, record.term, record.transactionId, new Uint8Array(record.payload)))
       })
     assert(window !== undefined, 'a log that begins later holds the entry it begins with')
     const replica = new PartitionReplica(this, stream, state, window, applied)

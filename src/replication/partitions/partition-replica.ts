@@ -377,7 +377,7 @@ export class PartitionReplica {
       .read(this.stream, from, stop, (record) => {
         bytes += record.payload.length
         if (bytes <= 8 * 1024 * 1024 || entries.length === 0)
-          entries.push(fromLog(record.index, record.term, record.transactionId, record.payload.slice()))
+          entries.push(fromLog(record.index, record.term, record.transactionId, new Uint8Array(record.payload)))
       })
       .then(
         () => {

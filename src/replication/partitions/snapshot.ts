@@ -258,6 +258,8 @@ export class SnapshotReceiver {
     const excised = [{ start: former, end: formerEnd }, addressedSpan(state.partition), spanOf(state.partition)]
     await engine.ingest(tables, excised, { stream, index: state.baseIndex })
     if (host.io.dead || replica.removed) return
+    // What came may have been written by clocks that are ahead of ours.
+    host.clock.observe(engine.newestInTables)
     replica.moved(stream, state)
     log.forget(old)
     engine.forget(old)

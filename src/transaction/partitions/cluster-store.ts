@@ -178,7 +178,7 @@ export class ClusterStore extends TransactionStore {
 
   /** Writes that nobody else writes at the same time; `applied` runs when they are committed. */
   override commit(builder: WriteSetBuilder, _transactionId: number, applied: () => void): Timestamp {
-    const bytes = builder.finish(0).slice()
+    const bytes = new Uint8Array(builder.finish(0))
     this.#writeAll(bytes).then(applied, (error) => {
       if (!this.io.dead) this.io.log.warn('background-write-failed', { error: (error as Error).message })
     })

@@ -118,13 +118,13 @@ async function commitSeveral(
   written: readonly Share[],
 ): Promise<Timestamp> {
   const { routing } = store
-  const anchor = written[0].key.slice()
-  const keys = written.map((s) => s.key.slice())
+  const anchor = new Uint8Array(written[0].key)
+  const keys = written.map((s) => new Uint8Array(s.key))
   let timestamp: Timestamp
   try {
     const prepared = await allOf(
       written.map((s) => {
-        const writes = s.set.finish(0).slice()
+        const writes = new Uint8Array(s.set.finish(0))
         const checks = { keys: s.keys, spans: s.spans, tails: s.tails }
         return routing.ask(prepareOperation, s.key, { owner, transaction, anchor, writes, checks })
       }),

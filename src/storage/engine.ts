@@ -178,6 +178,11 @@ export interface TableWriter extends TableOutput {
 export interface VersionWriter extends TableOutput {
   /** Keys ascending, timestamps of one key strictly descending; undefined is a deletion. */
   add(key: Uint8Array, timestamp: Timestamp, value: Uint8Array | undefined): void
+  /**
+   * The next key, a greater one, goes into another table. Between two spans it keeps a table from covering what lies
+   * between them, which is others' and would be compacted together with it.
+   */
+  cut(): void
 }
 
 /** A finished, synced table file that belongs to no level yet. */

@@ -41,6 +41,9 @@ export class MemoryVersionWriter implements VersionWriter {
     this.#bytes += key.length + (value?.length ?? 0)
   }
 
+  /** There are no levels here. */
+  cut(): void {}
+
   async drain(): Promise<void> {}
 
   async finish(): Promise<BuiltTable[]> {

@@ -44,8 +44,10 @@ export class LsmVersionWriter implements VersionWriter {
     assert(inOrder, 'the keys of a table ascend, timestamps of one key descend')
     this.#lastTimestamp = timestamp
     let info = value === undefined ? key.length | deletionBit : key.length
-    if (order === 0) info |= sameKeyBit
-    else {
+    if (order === 0) {
+      assert(this.#builder !== undefined, 'the versions of one key go into one table')
+      info |= sameKeyBit
+    } else {
       this.#lastKey = new Uint8Array(key)
       if (this.#builder !== undefined && this.#builder.bytes >= this.#settings.tableBytes) this.#endTable()
     }
@@ -55,6 +57,10 @@ export class LsmVersionWriter implements VersionWriter {
       this.#builder = new TableBuilder(this.#file, format, this.#settings.tableBytes)
     }
     this.#builder.addApart(key, value ?? nothing, info, timestamp)
+  }
+
+  cut(): void {
+    if (this.#builder !== undefined) this.#endTable()
   }
 
   get full(): boolean {

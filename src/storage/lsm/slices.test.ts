@@ -1,6 +1,6 @@
 /**
  * Write sets that are applied in slices, and streams that are forgotten, over power cuts: the power goes at every I/O of
- * a run; what the log has is applied again, and the store equals one that nothing happened to.
+ * a run; what the log has is applied again, and the store equals one that nothing happened to. Also: where tables go.
  */
 import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
@@ -153,4 +153,34 @@ test('a forgotten stream is forgotten over restarts, also when its last entries 
       await again.close()
     })
   }
+})
+
+test('tables that are cut between spans go beneath what lies in between', async () => {
+  const sim = simIo('cut')
+  await sim.run(async () => {
+    const engine = await openEngine({ io: sim.io, ...small, level0Tables: 100 })
+    write(engine, 1, { m: 'between' })
+    await engine.flush()
+    for (const cut of [true, false]) {
+      const writer = engine.versionWriter()
+      writer.add(new Uint8Array([1]), 9, undefined)
+      writer.add(new Uint8Array([1]), 8, new Uint8Array(3))
+      if (cut) writer.cut()
+      writer.add(new Uint8Array([255]), 9, new Uint8Array(3))
+      const spans = [
+        { start: new Uint8Array([1]), end: new Uint8Array([2]) },
+        { start: new Uint8Array([255]), end: undefined },
+      ]
+      await engine.ingest(await writer.finish(), spans, { stream: 2, index: cut ? 1 : 2 })
+      const [level0] = engine.stats().levels
+      assert.equal(level0.tables, cut ? 1 : 2)
+      assert.equal((await versions(engine, span(''))).length, 4)
+    }
+    const writer = engine.versionWriter()
+    writer.add(new Uint8Array([1]), 9, undefined)
+    writer.cut()
+    assert.throws(() => writer.add(new Uint8Array([1]), 8, undefined), /one table/)
+    await writer.abandon()
+    await engine.close()
+  })
 })

@@ -15,12 +15,11 @@ import {
   type Locality,
   type Member,
   Membership,
-  type Transport,
 } from '../cluster/index.ts'
 import { ByteWriter } from '../encoding/index.ts'
 import { type Io, readText, writeText } from '../io/index.ts'
 import { decodeRoute, encodeRoute, Host } from '../replication/index.ts'
-import { openCommitLog, openEngine } from '../storage/index.ts'
+import { type CommitLog, openCommitLog, openEngine } from '../storage/index.ts'
 import { ClusterStore, LockOwner, TransactionMachine } from '../transaction/index.ts'
 import {
   type JoinReply,
@@ -37,6 +36,10 @@ import type { OpenedStore } from './store.ts'
 /** Object ids of users begin here, as in PostgreSQL; the first node owns them all. */
 const identifiers = { first: 16_384, end: 0xffff_ff00 }
 const housekeepingMs = 5_000
+/** A node that was removed is talked to for so long. */
+const forgetAfterMs = 10_000
+/** What a node that has its identity already waits for the members it is told to join through. */
+const greetMs = 1_000
 /** Keys of the cluster itself: which token has which node id. */
 const clusterStorage = 3
 const peersFile = 'PEERS'
@@ -69,7 +72,7 @@ export interface OpenedCluster extends OpenedStore {
   readonly store: ClusterStore
   readonly host: Host
   readonly membership: Membership
-  readonly transport: Transport
+  readonly transport: PeerTransport
   readonly controller: Controller
   readonly identifiers: IdentifierAllocator
   readonly clusterId: string
@@ -109,7 +112,7 @@ class Opening {
     this.#opened.push(() => log.close())
     const engine = await openEngine({ io, directory, cacheBytes })
     this.#opened.push(() => engine.close())
-    const { file, known, fresh } = await this.#identify()
+    const { file, known, fresh } = await this.#identify(log)
     const { identity } = file
     this.#clusterId = identity.clusterId
     this.#allocator = new IdentifierAllocator(file)
@@ -142,14 +145,14 @@ class Opening {
       isGone: (node) => node !== identity.nodeId && !this.#isPresent(node),
     })
     this.#opened.push(async () => store.stop())
-    this.#follow(host, store)
+    this.#follow(host, store, transport)
     await host.open()
     if (fresh && this.#options.seeds.length === 0) await this.#begin(host, store, identity.token)
     this.#store = store
     this.#membership.change({ state: 'alive' })
     const controller = new Controller({ ...this.#options, host, membership: this.#membership })
     this.#opened.push(async () => controller.stop())
-    const stopHousekeeping = this.#keepHouse(store, host, known)
+    const stopHousekeeping = this.#keepHouse(store, host)
     const close = async () => {
       stopHousekeeping()
       for (const close of this.#opened.toReversed()) await close()
@@ -171,10 +174,16 @@ class Opening {
   }
 
   /** Who we are: as the directory says, or new in a cluster, or the first of one. */
-  async #identify(): Promise<{ file: IdentityFile; known: readonly Member[]; fresh: boolean }> {
+  async #identify(log: CommitLog): Promise<{ file: IdentityFile; known: readonly Member[]; fresh: boolean }> {
     const { io, directory, seeds, peer, locality, certificates, insecure } = this.#options
     const found = await IdentityFile.open(io, directory)
-    if (found !== undefined) return { file: found, known: await this.#readPeers(), fresh: false }
+    if (found !== undefined) return { file: found, known: await this.#findPeers(found.identity), fresh: false }
+    if (log.streams().length > 0) {
+      const message = `the directory ${directory} holds the data of a node of its own, which is part of no cluster`
+      throw new DbError('object_not_in_prerequisite_state', message, {
+        hint: 'Start it without --peer and --join, or start with an empty directory and load a dump of the data.',
+      })
+    }
     const token = drawToken(io)
     if (seeds.length === 0) {
       const identity = { clusterId: drawToken(io), nodeId: 1, token, ranges: [identifiers] }
@@ -183,6 +192,7 @@ class Opening {
     const attributes = { locality, node: this.#options.nodeId }
     const joining = { token, host: peer.host, port: peer.port, attributes, certificates, insecure }
     const { clusterId, nodeId, range, members } = await joinCluster(io, seeds, joining)
+    if (range === undefined) throw new DbError('protocol_violation', 'the sponsor gave no identifiers')
     const file = await IdentityFile.create(io, directory, { clusterId, nodeId, token, ranges: [range] })
     io.log.info('joined-cluster', { cluster: clusterId, node: nodeId })
     return { file, known: members, fresh: true }
@@ -252,7 +262,8 @@ class Opening {
   }
 
   /** What membership learns goes where it is needed. */
-  #follow(host: Host, store: ClusterStore): void {
+  #follow(host: Host, store: ClusterStore, transport: PeerTransport): void {
+    const { io } = this.#options
     const learn = (value: unknown) => {
       if (typeof value === 'string') host.learn(decodeRoute(Buffer.from(value, 'base64')))
     }
@@ -263,6 +274,8 @@ class Opening {
     this.#membership.onChange((member, previous) => {
       const restarted = previous !== undefined && member.incarnation > previous.incarnation
       if (restarted || !isPresent(member)) store.forgetNode(member.nodeId)
+      // Not at once: it has to hear that it was removed.
+      if (member.state === 'left') io.tasks.after(forgetAfterMs, () => transport.forget(member.nodeId))
     })
   }
 
@@ -277,6 +290,7 @@ class Opening {
     const store = this.#store
     if (store === undefined)
       throw new DbError('cannot_connect_now', 'this node is starting', { hint: 'Try again in a moment.' })
+    if (attributes.cluster !== undefined) return this.#recognize(attributes)
     const asked = certificateNode ?? (Number.isSafeInteger(attributes.node) ? (attributes.node as number) : undefined)
     const nodeId = await this.#book(store, token, asked)
     if (certificateNode !== undefined && nodeId !== certificateNode) {
@@ -286,6 +300,19 @@ class Opening {
     }
     const range = await this.#allocator.split()
     return { clusterId: this.#clusterId, nodeId, range, members: this.#membership.members }
+  }
+
+  /** A node that was here before looks for the cluster: whom we know, if it is ours. */
+  #recognize({ cluster, node }: JoinRequest['attributes']): JoinReply {
+    const hint = 'Join with an empty directory.'
+    if (cluster !== this.#clusterId) {
+      const message = `its directory belongs to cluster ${cluster}, this is cluster ${this.#clusterId}`
+      throw new DbError('object_not_in_prerequisite_state', message, { hint })
+    }
+    const nodeId = Number(node)
+    if (this.#membership.get(nodeId)?.state === 'left')
+      throw new DbError('object_not_in_prerequisite_state', `node ${nodeId} was removed from the cluster`, { hint })
+    return { clusterId: this.#clusterId, nodeId, members: this.#membership.members }
   }
 
   /** The node id of a token, given now if it has none: the one that is asked for if it is free. */
@@ -324,7 +351,24 @@ class Opening {
     return Number(Buffer.from(slab.bytes.subarray(valueStart, valueEnd)).toString())
   }
 
-  /** Whom we knew when we last ran: where to find the cluster again. */
+  /** Where to find the cluster again: whom we knew, and whom the given members know. Raises what they refuse with. */
+  async #findPeers({ clusterId, nodeId, token }: IdentityFile['identity']): Promise<Member[]> {
+    const { io, seeds, peer, certificates, insecure } = this.#options
+    const known = await this.#readPeers()
+    if (seeds.length === 0) return known
+    const attributes = { cluster: clusterId, node: nodeId }
+    const greeting = { token, host: peer.host, port: peer.port, attributes, certificates, insecure, timeoutMs: greetMs }
+    try {
+      const { members } = await joinCluster(io, seeds, greeting)
+      return [...members.filter((m) => m.nodeId !== nodeId)]
+    } catch (error) {
+      // Nobody there, or nobody ready: perhaps all start at once.
+      if (!(error instanceof DbError) || !error.retryable) throw error
+      return known
+    }
+  }
+
+  /** Whom we knew when we last ran. */
   async #readPeers(): Promise<Member[]> {
     const { io, directory } = this.#options
     const path = `${directory}/${peersFile}`
@@ -336,11 +380,11 @@ class Opening {
     }
   }
 
-  #keepHouse(store: ClusterStore, host: Host, known: readonly Member[]): () => void {
+  #keepHouse(store: ClusterStore, host: Host): () => void {
     const { io, directory } = this.#options
     let stopped = false
     let flushing = false
-    let written = JSON.stringify(known)
+    let written = ''
     const tick = () => {
       if (stopped || io.dead) return
       store.collect()

@@ -30,7 +30,8 @@ export interface JoinRequest {
 export interface JoinReply {
   readonly clusterId: string
   readonly nodeId: number
-  readonly range: IdentifierRange
+  /** Absent for a node that asks again, having its part already. */
+  readonly range?: IdentifierRange
   readonly members: readonly Member[]
 }
 
@@ -94,7 +95,8 @@ function isFinal(error: unknown): boolean {
 function checkReply(reply: JoinReply): JoinReply {
   const { clusterId, nodeId, range, members } = reply
   const sound = /^[0-9a-f]{32}$/.test(clusterId) && Number.isSafeInteger(nodeId) && nodeId > 0 && Array.isArray(members)
-  if (!sound || !Number.isSafeInteger(range?.first) || !(range.end > range.first)) {
+  const ranged = range === undefined || (Number.isSafeInteger(range.first) && range.end > range.first)
+  if (!sound || !ranged) {
     throw new DbError('protocol_violation', 'the sponsor answered something that is no place in a cluster')
   }
   return reply

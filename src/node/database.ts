@@ -3,6 +3,8 @@
  *
  * Not here: doors (node.ts).
  */
+import { DbError } from '../base/index.ts'
+import type { Io } from '../io/index.ts'
 import { openDatabase as openSql, type SqlDatabase } from '../sql/index.ts'
 import { type ClusterOptions, type OpenedCluster, openCluster } from './cluster.ts'
 import { NodeSqlCluster } from './sql-cluster.ts'
@@ -32,6 +34,21 @@ export async function openDatabase(options: StoreOptions): Promise<OpenedDatabas
   }
 }
 
+const pauseMs = 200
+
+/** SQL needs the catalog: a node that starts before a majority of the others waits for them. */
+async function openWhenReachable<T>(io: Io, open: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await open()
+    } catch (error) {
+      if (io.dead || !(error instanceof DbError) || !error.retryable) throw error
+      io.log.info('waiting-for-cluster', { reason: error.message })
+      await new Promise<void>((done) => io.tasks.after(pauseMs, done))
+    }
+  }
+}
+
 export interface OpenedClusterDatabase extends OpenedDatabase {
   readonly opened: OpenedCluster
 }
@@ -42,7 +59,10 @@ export async function openClusterDatabase(options: ClusterOptions): Promise<Open
   try {
     const { io, directory } = options
     const cluster = new NodeSqlCluster(opened)
-    const database = await openSql({ io, store: opened.store, temporaryDirectory: `${directory}/temporary`, cluster })
+    const temporaryDirectory = `${directory}/temporary`
+    const database = await openWhenReachable(io, () =>
+      openSql({ io, store: opened.store, temporaryDirectory, cluster }),
+    )
     const close = () => {
       database.close()
       return opened.close()

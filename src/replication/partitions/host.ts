@@ -88,6 +88,8 @@ export class Host {
   readonly replicas = new Map<number, PartitionReplica>()
   /** Entries that stay in the log behind the applied one: recent transactions are known by them after a restart. */
   readonly keptEntries: number
+  /** Entries that replicas here have proposed. */
+  proposals = 0
   readonly #options: HostOptions
   readonly #node: NodeStream
   readonly #active = new Set<PartitionReplica>()

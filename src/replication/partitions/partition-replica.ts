@@ -179,6 +179,7 @@ export class PartitionReplica {
     if (this.#removed || !this.serving || (this.frozen && !force)) return false
     const index = this.raft.propose([{ kind: entryData, transactionId, payload }])
     if (index === undefined) return false
+    this.#host.proposals++
     this.#pending.set(index, { term: this.raft.term, done })
     this.schedule()
     return true

@@ -20,6 +20,14 @@ program
   .option('--pg <host:port>', 'listen for PostgreSQL clients (default 127.0.0.1:7432)')
   .option('--http <host:port>', 'listen for HTTP: health, metrics, status (default 127.0.0.1:7480)')
   .option('--config <file>', 'settings in JSON; flags overrule them')
+  .option('--peer <host:port>', 'where the other nodes reach this one: makes it a node of a cluster')
+  .option('--join <host:port,...>', 'members of the cluster to join through')
+  .option('--locality <tiers>', 'where the node is, the widest first: region=eu,zone=a,host=h1')
+  .option('--node-id <number>', 'the node id to ask for when joining', Number)
+  .option('--replicas <number>', 'copies of everything that the cluster keeps (default 3)', Number)
+  .option('--peer-cert <file>', 'certificate for connections between nodes')
+  .option('--peer-key <file>', 'its key')
+  .option('--peer-ca <file>', "the cluster's authority")
   .option('--insecure', 'allow other hosts to connect without TLS and password')
   .addOption(new Option('--log <level>', 'least level logged').choices(['debug', 'info', 'warn', 'error', 'silent']))
   .action(async (options) => {
@@ -71,6 +79,16 @@ program
   })
 
 program
+  .command('decommission')
+  .description('take a node out of the cluster for good')
+  .argument('<node>', 'its id', Number)
+  .option('--http <host:port>', 'the HTTP port of any node', '127.0.0.1:7480')
+  .action(async (node, options) => {
+    const { runDecommission } = await import('./decommission-command.ts')
+    await runDecommission(node, options.http, (text) => void process.stdout.write(text))
+  })
+
+program
   .command('storage')
   .description('look at a data directory and verify every checksum')
   .requiredOption('--data <directory>', 'where the data is')
@@ -88,15 +106,18 @@ program
   .argument('[name]', 'of the node, or the user name of the client')
   .option('--dir <directory>', 'where the files go', 'certs')
   .option('--days <number>', 'how long they are valid', Number, 365)
+  .option('--id <number>', 'of the node', Number)
   .option('--host <name>', 'a name or address of the node; may be repeated', (text: string, all: string[] = []) => [
     ...all,
     text,
   ])
   .action(async (kind, name, options, command) => {
     if (!['authority', 'node', 'client'].includes(kind)) command.error(`error: no such kind of certificate: ${kind}`)
-    if (name === undefined && kind !== 'authority') command.error(`error: a ${kind} needs a name`)
+    if (name === undefined && options.id === undefined && kind !== 'authority') {
+      command.error(`error: a ${kind} needs a name`)
+    }
     const { runCert } = await import('./cert-command.ts')
-    for (const path of await runCert(kind, name ?? 'LatticeDB authority', options)) process.stdout.write(`${path}\n`)
+    for (const path of await runCert(kind, name, options)) process.stdout.write(`${path}\n`)
   })
 
 async function main(): Promise<void> {

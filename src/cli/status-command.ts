@@ -3,53 +3,35 @@
  *
  * Not here: what the node answers (node/node.ts).
  */
-import { request } from 'node:http'
-import { DbError } from '../base/index.ts'
-import { formatAddress, type ListenAddress, parseAddress } from '../node/index.ts'
+import { parseAddress } from '../node/index.ts'
 import { formatBytes } from './format-bytes.ts'
+import { askJson } from './http-client.ts'
+import { formatTable, type TableStyle } from './shell/table.ts'
 
 /** Answers the exit status: 0 ready, 1 not ready. Raises connection_failure when nobody answers. */
 export async function runStatus(http: string, asJson: boolean, write: (text: string) => void): Promise<number> {
   const address = parseAddress(http, '--http')
-  const status = (await getJson(address, '/status')) as Record<string, any>
+  const status = await askJson(address, '/status')
   if (asJson) write(JSON.stringify(status) + '\n')
   else write(describe(status))
   return status.ready === true ? 0 : 1
 }
 
-function getJson(address: ListenAddress, path: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const fail = (cause: unknown) =>
-      reject(
-        new DbError('connection_failure', `no node answers at http://${formatAddress(address)}`, {
-          cause,
-          hint: 'Start one with: lattice start --data DIR',
-        }),
-      )
-    const asked = request({ host: address.host, port: address.port, path, timeout: 5000 }, (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('end', () => {
-        try {
-          resolve(JSON.parse(Buffer.concat(chunks).toString()))
-        } catch (error) {
-          fail(error)
-        }
-      })
-    })
-    asked.on('error', fail)
-    asked.on('timeout', () => asked.destroy(new Error('timeout')))
-    asked.end()
-  })
-}
+const style: TableStyle = { format: 'table', terminalWidth: 200, color: false }
+const numberType = 20
+const textType = 25
 
-function describe(status: Record<string, any>): string {
-  const { clients, transactions, engine, log } = status
+export function describe(status: Record<string, any>): string {
+  const { clients, transactions, engine, log, node } = status
   const lines: [string, string][] = [
     ['state', status.ready ? 'ready' : `not ready: ${status.reason}`],
     ['data', String(status.data ?? '')],
     ['up', `${status.uptimeSeconds} s`],
   ]
+  if (node) {
+    lines.push(['node', `${node.id}, ${node.state}${node.locality && `, ${node.locality}`}`])
+    lines.push(['cluster', node.cluster])
+  }
   if (clients) lines.push(['clients', `${clients.connections} connected, ${clients.statements} statements`])
   if (transactions) {
     const { active, commits, rollbacks } = transactions
@@ -65,5 +47,46 @@ function describe(status: Record<string, any>): string {
     lines.push(['tables', `${tables} with ${formatBytes(bytes)} on ${engine.levels.length} levels`])
   }
   if (log) lines.push(['log', `${log.segments} segments, ${formatBytes(log.bytes)}, ${log.syncs} syncs`])
-  return lines.map(([name, text]) => `${name.padEnd(14)}${text}\n`).join('')
+  const own = lines.map(([name, text]) => `${name.padEnd(14)}${text}\n`).join('')
+  return node ? `${own}\n${describeMembers(status.members)}\n${describePartitions(status.partitions)}` : own
+}
+
+function describeMembers(members: readonly Record<string, any>[]): string {
+  return table(
+    ['node', 'state', 'locality', 'peers at', 'PostgreSQL at', 'round trip ms', 'replicas', 'leads'],
+    [numberType, textType, textType, textType, textType, numberType, numberType, numberType],
+    members.map((m) => [
+      m.node,
+      m.state,
+      m.locality,
+      m.peer,
+      m.pg,
+      m.roundTripMs?.toFixed(2) ?? '',
+      m.replicas,
+      m.leaders,
+    ]),
+  )
+}
+
+function describePartitions(partitions: readonly Record<string, any>[]): string {
+  return table(
+    ['partition', 'from', 'to', 'leader', 'replicas on', 'size'],
+    [numberType, textType, textType, numberType, textType, textType],
+    partitions.map((p) => [
+      p.id,
+      p.start,
+      p.end ?? 'the end',
+      p.leader === 0 ? 'none' : p.leader,
+      p.replicas.join(', '),
+      formatBytes(p.bytes),
+    ]),
+  )
+}
+
+function table(names: readonly string[], types: readonly number[], rows: readonly (readonly unknown[])[]): string {
+  return formatTable(
+    names.map((name, i) => ({ name, dataTypeID: types[i] })),
+    rows.map((row) => row.map(String)),
+    style,
+  )
 }

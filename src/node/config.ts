@@ -3,13 +3,16 @@
  *
  *   { "data": "./data", "pg": "127.0.0.1:7432", "http": "127.0.0.1:7480",
  *     "tls": { "certificate": "node.crt", "key": "node.key", "authority": "ca.crt" },
- *     "limits": { "connections": 500, "messageBytes": "64MiB" }, "memory": { "cache": "256MiB" }, "log": "info" }
+ *     "limits": { "connections": 500, "messageBytes": "64MiB" }, "memory": { "cache": "256MiB" }, "log": "info",
+ *     "peer": "10.0.0.1:7400", "join": ["10.0.0.2:7400"], "locality": "region=eu,zone=a", "replicas": 3,
+ *     "peerTls": { "certificate": "node-1.crt", "key": "node-1.key", "authority": "ca.crt" } }
  *
  * Paths in the file are relative to the file's directory. Not here: what the settings do.
  */
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { DbError } from '../base/index.ts'
+import { formatLocality, type Locality, parseLocality } from '../cluster/index.ts'
 import { type Io, readText } from '../io/index.ts'
 import { type ListenAddress, parseAddress } from './address.ts'
 
@@ -24,6 +27,8 @@ const bytes = z.union([z.number().int().positive(), z.string()]).transform((give
   return z.NEVER
 })
 
+const pem = z.string().min(1)
+
 const schema = z.strictObject({
   data: z.string().min(1),
   pg: z.string().default('127.0.0.1:7432'),
@@ -36,6 +41,17 @@ const schema = z.strictObject({
   /** How long running statements may go on after SIGTERM. */
   graceSeconds: z.number().min(0).max(3600).default(10),
   tls: z.strictObject({ certificate: z.string(), key: z.string(), authority: z.string().optional() }).optional(),
+  /** Where other nodes reach this one. With it, or with `join`, the node belongs to a cluster. */
+  peer: z.string().optional(),
+  /** Members to join through, as a list or parted by commas. */
+  join: z.union([z.string(), z.array(z.string())]).optional(),
+  /** Where the node is, the widest place first: "region=eu,zone=a,host=h1", or an object. */
+  locality: z.union([z.string(), z.record(z.string(), z.string())]).default(''),
+  /** The node id to ask for when joining. */
+  nodeId: z.number().int().min(1).max(0xffff_ffff).optional(),
+  /** How many copies of everything the cluster keeps. */
+  replicas: z.number().int().min(1).max(9).default(3),
+  peerTls: z.strictObject({ certificate: pem, key: pem, authority: pem }).optional(),
   limits: z
     .strictObject({
       connections: z.number().int().min(1).max(100_000).default(500),
@@ -48,9 +64,14 @@ const schema = z.strictObject({
 
 export type ConfigInput = z.input<typeof schema>
 
-export interface NodeConfig extends Omit<z.output<typeof schema>, 'pg' | 'http'> {
+type Read = 'pg' | 'http' | 'peer' | 'join' | 'locality'
+
+export interface NodeConfig extends Omit<z.output<typeof schema>, Read> {
   readonly pg: ListenAddress
   readonly http: ListenAddress
+  readonly peer: ListenAddress | undefined
+  readonly join: readonly ListenAddress[]
+  readonly locality: Locality
 }
 
 /** Checks settings and fills in defaults. Raises config_file_error naming every setting that is wrong. */
@@ -63,8 +84,29 @@ export function checkConfig(input: unknown, source: string): NodeConfig {
     })
     throw new DbError('config_file_error', `invalid configuration in ${source}`, { detail: problems.join('\n') })
   }
-  const { pg, http, ...rest } = checked.data
-  return { ...rest, pg: parseAddress(pg, '--pg'), http: parseAddress(http, '--http') }
+  const { pg, http, peer, join, locality, ...rest } = checked.data
+  return {
+    ...rest,
+    pg: parseAddress(pg, '--pg'),
+    http: parseAddress(http, '--http'),
+    peer: peer === undefined ? undefined : peerAddress(peer),
+    join: seeds(join).map((seed) => parseAddress(seed, '--join')),
+    locality: parseLocality(typeof locality === 'string' ? locality : formatLocality(locality)),
+  }
+}
+
+/** Others are told this address: it has to be one that they can dial. */
+function peerAddress(text: string): ListenAddress {
+  const address = parseAddress(text, '--peer')
+  if (!['0.0.0.0', '::'].includes(address.host)) return address
+  throw new DbError('invalid_parameter_value', `invalid address for --peer: "${text}"`, {
+    hint: 'Name the address at which the other nodes reach this one.',
+  })
+}
+
+function seeds(given: string | readonly string[] | undefined): string[] {
+  const list = typeof given === 'string' ? given.split(',') : (given ?? [])
+  return list.map((seed) => seed.trim()).filter((seed) => seed !== '')
 }
 
 /** Settings of a file, with its paths made absolute. Raises undefined_file, config_file_error. */
@@ -82,12 +124,14 @@ export async function readConfigFile(io: Io, path: string): Promise<Record<strin
   const base = dirname(resolve(path))
   const out: Record<string, unknown> = { ...settings }
   if (typeof out.data === 'string') out.data = resolve(base, out.data)
-  if (typeof out.tls === 'object' && out.tls !== null) {
-    const files = Object.entries(out.tls).map(([name, file]) => [
-      name,
+  for (const name of ['tls', 'peerTls']) {
+    const files = out[name]
+    if (typeof files !== 'object' || files === null) continue
+    const absolute = Object.entries(files).map(([use, file]) => [
+      use,
       typeof file === 'string' ? resolve(base, file) : file,
     ])
-    out.tls = Object.fromEntries(files)
+    out[name] = Object.fromEntries(absolute)
   }
   return out
 }

@@ -1,10 +1,11 @@
 /**
  * The node's HTTP port.
  *
- *   GET /healthz   200 while the process lives
- *   GET /readyz    200 when clients are served, 503 while starting and stopping
- *   GET /metrics   for Prometheus
- *   GET /status    what `lattice status` shows, as JSON
+ *   GET  /healthz        200 while the process lives
+ *   GET  /readyz         200 when clients are served, 503 while starting and stopping
+ *   GET  /metrics        for Prometheus
+ *   GET  /status         what `lattice status` shows, as JSON
+ *   POST /decommission   {"node": 3}: takes a node out of the cluster; 202 when that has begun
  *
  * Not here: what the answers hold.
  */
@@ -17,6 +18,8 @@ export interface HttpPages {
   unready(): string | undefined
   metrics(): Promise<{ text: string; contentType: string }>
   status(): Record<string, unknown>
+  /** Raises when the node cannot go, or when there is no cluster. */
+  decommission(node: number): Promise<void>
 }
 
 export interface HttpServer {
@@ -48,6 +51,20 @@ export async function startHttp(address: ListenAddress, pages: HttpPages): Promi
     return reply.header('content-type', contentType).send(text)
   })
   app.get('/status', async () => pages.status())
+  // Only JSON is taken: a form of some web page in a browser on this host must not be able to say it.
+  app.removeContentTypeParser('text/plain')
+  app.post('/decommission', async (request, reply) => {
+    const node = (request.body as { node?: unknown } | null | undefined)?.node
+    if (!Number.isSafeInteger(node)) return reply.code(400).send({ error: 'say which node: {"node": 3}' })
+    try {
+      await pages.decommission(node as number)
+      return reply.code(202).send({ node })
+    } catch (error) {
+      if (!(error instanceof DbError)) throw error
+      const { code, message, detail, hint } = error
+      return reply.code(error.httpStatus).send({ code, error: message, detail, hint })
+    }
+  })
   try {
     await app.listen({ host: address.host, port: address.port })
   } catch (error) {

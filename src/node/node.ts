@@ -1,8 +1,9 @@
 /**
  * A running node: starts from the ground up, stops from the top down.
  *
- *   check configuration ─► HTTP (alive, not ready) ─► PostgreSQL port (57P03) ─► lock, log, tables, replay ─► SQL ─► ready
- *   stop: not ready ─► drain clients ─► SQL ─► store ─► HTTP
+ *   check configuration ─► PostgreSQL port (57P03) ─► HTTP (alive, not ready) ─► lock, log, tables, replay ─► SQL ─► ready
+ *                                                       in a cluster ─► join, peers, replicas ─┘
+ *   stop: not ready ─► hand over what it leads ─► drain clients ─► SQL ─► store ─► HTTP
  *
  * The ports are taken before the data is touched: whoever starts a second node by mistake learns it at once.
  *
@@ -12,11 +13,16 @@ import { DbError } from '../base/index.ts'
 import { type Io, readText, type TlsServerOptions } from '../io/index.ts'
 import { PgServer } from '../wire/index.ts'
 import { formatAddress } from './address.ts'
+import { registerClusterMetrics } from './cluster-metrics.ts'
+import { clusterStatus, lostMajority } from './cluster-status.ts'
 import type { NodeConfig } from './config.ts'
-import { type OpenedDatabase, openDatabase } from './database.ts'
+import { type OpenedClusterDatabase, type OpenedDatabase, openClusterDatabase, openDatabase } from './database.ts'
+import { Decommissioning } from './decommission.ts'
+import { drain } from './drain.ts'
 import { checkExposure } from './exposure.ts'
 import type { Failpoints } from './failpoints.ts'
 import { type HttpServer, startHttp } from './http-server.ts'
+import { clusterOptions, isMember } from './membership-mode.ts'
 import { registerNodeMetrics } from './node-metrics.ts'
 import type { StoreOptions } from './store.ts'
 
@@ -30,6 +36,8 @@ export interface NodeOptions {
 export interface RunningNode {
   readonly pgPort: number
   readonly httpPort: number
+  /** Absent on a node of its own. */
+  readonly peerPort: number | undefined
   readonly opened: OpenedDatabase
   /** Drains and closes everything; resolves when the directory is released. Calling it again waits for the same. */
   stop(): Promise<void>
@@ -55,6 +63,9 @@ class StartingNode {
   #http: HttpServer | undefined
   #pg: PgServer | undefined
   #opened: OpenedDatabase | undefined
+  /** The same, on a node of a cluster. */
+  #member: OpenedClusterDatabase | undefined
+  #decommissioning: Decommissioning | undefined
   #stopped: Promise<void> | undefined
 
   constructor(config: NodeConfig, options: NodeOptions) {
@@ -65,30 +76,48 @@ class StartingNode {
 
   async start(): Promise<RunningNode> {
     const config = this.#config
-    const { io, failpoints } = this.#options
+    const { io } = this.#options
     const tls = await this.#tls()
     this.#pg = await this.#listen(tls)
     const { PrometheusMetrics } = await import('./metrics.ts')
     const metrics = new PrometheusMetrics(true)
     this.#http = await startHttp(config.http, {
-      unready: () => this.#unready,
+      unready: () => this.#unready ?? (this.#member && lostMajority(this.#member.opened)),
       metrics: () => metrics.exposition(),
       status: () => this.#status(),
+      decommission: (node) => this.#decommission(node),
     })
-    const open = this.#options.open ?? openDatabase
-    const opened = await open({ io, directory: config.data, cacheBytes: config.memory.cache, failpoints })
+    const opened = await this.#open()
     this.#opened = opened
     registerNodeMetrics(metrics, opened.opened, this.#pg)
+    if (this.#member !== undefined) registerClusterMetrics(metrics, this.#member.opened)
     this.#pg.serve(opened.database)
     this.#unready = undefined
     const millis = Math.round((io.clock.monotonicMicros() - this.#startedMicros) / 1000)
-    io.log.info('ready', { pgPort: this.#pg.port, httpPort: this.#http.port, data: config.data, millis })
-    return {
-      pgPort: this.#pg.port,
-      httpPort: this.#http.port,
-      opened,
-      stop: () => this.stop(),
+    const { port: pgPort } = this.#pg
+    const { port: httpPort } = this.#http
+    const cluster = this.#member?.opened
+    const place = cluster && { node: cluster.host.nodeId, cluster: cluster.clusterId, peerPort: cluster.peerPort }
+    io.log.info('ready', { pgPort, httpPort, ...place, data: config.data, millis })
+    return { pgPort, httpPort, peerPort: cluster?.peerPort, opened, stop: () => this.stop() }
+  }
+
+  async #open(): Promise<OpenedDatabase> {
+    const { data, memory } = this.#config
+    const { io, failpoints, open } = this.#options
+    if (open === undefined && (await isMember(io, this.#config))) {
+      const ports = { pg: this.#pg!.port, http: this.#http!.port }
+      this.#member = await openClusterDatabase(await clusterOptions(io, this.#config, ports))
+      this.#decommissioning = new Decommissioning(this.#member.opened)
+      return this.#member
     }
+    return (open ?? openDatabase)({ io, directory: data, cacheBytes: memory.cache, failpoints })
+  }
+
+  async #decommission(node: number): Promise<void> {
+    if (this.#decommissioning === undefined)
+      throw new DbError('object_not_in_prerequisite_state', 'this node belongs to no cluster, or is starting')
+    await this.#decommissioning.start(node)
   }
 
   async #listen(tls: TlsServerOptions | undefined): Promise<PgServer> {
@@ -129,9 +158,10 @@ class StartingNode {
   #status(): Record<string, unknown> {
     const { io } = this.#options
     const opened = this.#opened?.opened
+    const reason = this.#unready ?? (this.#member && lostMajority(this.#member.opened))
     return {
-      ready: this.#unready === undefined,
-      reason: this.#unready,
+      ready: reason === undefined,
+      reason,
       uptimeSeconds: Math.round((io.clock.monotonicMicros() - this.#startedMicros) / 1e6),
       data: this.#config.data,
       clients: this.#pg?.stats(),
@@ -141,6 +171,7 @@ class StartingNode {
           : { active: opened.store.active.size, commits: opened.store.commits, rollbacks: opened.store.rollbacks },
       engine: opened?.engine.stats(),
       log: opened?.log?.stats(),
+      ...(this.#member && clusterStatus(this.#member.opened)),
     }
   }
 
@@ -153,6 +184,8 @@ class StartingNode {
     const { io } = this.#options
     this.#unready = 'stopping'
     if (this.#opened !== undefined) io.log.info('stopping', { clients: this.#pg?.stats().connections })
+    this.#decommissioning?.stop()
+    if (this.#member !== undefined) await drain(this.#member.opened)
     await this.#pg?.stop(this.#config.graceSeconds * 1000)
     await this.#opened?.close()
     await this.#http?.close()

@@ -5,6 +5,8 @@
  *
  * Not here: SQL on top (database.ts), doors (node.ts).
  */
+import { DbError } from '../base/index.ts'
+import { readIdentity } from '../cluster/index.ts'
 import type { Io } from '../io/index.ts'
 import { SoloReplica } from '../replication/index.ts'
 import { type CommitLog, type Engine, MemoryEngine, openCommitLog, openEngine } from '../storage/index.ts'
@@ -35,7 +37,10 @@ export interface OpenedStore {
   close(): Promise<void>
 }
 
-/** Raises lock_file_exists, incompatible_format, data_corrupted, insufficient_privilege, disk_full. */
+/**
+ * Raises lock_file_exists, incompatible_format, data_corrupted, insufficient_privilege, disk_full, and
+ * object_not_in_prerequisite_state for the directory of a cluster's node.
+ */
 export async function openStore(options: StoreOptions): Promise<OpenedStore> {
   return options.directory === undefined ? openVolatile(options.io) : openDurable(options, options.directory)
 }
@@ -58,6 +63,7 @@ async function openDurable({ io, cacheBytes, failpoints }: StoreOptions, directo
   const lock = await io.disk.lock(directory)
   const opened: (() => Promise<void>)[] = [() => lock.release()]
   try {
+    await refuseMember(io, directory)
     const log = await openCommitLog({ io, directory })
     opened.push(() => log.close())
     const engine = await openEngine({ io, directory, cacheBytes, holdFlush })
@@ -87,6 +93,18 @@ async function openDurable({ io, cacheBytes, failpoints }: StoreOptions, directo
     await closeAll(opened)
     throw error
   }
+}
+
+/** A node of a cluster has only some of the cluster's data, and others count on what it has. */
+async function refuseMember(io: Io, directory: string): Promise<void> {
+  const identity = await readIdentity(io, directory)
+  if (identity === undefined) return
+  const { nodeId, clusterId } = identity
+  throw new DbError(
+    'object_not_in_prerequisite_state',
+    `the directory ${directory} is that of node ${nodeId} of cluster ${clusterId}`,
+    { hint: 'Run it with lattice start, and connect to it with a connection string.' },
+  )
 }
 
 /** The last opened first. */

@@ -1,20 +1,36 @@
 /**
  * What is going to happen, by simulated time and, at one time, in the order in which it was decided.
  *
- * Not here: running it (world.ts).
+ * Not here: running it (sim-world.ts).
  */
 export interface SimEvent {
-  readonly at: number
-  readonly order: number
+  at: number
+  order: number
+  /** Undefined: cancelled. */
   run: (() => void) | undefined
+  /** Whose event it is: while the owner is paused, it waits for it. */
+  readonly owner: EventOwner | undefined
+}
+
+export interface EventOwner {
+  readonly paused: boolean
+  /** Takes an event that was due while the owner was paused. */
+  hold(event: SimEvent): void
 }
 
 export class EventQueue {
   readonly #heap: SimEvent[] = []
   #order = 0
 
-  push(at: number, run: () => void): SimEvent {
-    const event = { at, order: this.#order++, run }
+  push(at: number, run: () => void, owner?: EventOwner): SimEvent {
+    const event = { at, order: 0, run, owner }
+    this.put(event)
+    return event
+  }
+
+  /** Puts an event in, behind all others of its time. */
+  put(event: SimEvent): void {
+    event.order = this.#order++
     const heap = this.#heap
     let i = heap.length
     heap.push(event)
@@ -25,7 +41,6 @@ export class EventQueue {
       i = parent
     }
     heap[i] = event
-    return event
   }
 
   /** The next event that was not cancelled. */

@@ -62,6 +62,8 @@ export class SimDisk {
   onOperation: ((operation: DiskOperation) => DiskFault | undefined) | undefined
   /** Writes that would use more fail with disk_full. */
   capacityBytes = Number.POSITIVE_INFINITY
+  /** Every operation takes so much longer. */
+  extraMicros = 0
   /** How the next power cut treats what was not synced; drawn at random when absent. */
   crashMode: CrashMode | undefined
   #files = new Map<string, SimFile>()
@@ -277,7 +279,7 @@ export class SimDiskPort implements Disk {
         world.schedule(0, () => io.crash())
         return
       }
-      io.later(latency(disk.random, kind, length), () => {
+      io.later(latency(disk.random, kind, length) + disk.extraMicros, () => {
         settle?.()
         try {
           if (fault === undefined) done(effect())

@@ -5,11 +5,14 @@
  * Not here: what survives (sim-disk.ts), other nodes (sim-world.ts).
  */
 import type { Clock, CpuJob, Io, Log, LogFields, Network, Random, Tasks, Timer } from '../io/index.ts'
+import type { EventOwner, SimEvent } from './event-queue.ts'
 import type { SimDisk, SimDiskPort } from './sim-disk.ts'
 import type { SimRandom } from './sim-random.ts'
 import type { SimWorld } from './sim-world.ts'
 
-export class SimIo implements Io {
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export class SimIo implements Io, EventOwner {
   readonly world: SimWorld
   readonly host: string
   readonly clock: SimClock
@@ -24,7 +27,13 @@ export class SimIo implements Io {
   fatalCause: unknown
   /** Called when the node ends itself. */
   onFatal: ((reason: string, cause: unknown) => void) | undefined
+  /** Called once when the incarnation ends, however it does. */
+  onEnd: (() => void) | undefined
+  /** Hears everything that is logged. */
+  onLog: ((level: LogLevel, event: string, fields: LogFields) => void) | undefined
   #dead = false
+  #paused = false
+  #held: SimEvent[] = []
   readonly #disk: SimDisk
 
   constructor(world: SimWorld, disk: SimDisk, host: string, incarnation: number) {
@@ -38,7 +47,7 @@ export class SimIo implements Io {
     this.disk = disk.mount(this)
     this.network = world.internet.attach(this)
     this.tasks = new SimTasks(this, world.random.fork(`tasks ${incarnation}`))
-    this.log = new SimLog(world)
+    this.log = new SimLog(this, {})
   }
 
   get dead(): boolean {
@@ -47,12 +56,42 @@ export class SimIo implements Io {
 
   fatal(reason: string, cause?: unknown): void {
     if (this.#dead) return
-    this.#dead = true
     this.fatalReason = reason
     this.fatalCause = cause
     this.world.trace.note('fatal', 0, 0, reason)
+    this.#end()
     this.world.internet.drop(this)
     this.onFatal?.(reason, cause)
+  }
+
+  get paused(): boolean {
+    return this.#paused
+  }
+
+  /** Nothing that the node waits for happens until `resume`: the process is stopped, its machine goes on. */
+  pause(): void {
+    if (this.#dead || this.#paused) return
+    this.world.trace.note('pause', this.incarnation)
+    this.#paused = true
+  }
+
+  resume(): void {
+    if (!this.#paused) return
+    this.world.trace.note('resume', this.incarnation)
+    this.#paused = false
+    this.world.release(this.#held)
+    this.#held = []
+  }
+
+  hold(event: SimEvent): void {
+    this.#held.push(event)
+  }
+
+  #end(): void {
+    this.#dead = true
+    this.#paused = false
+    this.#held = []
+    this.onEnd?.()
   }
 
   /** The node dies with its machine: what was not synced is lost, torn or reordered. */
@@ -63,17 +102,20 @@ export class SimIo implements Io {
 
   /** The process dies, the machine does not: the page cache survives. */
   kill(): void {
-    if (!this.#dead) this.world.trace.note('kill', this.incarnation)
-    this.#dead = true
+    if (!this.#dead) {
+      this.world.trace.note('kill', this.incarnation)
+      this.#end()
+    }
     this.#disk.unmount()
     this.world.internet.drop(this)
   }
 
   /** Schedules something that is forgotten if the incarnation ends first. */
   later(delayMicros: number, run: () => void): Timer {
-    const event = this.world.schedule(delayMicros, () => {
+    const happen = () => {
       if (!this.#dead) run()
-    })
+    }
+    const event = this.world.schedule(delayMicros, happen, this)
     return {
       cancel() {
         event.run = undefined
@@ -86,11 +128,24 @@ export class SimClock implements Clock {
   readonly #world: SimWorld
   /** How far this node's wall clock is off; may be changed at any time. */
   wallOffsetMicros = 0
-  /** This node's clocks gain so many parts per million. */
-  driftPpm = 0
+  #driftPpm = 0
+  /** The clock showed `#shown` when the world's was at `#since`. */
+  #since = 0
+  #shown = 0
 
   constructor(world: SimWorld) {
     this.#world = world
+  }
+
+  /** This node's clocks gain so many parts per million, from now on. Above -1,000,000. */
+  get driftPpm(): number {
+    return this.#driftPpm
+  }
+
+  set driftPpm(ppm: number) {
+    this.#shown = this.#elapsed()
+    this.#since = this.#world.nowMicros
+    this.#driftPpm = ppm
   }
 
   wallMicros(): number {
@@ -105,8 +160,13 @@ export class SimClock implements Clock {
     return micros
   }
 
+  /** How long the world takes until this clock has gone on by so much. */
+  worldMicros(micros: number): number {
+    return Math.ceil(micros / (1 + this.#driftPpm / 1e6))
+  }
+
   #elapsed(): number {
-    return Math.floor(this.#world.nowMicros * (1 + this.driftPpm / 1e6))
+    return this.#shown + Math.floor((this.#world.nowMicros - this.#since) * (1 + this.#driftPpm / 1e6))
   }
 }
 
@@ -122,7 +182,7 @@ class SimTasks implements Tasks {
   after(delayMs: number, callback: () => void): Timer {
     const micros = Math.ceil(delayMs * 1000)
     this.#io.world.trace.note('after', micros)
-    const timer = this.#io.later(micros, callback)
+    const timer = this.#io.later(this.#io.clock.worldMicros(micros), callback)
     return {
       cancel: () => {
         this.#io.world.trace.note('cancel', micros)
@@ -154,29 +214,36 @@ class SimTasks implements Tasks {
 }
 
 class SimLog implements Log {
-  readonly #world: SimWorld
+  readonly #io: SimIo
+  readonly #fields: LogFields
 
-  constructor(world: SimWorld) {
-    this.#world = world
+  constructor(io: SimIo, fields: LogFields) {
+    this.#io = io
+    this.#fields = fields
   }
 
-  debug(event: string): void {
-    this.#world.trace.note('debug', 0, 0, event)
+  debug(event: string, fields?: LogFields): void {
+    this.#write('debug', event, fields)
   }
 
-  info(event: string): void {
-    this.#world.trace.note('info', 0, 0, event)
+  info(event: string, fields?: LogFields): void {
+    this.#write('info', event, fields)
   }
 
-  warn(event: string): void {
-    this.#world.trace.note('warn', 0, 0, event)
+  warn(event: string, fields?: LogFields): void {
+    this.#write('warn', event, fields)
   }
 
-  error(event: string): void {
-    this.#world.trace.note('error', 0, 0, event)
+  error(event: string, fields?: LogFields): void {
+    this.#write('error', event, fields)
   }
 
-  child(_fields: LogFields): Log {
-    return this
+  child(fields: LogFields): Log {
+    return new SimLog(this.#io, { ...this.#fields, ...fields })
+  }
+
+  #write(level: LogLevel, event: string, fields: LogFields | undefined): void {
+    this.#io.world.trace.note(level, 0, 0, event)
+    this.#io.onLog?.(level, event, { ...this.#fields, ...fields })
   }
 }

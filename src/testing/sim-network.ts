@@ -24,7 +24,10 @@ export class SimInternet {
   /** Bounds of one way's delay. Microseconds. */
   delayMicros: readonly [low: number, high: number] = [50, 500]
   readonly listeners = new Map<string, SimListener>()
-  readonly #cuts = new Set<string>()
+  /** Directions in which nothing passes, and how many faults say so. */
+  readonly #cuts = new Map<string, number>()
+  /** Additional delays by direction. */
+  readonly #slowed = new Map<string, number>()
   readonly #sockets = new Map<SimIo, Set<SimSocket>>()
   #nextPort = 50_000
 
@@ -43,16 +46,52 @@ export class SimInternet {
 
   /** Nothing passes between two hosts, in either direction, until healed. */
   cut(a: string, b: string): void {
-    this.#cuts.add(a < b ? `${a} ${b}` : `${b} ${a}`)
+    this.block(a, b)
+    this.block(b, a)
   }
 
+  /** Nothing passes from one host to another until healed, or until the function that it returns was called as well. */
+  block(from: string, to: string): () => void {
+    const way = `${from} ${to}`
+    this.world.trace.note('block', 0, 0, way)
+    this.#cuts.set(way, (this.#cuts.get(way) ?? 0) + 1)
+    let over = false
+    return () => {
+      const count = this.#cuts.get(way)
+      if (over || count === undefined) return
+      over = true
+      if (count > 1) this.#cuts.set(way, count - 1)
+      else this.#cuts.delete(way)
+      this.world.trace.note('unblock', 0, 0, way)
+      this.#pumpAll()
+    }
+  }
+
+  /** What goes from one host to another takes so much longer, until the function that it returns is called. */
+  slow(from: string, to: string, micros: number): () => void {
+    const way = `${from} ${to}`
+    this.world.trace.note('slow', micros, 0, way)
+    this.#slowed.set(way, (this.#slowed.get(way) ?? 0) + micros)
+    let over = false
+    return () => {
+      if (over) return
+      over = true
+      this.#slowed.set(way, (this.#slowed.get(way) ?? 0) - micros)
+    }
+  }
+
+  /** Ends all cuts. */
   heal(): void {
     this.#cuts.clear()
-    for (const sockets of this.#sockets.values()) for (const socket of sockets) socket.pump()
+    this.#pumpAll()
   }
 
-  isCut(a: string, b: string): boolean {
-    return this.#cuts.has(a < b ? `${a} ${b}` : `${b} ${a}`)
+  isCut(from: string, to: string): boolean {
+    return this.#cuts.size > 0 && this.#cuts.has(`${from} ${to}`)
+  }
+
+  #pumpAll(): void {
+    for (const sockets of this.#sockets.values()) for (const socket of sockets) socket.pump()
   }
 
   /** An incarnation ended: its listeners vanish, its peers see a reset. */
@@ -66,8 +105,10 @@ export class SimInternet {
     this.#sockets.get(socket.io)?.delete(socket)
   }
 
-  delay(): number {
-    return this.random.between(this.delayMicros[0], this.delayMicros[1])
+  /** One way's delay, drawn anew each time. */
+  delay(from: string, to: string): number {
+    const micros = this.random.between(this.delayMicros[0], this.delayMicros[1])
+    return this.#slowed.size === 0 ? micros : micros + (this.#slowed.get(`${from} ${to}`) ?? 0)
   }
 
   async #listen(io: SimIo, host: string, port: number, accept: (socket: Socket) => void): Promise<Listener> {
@@ -87,9 +128,10 @@ export class SimInternet {
   #connect(io: SimIo, host: string, port: number): Promise<Socket> {
     this.world.trace.note('connect', port, 0, host)
     return new Promise((done, fail) => {
-      io.later(this.delay() * 2, () => {
+      io.later(this.delay(io.host, host) + this.delay(host, io.host), () => {
         const listener = this.listeners.get(`${host}:${port}`)
-        if (listener === undefined || listener.io.dead || this.isCut(io.host, listener.io.host)) {
+        const there = listener?.io.host ?? host
+        if (listener === undefined || listener.io.dead || this.isCut(io.host, there) || this.isCut(there, io.host)) {
           fail(new DbError('connection_failure', `could not connect to ${host}:${port}`))
           return
         }
@@ -99,7 +141,9 @@ export class SimInternet {
         theirs.peer = ours
         this.#sockets.get(io)?.add(ours)
         this.#sockets.get(listener.io)?.add(theirs)
-        listener.accept(theirs)
+        // A process that is stopped accepts when it goes on; its machine has answered already.
+        if (listener.io.paused) listener.io.later(0, () => listener.accept(theirs))
+        else listener.accept(theirs)
         done(ours)
       })
     })
@@ -174,14 +218,14 @@ class SimSocket implements Socket {
   destroy(): void {
     this.#close(undefined)
     const { peer } = this
-    if (peer) peer.io.later(this.#internet.delay(), () => peer.#close(undefined))
+    if (peer) peer.io.later(this.#delay(), () => peer.#close(undefined))
   }
 
   /** The other side's machine or process died. */
   reset(): void {
     const { peer } = this
     this.#closed = true
-    if (peer) peer.io.later(this.#internet.delay(), () => peer.#close(new Error('connection reset by peer')))
+    if (peer) peer.io.later(this.#delay(), () => peer.#close(new Error('connection reset by peer')))
   }
 
   /** Moves the next chunk towards the peer, unless one is on the way, the network is cut or the peer is full. */
@@ -191,7 +235,7 @@ class SimSocket implements Socket {
     if (this.#internet.isCut(this.io.host, peer.io.host)) return
     if (peer.#paused && peer.#arrived.length > 4) return
     this.#moving = true
-    this.#internet.world.schedule(this.#internet.delay(), () => {
+    const arrive = () => {
       this.#moving = false
       if (peer.io.dead || peer.#closed) return
       const chunk = this.#outgoing.shift()!
@@ -212,7 +256,12 @@ class SimSocket implements Socket {
         for (const handler of this.#drain) handler()
       }
       this.pump()
-    })
+    }
+    this.#internet.world.schedule(this.#delay(), arrive, peer.io)
+  }
+
+  #delay(): number {
+    return this.#internet.delay(this.io.host, this.peer?.io.host ?? '')
   }
 
   #deliver(): void {

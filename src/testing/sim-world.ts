@@ -9,8 +9,8 @@
  * Not here: what goes wrong and when; tests and workloads decide that.
  */
 import { AssertionError } from '../base/index.ts'
-import { turn } from '../io/node/index.ts'
-import { EventQueue, type SimEvent } from './event-queue.ts'
+import { turn } from '../io/node/turn.ts'
+import { type EventOwner, EventQueue, type SimEvent } from './event-queue.ts'
 import { SimDisk } from './sim-disk.ts'
 import { SimIo } from './sim-io.ts'
 import { SimInternet } from './sim-network.ts'
@@ -44,9 +44,17 @@ export class SimWorld {
     return new SimIo(this, disk, host, ++this.#incarnations)
   }
 
-  /** Lets something happen after a delay. */
-  schedule(delayMicros: number, run: () => void): SimEvent {
-    return this.#queue.push(this.nowMicros + Math.max(0, Math.floor(delayMicros)), run)
+  /** Lets something happen after a delay, or later when its owner is paused then. */
+  schedule(delayMicros: number, run: () => void, owner?: EventOwner): SimEvent {
+    return this.#queue.push(this.nowMicros + Math.max(0, Math.floor(delayMicros)), run, owner)
+  }
+
+  /** Lets events that were held for a paused owner happen now, in their order. */
+  release(events: readonly SimEvent[]): void {
+    for (const event of events) {
+      event.at = this.nowMicros
+      this.#queue.put(event)
+    }
   }
 
   /**
@@ -74,7 +82,7 @@ export class SimWorld {
       if (failed) throw failure
       if (settled) return result
       if (until()) return undefined
-      if (!this.#step()) throw new AssertionError(`seed ${this.seed}: nothing is left to happen, but the run waits`)
+      if (!this.step()) throw new AssertionError(`seed ${this.seed}: nothing is left to happen, but the run waits`)
     }
   }
 
@@ -86,16 +94,18 @@ export class SimWorld {
     })
     while (!over) {
       await turn()
-      this.#step()
+      this.step()
     }
     await turn()
   }
 
-  #step(): boolean {
+  /** Lets the next thing happen. False: there is none. All microtasks must run before the next call. */
+  step(): boolean {
     const event = this.#queue.pop()
     if (event === undefined) return false
     if (event.at > this.nowMicros) this.nowMicros = event.at
-    event.run!()
+    if (event.owner?.paused) event.owner.hold(event)
+    else event.run!()
     return true
   }
 }

@@ -6,12 +6,16 @@
  */
 import { crc32 } from 'node:zlib'
 
+/** Texts whose hash is remembered; paths and addresses come again and again. */
+const keptTexts = 4096
+
 export class Trace {
   #high = 0x243f6a88
   #low = 0x85a308d3
   calls = 0
   /** When set, every call is also kept as a line: to find where two runs part. */
   lines: string[] | undefined
+  readonly #texts = new Map<string, number>()
 
   record(): void {
     this.lines = []
@@ -19,13 +23,12 @@ export class Trace {
 
   note(what: string, a: number = 0, b: number = 0, text: string = ''): void {
     this.calls++
-    this.#mix(what.length)
-    for (let i = 0; i < what.length; i++) this.#mix(what.charCodeAt(i))
+    this.#mix(this.#hashOf(what))
     this.#mix(a | 0)
     this.#mix((a / 0x1_0000_0000) | 0)
     this.#mix(b | 0)
     this.#mix((b / 0x1_0000_0000) | 0)
-    for (let i = 0; i < text.length; i++) this.#mix(text.charCodeAt(i))
+    if (text !== '') this.#mix(this.#hashOf(text))
     this.lines?.push(`${what} ${a} ${b} ${text}`)
   }
 
@@ -36,6 +39,19 @@ export class Trace {
 
   get hash(): string {
     return (this.#high >>> 0).toString(16).padStart(8, '0') + (this.#low >>> 0).toString(16).padStart(8, '0')
+  }
+
+  #hashOf(text: string): number {
+    const known = this.#texts.get(text)
+    if (known !== undefined) return known
+    let h = text.length ^ 0x9e3779b9
+    for (let i = 0; i < text.length; i++) {
+      h = Math.imul(h ^ text.charCodeAt(i), 0x5bd1e995)
+      h ^= h >>> 15
+    }
+    if (this.#texts.size >= keptTexts) this.#texts.clear()
+    this.#texts.set(text, h)
+    return h
   }
 
   #mix(word: number): void {

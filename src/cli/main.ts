@@ -37,11 +37,16 @@ program
 
 program
   .command('demo')
-  .description('run a node with sample data, and a shell')
+  .description('run a cluster on this host with sample data, and a shell')
+  .option('--nodes <number>', 'how many nodes; 1 is a node of its own', Number, 3)
   .option('--data <directory>', 'where the data is', '.lattice/demo')
-  .option('--pg <host:port>', 'listen for PostgreSQL clients (default 127.0.0.1:7432)')
-  .option('--http <host:port>', 'listen for HTTP (default 127.0.0.1:7480)')
-  .option('--nodes <number>', 'how many nodes; one, for now', Number, 1)
+  .option(
+    '--pg <host:port>',
+    'where node 1 listens for PostgreSQL clients, the others on the next ports',
+    '127.0.0.1:7432',
+  )
+  .option('--http <host:port>', 'the same for HTTP', '127.0.0.1:7480')
+  .option('--peer <host:port>', 'the same for other nodes', '127.0.0.1:7400')
   .option('--empty', 'without the sample data')
   .option('--no-shell', 'without a shell, also at a terminal')
   .action(async (options) => {

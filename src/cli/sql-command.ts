@@ -9,7 +9,7 @@ import { readText } from '../io/index.ts'
 import { nodeIo } from '../io/node/index.ts'
 import { historyFile } from './history-file.ts'
 import { Input } from './shell/input.ts'
-import { Runner, type Screen } from './shell/runner.ts'
+import { type ExtraCommand, Runner, type Screen } from './shell/runner.ts'
 import { runShell } from './shell/shell.ts'
 import type { TableFormat } from './shell/table.ts'
 import { processScreen } from './terminal.ts'
@@ -25,7 +25,11 @@ export interface SqlOptions {
 }
 
 /** Answers the exit status: 0 when every statement succeeded. Raises when it cannot connect. */
-export async function runSql(url: string, options: SqlOptions): Promise<number> {
+export async function runSql(
+  url: string,
+  options: SqlOptions,
+  commands?: ReadonlyMap<string, ExtraCommand>,
+): Promise<number> {
   const io = nodeIo({ logLevel: 'silent' })
   const screen = processScreen()
   const interactive = process.stdin.isTTY === true && options.command === undefined && options.file === undefined
@@ -38,6 +42,7 @@ export async function runSql(url: string, options: SqlOptions): Promise<number> 
     timing: false,
     quiet: options.quiet === true,
     verbose: false,
+    commands,
   })
   try {
     if (interactive) {

@@ -2,6 +2,7 @@
  * `lattice start`: one node in the foreground, until a signal.
  *
  *   SIGTERM, SIGINT   drains, exits 0; a second SIGINT does not wait
+ *   a parent process that holds a channel to it (a demo) goes away: the same
  *
  * Not here: what a node is (node/).
  */
@@ -57,6 +58,8 @@ export function stopSignal(): Promise<void> {
     }
     process.once('SIGTERM', stop)
     process.once('SIGINT', stop)
+    process.once('disconnect', stop)
+    process.channel?.unref()
   })
 }
 

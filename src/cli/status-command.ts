@@ -21,7 +21,7 @@ const style: TableStyle = { format: 'table', terminalWidth: 200, color: false }
 const numberType = 20
 const textType = 25
 
-export function describe(status: Record<string, any>): string {
+function describe(status: Record<string, any>): string {
   const { clients, transactions, engine, log, node } = status
   const lines: [string, string][] = [
     ['state', status.ready ? 'ready' : `not ready: ${status.reason}`],
@@ -51,7 +51,7 @@ export function describe(status: Record<string, any>): string {
   return node ? `${own}\n${describeMembers(status.members)}\n${describePartitions(status.partitions)}` : own
 }
 
-function describeMembers(members: readonly Record<string, any>[]): string {
+export function describeMembers(members: readonly Record<string, any>[]): string {
   return table(
     ['node', 'state', 'locality', 'peers at', 'PostgreSQL at', 'round trip ms', 'replicas', 'leads'],
     [numberType, textType, textType, textType, textType, numberType, numberType, numberType],
@@ -68,7 +68,7 @@ function describeMembers(members: readonly Record<string, any>[]): string {
   )
 }
 
-function describePartitions(partitions: readonly Record<string, any>[]): string {
+export function describePartitions(partitions: readonly Record<string, any>[]): string {
   return table(
     ['partition', 'from', 'to', 'leader', 'replicas on', 'size'],
     [numberType, textType, textType, numberType, textType, textType],

@@ -112,28 +112,44 @@ test('storage tells a sound directory from a damaged one', async () => {
   assert.match((await run('nowhere')).out, /nowhere/)
 })
 
-test('demo loads its sample data once', async () => {
-  for (const expected of ['Loading the sample data', '']) {
-    const { child, ended } = launch(['demo', '--pg', '127.0.0.1:0', '--http', '127.0.0.1:0'])
-    let out = ''
-    const serving = new Promise<string>((resolve, reject) => {
-      child.stdout!.on('data', (chunk) => {
-        out += chunk
-        const match = /postgres:\/\/\S+/.exec(out)
-        if (match) resolve(match[0])
-      })
-      child.stderr!.on('data', (chunk) => (out += chunk))
-      void ended.then(() => reject(new Error(out)))
+/** Runs a demo until it serves, asks it for its tracks and ends it; answers what it printed. */
+async function demo(...options: readonly string[]): Promise<string> {
+  const { child, ended } = launch(['demo', '--pg', '127.0.0.1:0', '--http', '127.0.0.1:0', ...options])
+  let out = ''
+  const serving = new Promise<string>((resolve, reject) => {
+    child.stdout!.on('data', (chunk) => {
+      out += chunk
+      const match = /postgres:\/\/\S+/.exec(out)
+      if (match) resolve(match[0])
     })
-    const db = await open(await serving)
-    assert.deepEqual(
-      (await db.query('select count(*) as n from artist join album using (artist_id) join track using (album_id)'))
-        .rows,
-      [{ n: 3503 }],
-    )
-    assert.equal(out.includes('Loading'), expected !== '')
-    await db.close()
-    child.kill('SIGTERM')
-    assert.equal(await ended, 0)
+    child.stderr!.on('data', (chunk) => (out += chunk))
+    void ended.then(() => reject(new Error(out)))
+  })
+  const db = await open(await serving)
+  assert.deepEqual(
+    (await db.query('select count(*) as n from artist join album using (artist_id) join track using (album_id)')).rows,
+    [{ n: 3503 }],
+  )
+  await db.close()
+  child.kill('SIGTERM')
+  assert.equal(await ended, 0)
+  return out
+}
+
+test('demo loads its sample data once', { timeout: 60_000 }, async () => {
+  assert.match(await demo('--nodes', '1', '--data', 'alone'), /Loading/)
+  assert.doesNotMatch(await demo('--nodes', '1', '--data', 'alone'), /Loading/)
+})
+
+test('demo of three nodes: data is loaded once, all nodes end with it', { timeout: 60_000 }, async () => {
+  assert.match(await demo('--peer', '127.0.0.1:0', '--data', 'three'), /Loading/)
+  const again = await demo('--peer', '127.0.0.1:0', '--data', 'three')
+  assert.doesNotMatch(again, /Loading/)
+  assert.equal(again.match(/postgres:\S*/)![0].split(',').length, 3)
+  for (const n of [1, 2, 3]) {
+    const log = readFileSync(join(directory, 'three', `node-${n}.log`), 'utf8')
+    assert.equal(log.match(/"event":"stopped"/g)?.length, 2, log)
   }
+  const mixed = launch(['demo', '--nodes', '1', '--data', 'three'])
+  assert.equal(await mixed.ended, 1)
 })

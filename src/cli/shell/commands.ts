@@ -6,7 +6,7 @@
 import { DbError } from '../../base/index.ts'
 import { describeRelations, listingQuery } from './catalog-commands.ts'
 import { Input } from './input.ts'
-import type { Runner } from './runner.ts'
+import type { ExtraCommand, Runner } from './runner.ts'
 import type { Piece } from './splitter.ts'
 import type { TableFormat } from './table.ts'
 
@@ -58,7 +58,7 @@ export async function runCommand(runner: Runner, piece: Piece & { kind: 'command
       runner.quit = true
       return true
     case '\\?':
-      screen.write(helpText())
+      screen.write(helpText(options.commands))
       return true
     case '\\x':
       options.format = expanded(argument, options.format)
@@ -89,8 +89,12 @@ export async function runCommand(runner: Runner, piece: Piece & { kind: 'command
       return true
     case '\\i':
       return runFile(runner, argument)
-    default:
-      return lookUp(runner, name, argument)
+    default: {
+      const extra = options.commands?.get(name)
+      if (extra === undefined) return lookUp(runner, name, argument)
+      await extra.run(argument)
+      return true
+    }
   }
 }
 
@@ -139,9 +143,10 @@ async function lookUp(runner: Runner, command: string, argument: string): Promis
   return true
 }
 
-function helpText(): string {
-  const left = help.map(([name, argument]) => (argument === '' ? name : `${name} ${argument}`))
+function helpText(extra: ReadonlyMap<string, ExtraCommand> = new Map()): string {
+  const all = [...help, ...[...extra].map(([name, { argument, says }]) => [name, argument, says] as const)]
+  const left = all.map(([name, argument]) => (argument === '' ? name : `${name} ${argument}`))
   const width = Math.max(...left.map((text) => text.length))
-  const lines = help.map(([, , says], i) => `  ${left[i].padEnd(width)}  ${says}`)
+  const lines = all.map(([, , says], i) => `  ${left[i].padEnd(width)}  ${says}`)
   return lines.join('\n') + '\n\nA statement ends with a semicolon and may take any number of lines.\n'
 }

@@ -20,12 +20,22 @@ export interface Screen {
   readonly color: boolean
 }
 
+/** A backslash command that only some shells have. */
+export interface ExtraCommand {
+  /** What follows its name, for the help. */
+  readonly argument: string
+  readonly says: string
+  run(argument: string): Promise<void>
+}
+
 export interface ShellOptions {
   readonly screen: Screen
   readonly clock: Clock
   /** Opens a session, to the database named or the first one again. */
   readonly connect: (database?: string) => Promise<RawSession>
   readonly readFile: (path: string) => Promise<string>
+  /** By name, with the backslash. */
+  readonly commands?: ReadonlyMap<string, ExtraCommand>
   format: TableFormat
   timing: boolean
   /** Command tags are not shown. */
@@ -97,12 +107,20 @@ export class Runner {
     const statement = piece.kind === 'statement' ? piece.text : piece.before
     try {
       if (piece.kind === 'command') return await runCommand(this, piece, input)
+      await this.#recover()
       await this.statement(piece.text, input)
       return true
     } catch (error) {
       await this.#showError(error, statement)
       return false
     }
+  }
+
+  /** A connection that was lost while nothing ran is made anew, with another node if need be. */
+  async #recover(): Promise<void> {
+    if (!this.session.broken || this.session.status !== 'I') return
+    await this.reconnect(this.session.database)
+    this.options.screen.writeError('The connection was lost meanwhile; connected again.\n')
   }
 
   async statement(text: string, input: Input, format?: TableFormat): Promise<void> {

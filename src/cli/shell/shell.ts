@@ -49,7 +49,7 @@ class Shell {
 
   constructor(runner: Runner, terminal: Terminal, history: string[]) {
     this.#runner = runner
-    this.#completer = new Completer(() => runner.session, commandNames)
+    this.#completer = new Completer(() => runner.session, [...commandNames, ...(runner.options.commands?.keys() ?? [])])
     runner.onNamesChanged = () => this.#completer.forget()
     this.#input = new Input((standing) => this.#read(standing))
     this.#lines = createInterface({

@@ -276,7 +276,7 @@ export class Host {
   }
 
   /** Whether another replica here holds part of the span: then its data is not ours to drop or to replace. */
-  overlaps(partition: PartitionDescriptor, except: PartitionReplica): boolean {
+  overlaps(partition: PartitionDescriptor, except: PartitionReplica | undefined): boolean {
     for (const other of this.replicas.values()) {
       if (other === except || !other.state.initialized) continue
       const { start, end } = other.partition
@@ -357,7 +357,7 @@ export class Host {
       learners: side(configuration.learners),
     })
     left.state = { ...left.state, partition: { ...partition, end: key, generation: generation + 1 } }
-    const exists = this.replicas.has(id) || (this.#tombstones.get(id) ?? 0) >= right.replica
+    const exists = this.replicas.has(id) || this.#creating.has(id) || (this.#tombstones.get(id) ?? 0) >= right.replica
     this.#applyStates(
       exists
         ? [[left.stream, left.state]]
@@ -441,6 +441,8 @@ export class Host {
     // Not an append or offer of a leader; or the partition was cut off another one that has not come so far here.
     const invites = message.type === messageAppend || message.type === messageSnapshotOffer
     if (!invites || this.log.streams().includes(id)) return
+    const route = this.router.routes.find((r) => r.partition.id === id)
+    if (route === undefined || this.overlaps(route.partition, undefined)) return
     this.#creating.add(id)
     const nobody: Configuration = { voters: [], outgoing: [], learners: [] }
     const partition = { id, start: firstKey, end: firstKey, generation: 0 }

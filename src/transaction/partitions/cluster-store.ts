@@ -24,6 +24,8 @@ import { type OwnerId, type SpanCheck, undecided } from './requests.ts'
 import { outcomeOperation, Routing } from './routing.ts'
 
 export const serviceTableLocks = 4
+/** Which of some transactions have ended. */
+const serviceEnded = 8
 
 /** How often leftovers are looked for. */
 const sweepMs = 500
@@ -69,6 +71,7 @@ export class ClusterStore extends TransactionStore {
     // Nothing is compared with it: there is no one timestamp up to which all is applied.
     this.visible = -1
     options.host.transport.onRequest(serviceTableLocks, (from, body) => this.#answerTableLock(from, body))
+    options.host.transport.onRequest(serviceEnded, (_from, body) => this.#ended(body))
     this.#schedule()
   }
 
@@ -286,6 +289,7 @@ export class ClusterStore extends TransactionStore {
   }
 
   #sweepOnce(): void {
+    this.#once(0, () => this.#releaseEnded())
     const now = this.host.now()
     for (const replica of this.host.replicas.values()) {
       if (!replica.serving) continue
@@ -302,6 +306,32 @@ export class ClusterStore extends TransactionStore {
         this.#once(transaction, () => finish(this, transaction, timestamp, anchor, participants))
       }
     }
+  }
+
+  /** Releases what messages that were lost, or leases that moved, have left locked. */
+  async #releaseEnded(): Promise<void> {
+    for (const [node, transactions] of this.leaseholder.remoteOwners()) {
+      const out = new ByteWriter(8 * transactions.length)
+      for (const t of transactions) out.i64(t)
+      try {
+        const read = new ByteReader(await this.host.transport.request(node, serviceEnded, out.copy(), sweepMs * 2))
+        while (!read.done) this.leaseholder.release({ owner: { node, session: read.i64() }, keys: undefined })
+      } catch (error) {
+        if (!(error instanceof DbError)) throw error
+      }
+    }
+  }
+
+  #ended(body: Uint8Array): Uint8Array {
+    const active = new Set<number>()
+    for (const transaction of this.active) active.add(transaction.id)
+    const read = new ByteReader(body)
+    const out = new ByteWriter(64)
+    while (!read.done) {
+      const id = read.i64()
+      if (!active.has(id)) out.i64(id)
+    }
+    return out.copy()
   }
 
   #once(transaction: number, work: () => Promise<void>): void {

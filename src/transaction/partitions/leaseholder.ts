@@ -414,14 +414,17 @@ export class Leaseholder implements MachineEvents {
     const name = `${id.node}:${id.session}`
     const owner = this.#owners.get(name)
     if (owner === undefined) return
-    if (keys === undefined) this.releaseAll(owner)
-    else {
+    if (keys === undefined) {
+      owner.waiting?.abort(new DbError('query_canceled', 'the transaction has ended'))
+      owner.waiting = undefined
+      this.releaseAll(owner)
+    } else {
       for (const key of keys) {
         const text = keyText(key, 0, key.length)
         if (this.#held.get(owner)?.delete(text)) this.rows.release(owner, text)
       }
     }
-    if (id.node !== this.host.nodeId && !this.#held.has(owner) && owner.waiting === undefined) this.#owners.delete(name)
+    if (keys === undefined) this.#owners.delete(name)
   }
 
   releaseAll(owner: LockOwner): void {
@@ -429,6 +432,19 @@ export class Leaseholder implements MachineEvents {
     if (keys === undefined) return
     this.#held.delete(owner)
     for (const text of keys) this.rows.release(owner, text)
+  }
+
+  /** Transactions of other nodes that hold or wait for locks here, by node. */
+  remoteOwners(): Map<number, number[]> {
+    const out = new Map<number, number[]>()
+    for (const name of this.#owners.keys()) {
+      const [node, session] = name.split(':').map(Number)
+      if (node === this.host.nodeId) continue
+      const list = out.get(node)
+      if (list === undefined) out.set(node, [session])
+      else list.push(session)
+    }
+    return out
   }
 
   /** A gateway is gone: nobody will release what its sessions hold. */

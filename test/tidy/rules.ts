@@ -46,7 +46,7 @@ export const packages: Record<string, readonly string[]> = {
   node: ['fastify', 'pino', 'prom-client', 'zod', 'node:path'],
   client: ['node:crypto', 'node:path', 'node:url'],
   cli: ['commander', '@clack/prompts', 'listr2', 'zod', 'node:*'],
-  testing: ['node:path', 'node:crypto', 'node:zlib'],
+  testing: ['node:path', 'node:crypto', 'node:stream', 'node:zlib'],
 }
 
 /** Only io/node reaches the outside; the command line is a process of its own. */

@@ -1,0 +1,143 @@
+/**
+ * Whether a PostgreSQL client on a stream waits for its server, found out from the bytes in both directions: simulated
+ * time has to go on exactly as long.
+ *
+ *   client ─► length │ body                     the first message: startup, cancel, SSL request
+ *             type │ length │ body              all others
+ *   server ─► type │ length │ body              (one byte alone in answer to an SSL request)
+ *
+ *   due          ReadyForQuery owed: one for the startup, each Query, Sync and FunctionCall
+ *   replies      of Parse, Bind, Describe, Execute and Close; awaited once a Flush has asked for them
+ *   copying in   the server waits for the client, until CopyDone or CopyFail
+ *
+ * Source: PostgreSQL's documentation, chapters "Message Flow" and "Message Formats".
+ * Not here: moving the bytes (sim-stream.ts).
+ */
+const sslRequest = 80877103
+const gssRequest = 80877104
+const cancelRequest = 80877102
+
+/** Cuts a stream into messages and tells their types. */
+class Frames {
+  readonly #onMessage: (type: number, body: (at: number) => number) => void
+  readonly #header = new Uint8Array(8)
+  #filled = 0
+  #left = 0
+  /** The first message of a client has no type. */
+  untyped: boolean
+
+  constructor(untyped: boolean, onMessage: (type: number, word: (at: number) => number) => void) {
+    this.untyped = untyped
+    this.#onMessage = onMessage
+  }
+
+  feed(chunk: Uint8Array): void {
+    let at = 0
+    while (at < chunk.length) {
+      if (this.#left > 0) {
+        const taken = Math.min(this.#left, chunk.length - at)
+        this.#left -= taken
+        at += taken
+        continue
+      }
+      this.#header[this.#filled++] = chunk[at++]
+      const needed = this.untyped ? 8 : 5
+      if (this.#filled < needed) continue
+      const word = (from: number) => new DataView(this.#header.buffer).getInt32(from)
+      this.#filled = 0
+      this.#left = this.untyped ? word(0) - 8 : word(1) - 4
+      this.#onMessage(this.untyped ? 0 : this.#header[0], word)
+    }
+  }
+}
+
+export class PgActivity {
+  readonly #client = new Frames(true, (type, word) => this.#said(type, word))
+  readonly #server = new Frames(false, (type) => this.#answered(String.fromCharCode(type)))
+  #due = 0
+  #replies = 0
+  #flushed = false
+  #copying = false
+  /** The server's next byte answers an SSL request. */
+  #negotiating = false
+
+  /** Whether the client waits for something that the server owes. */
+  get waiting(): boolean {
+    if (this.#negotiating) return true
+    return !this.#copying && (this.#due > 0 || (this.#flushed && this.#replies > 0))
+  }
+
+  sent(chunk: Uint8Array): void {
+    this.#client.feed(chunk)
+  }
+
+  received(chunk: Uint8Array): void {
+    if (this.#negotiating && chunk.length > 0) {
+      this.#negotiating = false
+      chunk = chunk.subarray(1)
+    }
+    this.#server.feed(chunk)
+  }
+
+  #said(type: number, word: (at: number) => number): void {
+    if (type === 0) {
+      const code = word(4)
+      this.#negotiating = code === sslRequest || code === gssRequest
+      if (!this.#negotiating && code !== cancelRequest) {
+        this.#due++
+        this.#client.untyped = false
+      }
+      return
+    }
+    switch (String.fromCharCode(type)) {
+      case 'Q':
+      case 'S':
+      case 'F':
+        this.#due++
+        break
+      case 'P':
+      case 'B':
+      case 'D':
+      case 'E':
+      case 'C':
+        this.#replies++
+        this.#flushed = false
+        break
+      case 'H':
+        this.#flushed = true
+        break
+      case 'c':
+      case 'f':
+        this.#copying = false
+        break
+    }
+  }
+
+  #answered(type: string): void {
+    switch (type) {
+      case 'Z':
+        this.#due = Math.max(0, this.#due - 1)
+        if (this.#due === 0) this.#replies = 0
+        break
+      case 'E':
+        // What follows is passed over until the client says Sync.
+        this.#replies = 0
+        this.#copying = false
+        break
+      case 'G':
+      case 'W':
+        this.#copying = true
+        break
+      case '1':
+      case '2':
+      case '3':
+      case 'C':
+      case 'I':
+      case 's':
+      case 'n':
+      case 'T':
+        this.#replies = Math.max(0, this.#replies - 1)
+        break
+    }
+  }
+}

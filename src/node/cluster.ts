@@ -58,6 +58,10 @@ export interface ClusterOptions {
   readonly pg: { readonly host: string; readonly port: number }
   readonly httpPort: number
   readonly cacheBytes?: number
+  /** Of a commit log segment. Default 16 MiB. */
+  readonly segmentBytes?: number
+  /** Of a memtable's arena. Default 32 MiB. */
+  readonly memtableBytes?: number
   readonly certificates?: PeerCertificates
   readonly insecure?: boolean
   /** How many copies of each partition the cluster keeps. Default 3. */
@@ -107,10 +111,10 @@ class Opening {
   }
 
   async open(): Promise<OpenedCluster> {
-    const { io, directory, cacheBytes } = this.#options
-    const log = await openCommitLog({ io, directory })
+    const { io, directory, cacheBytes, segmentBytes, memtableBytes } = this.#options
+    const log = await openCommitLog({ io, directory, segmentBytes })
     this.#opened.push(() => log.close())
-    const engine = await openEngine({ io, directory, cacheBytes })
+    const engine = await openEngine({ io, directory, cacheBytes, memtableBytes })
     this.#opened.push(() => engine.close())
     const { file, known, fresh } = await this.#identify(log)
     const { identity } = file

@@ -23,10 +23,14 @@ interface Pending {
 /** How a power cut treats writes that were not synced. */
 export type CrashMode = 'lose' | 'keep' | 'mix'
 
-/** Bytes that grow. */
+/** Contents are kept by pages; a page that only ever held zeros is absent. */
+const pageBytes = 4096
+const zeros = new Uint8Array(pageBytes)
+
+/** Bytes that grow, most of them zeros: files are filled with them ahead of their use. */
 class Content {
-  bytes = new Uint8Array(0)
   length = 0
+  #pages: (Uint8Array | undefined)[] = []
 
   apply(change: Pending): void {
     if (change.bytes === undefined) this.resize(change.position)
@@ -35,22 +39,50 @@ class Content {
 
   put(bytes: Uint8Array, position: number): void {
     const end = position + bytes.length
-    if (end > this.length) this.resize(end)
-    this.bytes.set(bytes, position)
+    if (end > this.length) this.length = end
+    for (let at = 0; at < bytes.length; ) {
+      const start = (position + at) % pageBytes
+      const count = Math.min(pageBytes - start, bytes.length - at)
+      const part = bytes.subarray(at, at + count)
+      const page = (position + at - start) / pageBytes
+      if (this.#pages[page] !== undefined || Buffer.compare(part, zeros.subarray(0, count)) !== 0)
+        this.#page(page).set(part, start)
+      at += count
+    }
+  }
+
+  copy(into: Uint8Array, intoOffset: number, position: number, count: number): void {
+    for (let at = 0; at < count; ) {
+      const start = (position + at) % pageBytes
+      const part = Math.min(pageBytes - start, count - at)
+      const page = this.#pages[(position + at - start) / pageBytes] ?? zeros
+      into.set(page.subarray(start, start + part), intoOffset + at)
+      at += part
+    }
   }
 
   resize(length: number): void {
-    if (length > this.bytes.length) {
-      const grown = new Uint8Array(Math.max(length, this.bytes.length * 2))
-      grown.set(this.bytes.subarray(0, this.length))
-      this.bytes = grown
-    } else if (length < this.length) this.bytes.fill(0, length, this.length)
+    if (length < this.length) {
+      const kept = Math.ceil(length / pageBytes)
+      if (this.#pages.length > kept) this.#pages.length = kept
+      this.#pages[kept - 1]?.fill(0, length - (kept - 1) * pageBytes)
+    }
     this.length = length
   }
 
+  flipBit(position: number, bit: number): void {
+    this.#page(Math.floor(position / pageBytes))[position % pageBytes] ^= 1 << bit
+  }
+
   copyFrom(other: Content): void {
-    this.bytes = other.bytes.slice(0, other.length)
+    this.#pages = other.#pages.map((page) => page?.slice())
     this.length = other.length
+  }
+
+  #page(n: number): Uint8Array {
+    while (this.#pages.length < n) this.#pages.push(undefined)
+    this.#pages[n] ??= new Uint8Array(pageBytes)
+    return this.#pages[n]
   }
 }
 
@@ -81,7 +113,7 @@ export class SimFile {
 
   read(into: Uint8Array, intoOffset: number, length: number, position: number): number {
     const count = Math.max(0, Math.min(length, this.length - position))
-    if (count > 0) into.set(this.#current.bytes.subarray(position, position + count), intoOffset)
+    if (count > 0) this.#current.copy(into, intoOffset, position, count)
     return count
   }
 
@@ -100,8 +132,8 @@ export class SimFile {
   }
 
   flipBit(position: number, bit: number): void {
-    this.#current.bytes[position] ^= 1 << bit
-    if (position < this.#durable.length) this.#durable.bytes[position] ^= 1 << bit
+    this.#current.flipBit(position, bit)
+    if (position < this.#durable.length) this.#durable.flipBit(position, bit)
   }
 
   crash(random: SimRandom, mode: CrashMode): void {

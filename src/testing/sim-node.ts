@@ -19,8 +19,8 @@ const directory = '/data'
 const peerPort = 7400
 export const pgPort = 7432
 const httpPort = 7480
-/** Each node's block cache: simulated tables are small, and there are many nodes in a process. */
-const cacheBytes = 4 * 1024 * 1024
+/** Small, since there are many nodes in a process; and so that segments and memtables turn over in short tests too. */
+const sizes = { cacheBytes: 4 << 20, segmentBytes: 1 << 20, memtableBytes: 2 << 20 }
 
 export interface SimNodeOptions {
   readonly number: number
@@ -148,7 +148,7 @@ export class SimNode {
       nodeId: number,
       pg: { host: this.host, port: pgPort },
       httpPort,
-      cacheBytes,
+      ...sizes,
       insecure: true,
       replicas,
       splitBytes,

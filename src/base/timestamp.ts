@@ -35,6 +35,11 @@ export class HybridClock {
     return this.#last
   }
 
+  /** How far the newest timestamp runs ahead of our wall clock: others did, or a new leader has to. Microseconds. */
+  get aheadMicros(): number {
+    return Math.max(0, this.#last - this.#wallMicros())
+  }
+
   /** Takes note of a timestamp that another node or a committed entry carries. */
   observe(timestamp: Timestamp): void {
     if (timestamp > this.#last) this.#last = timestamp

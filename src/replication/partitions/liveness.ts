@@ -25,6 +25,8 @@ const marginMicros = 50_000
 export const heartbeatMs = 100
 /** How far above its clock a node may serve reads before the next heartbeat. */
 const ceilingMicros = 700_000
+/** The same for a clock that runs ahead already: it goes on by a microsecond at a time. */
+const leastCeilingMicros = 50_000
 
 const heartbeatKind = 1
 const supportKind = 2
@@ -117,8 +119,13 @@ export class NodeLiveness {
     const out = new ByteWriter(17)
     out.u8(heartbeatKind)
     out.f64(this.#now())
-    out.f64(this.#clock.next() + ceilingMicros)
+    out.f64(this.#clock.next() + this.#room())
     return out.copy()
+  }
+
+  /** A new leader starts above the ceilings of the old one: measured from the wall clock, or elections would add up. */
+  #room(): number {
+    return Math.max(leastCeilingMicros, ceilingMicros - this.#clock.aheadMicros)
   }
 
   /** Takes a message in and returns the answer to it, if it asks for one. `restarted` is told of a new incarnation. */

@@ -183,7 +183,10 @@ export class Routing {
   #forgetLeader(key: Uint8Array, node: number): void {
     const { router } = this.#host
     const route = router.find(key)
-    if (route !== undefined && route.leader === node) router.setLeader(route.partition.id, 0)
+    if (route === undefined || route.leader !== node) return
+    // A leader whose lease is being renewed is still the leader: nobody would tell us again that we are.
+    if (this.#host.replicas.get(route.partition.id)?.serving) return
+    router.setLeader(route.partition.id, 0)
   }
 
   async #askNode<Q, A>(op: Operation<Q, A>, node: number, request: Q): Promise<A> {

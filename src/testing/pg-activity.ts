@@ -17,42 +17,43 @@ const sslRequest = 80877103
 const gssRequest = 80877104
 const cancelRequest = 80877102
 
-/** Cuts a stream into messages and tells their types. */
+/** Cuts a stream into messages and tells their types once they are complete. */
 class Frames {
-  readonly #onMessage: (type: number, body: (at: number) => number) => void
+  /** The word behind the length is told of a message without a type, which says what it is. */
+  readonly #onMessage: (type: number, code: number) => void
   readonly #header = new Uint8Array(8)
+  readonly #view = new DataView(this.#header.buffer)
   #filled = 0
   #left = 0
-  /** The first message of a client has no type. */
+  /** The first messages of a client have no type. */
   untyped: boolean
 
-  constructor(untyped: boolean, onMessage: (type: number, word: (at: number) => number) => void) {
+  constructor(untyped: boolean, onMessage: (type: number, code: number) => void) {
     this.untyped = untyped
     this.#onMessage = onMessage
   }
 
   feed(chunk: Uint8Array): void {
-    let at = 0
-    while (at < chunk.length) {
-      if (this.#left > 0) {
+    for (let at = 0; at < chunk.length; ) {
+      const needed = this.untyped ? 8 : 5
+      if (this.#filled < needed) {
+        this.#header[this.#filled++] = chunk[at++]
+        if (this.#filled < needed) continue
+        this.#left = this.untyped ? this.#view.getInt32(0) - 8 : this.#view.getInt32(1) - 4
+      } else {
         const taken = Math.min(this.#left, chunk.length - at)
         this.#left -= taken
         at += taken
-        continue
       }
-      this.#header[this.#filled++] = chunk[at++]
-      const needed = this.untyped ? 8 : 5
-      if (this.#filled < needed) continue
-      const word = (from: number) => new DataView(this.#header.buffer).getInt32(from)
+      if (this.#left > 0) continue
       this.#filled = 0
-      this.#left = this.untyped ? word(0) - 8 : word(1) - 4
-      this.#onMessage(this.untyped ? 0 : this.#header[0], word)
+      this.#onMessage(this.untyped ? 0 : this.#header[0], this.#view.getInt32(4))
     }
   }
 }
 
 export class PgActivity {
-  readonly #client = new Frames(true, (type, word) => this.#said(type, word))
+  readonly #client = new Frames(true, (type, code) => this.#said(type, code))
   readonly #server = new Frames(false, (type) => this.#answered(String.fromCharCode(type)))
   #due = 0
   #replies = 0
@@ -60,10 +61,12 @@ export class PgActivity {
   #copying = false
   /** The server's next byte answers an SSL request. */
   #negotiating = false
+  /** The client has said goodbye: the server closes. */
+  #terminated = false
 
   /** Whether the client waits for something that the server owes. */
   get waiting(): boolean {
-    if (this.#negotiating) return true
+    if (this.#negotiating || this.#terminated) return true
     return !this.#copying && (this.#due > 0 || (this.#flushed && this.#replies > 0))
   }
 
@@ -79,9 +82,8 @@ export class PgActivity {
     this.#server.feed(chunk)
   }
 
-  #said(type: number, word: (at: number) => number): void {
+  #said(type: number, code: number): void {
     if (type === 0) {
-      const code = word(4)
       this.#negotiating = code === sslRequest || code === gssRequest
       if (!this.#negotiating && code !== cancelRequest) {
         this.#due++
@@ -109,6 +111,9 @@ export class PgActivity {
       case 'c':
       case 'f':
         this.#copying = false
+        break
+      case 'X':
+        this.#terminated = true
         break
     }
   }

@@ -19,7 +19,7 @@ import type { Client } from '../client/client.ts'
 import { SessionClient } from '../client/session-client.ts'
 import { type Locality, parseLocality } from '../cluster/index.ts'
 import type { LogFields } from '../io/index.ts'
-import { firstKey } from '../replication/index.ts'
+import { type Change, firstKey } from '../replication/index.ts'
 import type { Span } from '../storage/index.ts'
 import { NodeDisk } from './disk-faults.ts'
 import { type Duration, formatMicros, microsOf } from './duration.ts'
@@ -71,6 +71,8 @@ const defaultCallMicros = 60_000_000
 /** Between two looks at a condition. */
 const pollMicros = 10_000
 const leaderMicros = 30_000_000
+/** How long a change of a partition is tried for. */
+const changeMicros = 15_000_000
 /** Sessions of one client; a test that holds more at once waits for itself. */
 const maxSessions = 100
 
@@ -473,16 +475,23 @@ export class SimCluster implements AsyncDisposable {
     return await this.#withChannel((channel) => spanOfTable(channel, table))
   }
 
-  /** Asks the leader of the first partition of a span to change it. */
-  async #ask(span: Span, change: (partition: number) => Parameters<SimChanges['run']>[0]): Promise<void> {
+  /** Asks the leader of the first partition of a span to change it; again while something else changes it. */
+  async #ask(span: Span, change: (partition: number) => Change): Promise<void> {
+    const end = this.#world.nowMicros + changeMicros
     for (;;) {
       const [first] = partitionsOver(this.#nodes, span)
-      if (first === undefined || first.leader === 0) {
-        await this.#pause(pollMicros)
-        continue
+      try {
+        if (first === undefined || first.leader === 0)
+          throw new DbError('object_not_in_prerequisite_state', 'the partition has no leader')
+        await this.#node(first.leader).opened.opened.controller.changes.run(change(first.id))
+        return
+      } catch (error) {
+        const passing =
+          error instanceof DbError &&
+          (error.code === 'object_in_use' || error.code === 'object_not_in_prerequisite_state')
+        if (!passing || this.#world.nowMicros > end) throw error
       }
-      await this.#node(first.leader).opened.opened.controller.changes.run(change(first.id))
-      return
+      await this.#pause(pollMicros)
     }
   }
 
@@ -500,5 +509,3 @@ export class SimCluster implements AsyncDisposable {
     return this.#pump.track(what, () => this.#pause(micros), Number.POSITIVE_INFINITY)
   }
 }
-
-type SimChanges = SimNode['opened']['opened']['controller']['changes']

@@ -27,6 +27,10 @@ export class SimStream extends Duplex {
   #first: (() => void) | undefined
   #drained: Callback | undefined
   #announced = false
+  /** Ended on our side: the server closes. */
+  #ending = false
+  /** Nothing comes any more. */
+  #over = false
 
   constructor(io: SimIo, pump: Pump, host: string, port: number, where: string) {
     super({ allowHalfOpen: false })
@@ -89,7 +93,9 @@ export class SimStream extends Duplex {
   }
 
   override _final(done: Callback): void {
+    this.#ending = true
     this.#socket?.end()
+    this.#keepRunning()
     done()
   }
 
@@ -138,6 +144,7 @@ export class SimStream extends Duplex {
   }
 
   #closed(error: Error | undefined): void {
+    this.#over = true
     if (error === undefined) {
       this.push(null)
       this.#rest()
@@ -146,9 +153,9 @@ export class SimStream extends Duplex {
 
   /** Begins or ends the wait that makes the world run, as the state of the connection demands. */
   #keepRunning(): void {
-    const needed = this.connecting || this.#drained !== undefined || this.#activity.waiting
+    const needed = this.connecting || this.#ending || this.#drained !== undefined || this.#activity.waiting
     this.#rest()
-    if (!needed || this.destroyed) return
+    if (!needed || this.#over || this.destroyed) return
     this.#wait = new Wait(`the driver ${this.#where}`, (error) => this.destroy(error as Error))
     this.#pump.begin(this.#wait)
   }

@@ -1,185 +1,205 @@
 /**
- * One seed of the swarm: it draws topology, isolation, faults; chaos; a healed cluster that must make progress; an audit.
+ * One seed of the swarm: it draws what there is and what goes wrong (draw.ts), then
  *
- *   node test/sim/swarm/run.ts --seed 7 [--verbose]       replays one seed
+ *   chaos ─► heal a quorum: progress ─► heal all: calm work ─► stop: audit, judge
+ *
+ *   npm run sim -- --seed 7 [--verbose]       replays one seed
  *
  * Not here: many seeds at once (main.ts).
  */
-import { fileURLToPath } from 'node:url'
-import { describe, type Violation } from '../history.ts'
-import { type Faults, Nemesis } from './nemesis.ts'
+import type { SimRandom } from '../../../src/testing/sim-random.ts'
+import type { Violation } from '../history.ts'
+import { Bench, makeWorkload, type Workload } from '../workloads/index.ts'
+import { audit } from './audit.ts'
+import { draw, type Plan, type Wishes } from './draw.ts'
+import { Nemesis } from './nemesis.ts'
 import { SimNodes } from './sim-nodes.ts'
-import { type Shape, Workloads } from './workloads.ts'
+import { Watch } from './watch.ts'
 
 export interface RunOptions {
   readonly seed: string
   /** Simulated seconds of chaos. */
   readonly seconds: number
-  /** Draw only from these faults. */
-  readonly only?: readonly (keyof Faults)[]
-  readonly isolation?: Shape['isolation']
+  readonly wishes?: Wishes
+  /** Least numbers of committed operations and of faults; a seed with less proves too little and fails. */
+  readonly leastCommitted?: number
+  readonly leastFaults?: number
+  /** Gives up as soon as something is wrong. */
+  readonly hasty?: boolean
+  /** Keeps a line for every call of every port: to find where two runs part. */
+  readonly record?: boolean
 }
 
 export interface RunResult {
   readonly seed: string
   readonly violations: readonly Violation[]
   readonly committed: number
-  readonly faults: ReadonlyMap<string, number>
-  readonly errors: ReadonlyMap<string, number>
+  readonly faults: number
   readonly simulatedMs: number
   readonly hash: string
   readonly summary: string
   readonly events: readonly string[]
+  readonly trace: readonly string[] | undefined
 }
 
-const isolations = ['read committed', 'repeatable read', 'serializable'] as const
+const quorumMs = 10_000
+/** Operations that prove progress. */
+const progress = 20
+/** How long healing, stopping and looking may take beyond the chaos. */
+const patienceMs = 150_000
 
 export async function runSeed(options: RunOptions): Promise<RunResult> {
-  const { seed } = options
-  const count = Number.parseInt(seed, 10) % 3 === 0 ? 5 : 3
-  const nodes = new SimNodes(seed, { count })
-  const { world } = nodes
-  const random = world.random.fork('swarm')
-  const faults = drawFaults(random, options.only)
-  const shape: Shape = {
-    isolation: options.isolation ?? isolations[random.below(3)],
-    keys: 4 + random.below(20),
-    accounts: 4 + random.below(8),
-    wild: false,
+  return await new Run(options).run()
+}
+
+class Run {
+  readonly #options: RunOptions
+  readonly #plan: Plan
+  readonly #nodes: SimNodes
+  readonly #bench: Bench
+  readonly #workloads: readonly Workload[]
+  readonly #nemesis: Nemesis
+  readonly #watch: Watch
+  readonly #violations: Violation[] = []
+  readonly #random: SimRandom
+  #stage = 'start'
+  #stopped = false
+
+  constructor(options: RunOptions) {
+    this.#options = options
+    const { seed, wishes = {} } = options
+    // The plan has a generator of its own: the cluster's needs the plan.
+    const drawing = new SimNodes(seed, { count: 0 }).world.random.fork('plan')
+    this.#plan = draw(drawing, wishes)
+    this.#nodes = new SimNodes(seed, this.#plan.nodes)
+    if (options.record) this.#nodes.world.trace.record()
+    this.#random = this.#nodes.world.random.fork('swarm')
+    this.#bench = new Bench(this.#nodes, this.#plan.shape, this.#random.fork('workloads'))
+    this.#workloads = this.#plan.workloads.map((name) => makeWorkload(name, this.#bench))
+    this.#nemesis = new Nemesis(this.#nodes, this.#plan.faults, this.#random.fork('nemesis'))
+    this.#watch = new Watch(this.#nodes)
   }
-  const clients = 4 + random.below(8)
-  const violations: Violation[] = []
-  const workloads = new Workloads(nodes, shape, random.fork('workloads'))
-  const nemesis = new Nemesis(nodes, faults, random.fork('nemesis'))
-  let stage = 'start'
-  const main = async () => {
+
+  async run(): Promise<RunResult> {
+    const { world } = this.#nodes
+    const { hasty } = this.#options
+    const strays: unknown[] = []
+    const onStray = (error: unknown) => {
+      strays.push(error)
+    }
+    process.on('unhandledRejection', onStray)
+    const installed = this.#watch.install()
+    const limit = (this.#options.seconds * 1000 + patienceMs) * 1000
+    const wrong = () =>
+      strays.length > 0 || (hasty === true && (this.#nodes.fatal.length > 0 || this.#watch.violations.length > 0))
+    const enough = () => {
+      this.#watch.tick()
+      return world.nowMicros > limit || wrong()
+    }
+    try {
+      await world.run(() => this.#main(), enough)
+      if (world.nowMicros > limit) this.#say('stuck', `${this.#stage}: ${[...this.#bench.pending.values()].join('; ')}`)
+    } catch (error) {
+      this.#say('failure', `${this.#stage}: ${error instanceof Error ? error.stack : error}`)
+    } finally {
+      installed[Symbol.dispose]()
+      process.off('unhandledRejection', onStray)
+    }
+    for (const error of strays) this.#say('stray-rejection', error instanceof Error ? error.stack! : String(error))
+    for (const reason of this.#nodes.fatal) this.#say('fatal', reason)
+    this.#violations.push(...this.#watch.violations)
+    return this.#result()
+  }
+
+  #say(kind: string, message: string): void {
+    this.#violations.push({ kind, message, operations: [] })
+  }
+
+  async #main(): Promise<void> {
+    const { seconds, leastCommitted = 0, leastFaults = 0 } = this.#options
+    const nodes = this.#nodes
     await nodes.start()
-    await workloads.prepare()
-    stage = 'chaos'
-    const workers = Array.from({ length: clients }, (_, i) => workloads.worker(i + 1))
-    const chaos = nemesis.run()
-    await Promise.race([nodes.sleep(options.seconds * 1000), ...workers, chaos])
-    await nodes.sleep(1)
-    while (nodes.world.nowMicros < options.seconds * 1_000_000) await nodes.sleep(100)
-    stage = 'healing'
-    nemesis.stopped = true
+    await nodes.nodes[0].client!.script(this.#workloads.map((w) => w.setup).join('\n'))
+    this.#enter('chaos')
+    const end = nodes.world.nowMicros + seconds * 1_000_000
+    const workers = Array.from({ length: this.#plan.clients }, (_, i) => this.#worker(i + 1))
+    const chaos = this.#nemesis.run()
+    // Whichever of them fails, fails the run at once.
+    const failing = Promise.all([...workers, chaos])
+    await Promise.race([nodes.sleep(seconds * 1000), failing])
+    this.#nemesis.stopped = true
+    while (nodes.world.nowMicros < end) await nodes.sleep(100)
     await chaos
-    world.internet.heal()
-    for (const node of nodes.nodes) await nodes.restart(node)
-    const before = workloads.committed
-    const progress = await nodes.until(() => workloads.committed > before + 20, 20_000)
-    if (!progress) violations.push({ kind: 'no-progress', message: 'a healed cluster commits nothing', operations: [] })
-    workloads.stopped = true
-    stage = 'stopping'
+    await this.#heal()
+    this.#enter('stopping')
+    this.#stopped = true
     await Promise.all(workers)
-    stage = 'audit'
-    await nodes.sleep(3000)
-    violations.push(...(await workloads.judge()))
-    violations.push(...(await compareReplicas(nodes)))
+    this.#enter('calm')
+    for (const workload of this.#workloads) this.#violations.push(...((await workload.calm?.()) ?? []))
+    this.#enter('audit')
+    this.#violations.push(...(await audit(nodes)))
+    this.#enter('judging')
+    for (const workload of this.#workloads) {
+      const found = await workload.judge()
+      this.#violations.push(...found.map((v) => ({ ...v, message: `${workload.name}: ${v.message}` })))
+    }
+    const { committed } = this.#bench
+    if (committed < leastCommitted) this.#say('weak', `${committed} operations committed`)
+    if (this.#nemesis.total < leastFaults) this.#say('weak', `${this.#nemesis.total} faults`)
   }
-  try {
-    await world.run(main)
-  } catch (error) {
-    violations.push({
-      kind: 'failure',
-      message: `${stage}: ${error instanceof Error ? error.stack : error}`,
-      operations: [],
-    })
-  }
-  for (const reason of nodes.fatal) violations.push({ kind: 'fatal', message: reason, operations: [] })
-  const list = (map: ReadonlyMap<string, number>) => [...map].map(([k, n]) => `${k} ${n}`).join(', ')
-  const summary = `${count} nodes, ${clients} clients, ${shape.isolation}; ${workloads.committed} committed; faults: ${list(nemesis.counts)}; errors: ${list(workloads.errors)}`
-  return {
-    seed,
-    violations,
-    committed: workloads.committed,
-    faults: nemesis.counts,
-    errors: workloads.errors,
-    simulatedMs: world.nowMicros / 1000,
-    hash: world.trace.hash,
-    summary,
-    events: nodes.events,
-  }
-}
 
-function drawFaults(random: { below(n: number): number }, only: readonly (keyof Faults)[] | undefined): Faults {
-  const draw = (kind: keyof Faults) => (only === undefined ? random.below(3) > 0 : only.includes(kind))
-  return {
-    crash: draw('crash'),
-    cut: draw('cut'),
-    skew: draw('skew'),
-    transfer: draw('transfer'),
-    split: draw('split'),
-    move: draw('move'),
-    slow: draw('slow'),
+  #enter(stage: string): void {
+    this.#stage = stage
+    this.#nodes.note(0, `stage-${stage}`)
   }
-}
 
-/** Replicas of a partition that have applied the same have the same rows. */
-async function compareReplicas(nodes: SimNodes): Promise<Violation[]> {
-  const out: Violation[] = []
-  const seen = new Map<string, { node: number; dump: string }>()
-  for (const node of nodes.alive()) {
-    const { host, engine } = node.opened!.opened
-    for (const replica of host.replicas.values()) {
-      if (!replica.state.initialized) continue
-      const { start, end } = replica.partition
-      const cursor = engine.cursor({ start, end }, Number.MAX_SAFE_INTEGER)
-      const parts: string[] = []
-      const name = `partition ${replica.partition.id} generation ${replica.partition.generation} at ${replica.applied}`
-      for (;;) {
-        const step = cursor.next()
-        if (step === 2) {
-          await cursor.ready()
-          continue
-        }
-        if (step === 0) break
-        const b = cursor.batch
-        for (let i = 0; i < b.count; i++) {
-          const { bytes } = b.slabs[b.slab[i]]
-          parts.push(
-            `${Buffer.from(bytes.subarray(b.keyStart[i], b.keyEnd[i])).toString('hex')}@${b.timestamps[i]}=${Buffer.from(bytes.subarray(b.valueStart[i], b.valueEnd[i])).toString('hex')}`,
-          )
-        }
-      }
-      cursor.close()
-      const dump = parts.join('\n')
-      const other = seen.get(name)
-      if (other === undefined) seen.set(name, { node: node.id, dump })
-      else if (other.dump !== dump) {
-        const a = new Set(other.dump.split('\n'))
-        const differing = parts.filter((p) => !a.has(p)).slice(0, 3)
-        out.push({
-          kind: 'replicas-differ',
-          message: `${name}: nodes ${other.node} and ${node.id}: ${differing}`,
-          operations: [],
-        })
-      }
+  /** With a quorum there is progress; with all nodes there is peace. */
+  async #heal(): Promise<void> {
+    this.#enter('a quorum')
+    const nodes = this.#nodes
+    await this.#nemesis.heal()
+    await nodes.until(() => nodes.replicated(), quorumMs)
+    const members = nodes.members()
+    if (members.length >= 3) nodes.crash(this.#random.pick(members), false)
+    const before = this.#bench.committed
+    const moving = () => this.#bench.committed > before + progress
+    if (!(await nodes.until(moving, quorumMs))) this.#say('no-progress', 'a cluster with a quorum commits nothing')
+    this.#enter('all')
+    await this.#nemesis.heal()
+    await nodes.until(() => nodes.replicated(), quorumMs)
+  }
+
+  async #worker(client: number): Promise<void> {
+    const random = this.#random.fork(`worker ${client}`)
+    const choices = this.#workloads.flatMap((w) => Array.from({ length: w.weight }, () => w))
+    while (!this.#stopped) {
+      const node = await this.#bench.gateway(random)
+      await random.pick(choices).step({ client, node, random })
+      await this.#nodes.sleep(random.below(this.#plan.pauseMs * 2))
     }
   }
-  return out
-}
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const argument = (name: string) => {
-    const at = process.argv.indexOf(`--${name}`)
-    return at < 0 ? undefined : process.argv[at + 1]
-  }
-  const started = process.hrtime.bigint()
-  const result = await runSeed({
-    seed: argument('seed') ?? '1',
-    seconds: Number(argument('seconds') ?? 30),
-    only: argument('only')?.split(',') as (keyof Faults)[] | undefined,
-    isolation: argument('isolation') as Shape['isolation'] | undefined,
-  })
-  if (process.argv.includes('--verbose')) console.log(result.events.join('\n'))
-  const realMs = Number(process.hrtime.bigint() - started) / 1e6
-  console.log(`seed ${result.seed}: ${result.summary}`)
-  console.log(
-    `${Math.round(result.simulatedMs)} ms simulated in ${Math.round(realMs)} ms: ${(result.simulatedMs / realMs).toFixed(1)}×; trace ${result.hash}`,
-  )
-  if (result.violations.length > 0) {
-    console.log(describe(result.violations))
-    process.exitCode = 1
+  #result(): RunResult {
+    const { world, events } = this.#nodes
+    const { committed, errors, done } = this.#bench
+    const { nodes, shape, clients } = this.#plan
+    const list = (map: ReadonlyMap<string, number>) => [...map].map(([k, n]) => `${k} ${n}`).join(' ')
+    const parts = [
+      `${nodes.count} nodes × ${nodes.replicas}, ${clients} clients, ${shape.isolation}`,
+      `committed ${committed} (${list(done)})`,
+      `faults ${this.#nemesis.total} (${list(this.#nemesis.counts)})`,
+      `refused ${list(errors) || 'none'}`,
+    ]
+    return {
+      seed: this.#options.seed,
+      violations: this.#violations,
+      committed,
+      faults: this.#nemesis.total,
+      simulatedMs: world.nowMicros / 1000,
+      hash: world.trace.hash,
+      summary: parts.join('; '),
+      events,
+      trace: world.trace.lines,
+    }
   }
 }

@@ -2,32 +2,50 @@
  * A simulated cluster for our own suite: nodes as they are shipped on simulated hosts, with everything within reach that
  * a nemesis breaks and a checker looks at.
  *
- * Not here: what is done to it (nemesis.ts), what it is asked (workloads/).
+ * Not here: what is done to it (nemesis.ts), what it is asked (workloads/), what must always hold in it (watch.ts).
  */
 import { AssertionError } from '../../../src/base/index.ts'
 import { EmbeddedChannel } from '../../../src/client/embedded-channel.ts'
 import { SessionClient } from '../../../src/client/session-client.ts'
 import { type OpenedClusterDatabase, openClusterDatabase } from '../../../src/node/database.ts'
+import { Decommissioning } from '../../../src/node/decommission.ts'
 import type { SimDisk } from '../../../src/testing/sim-disk.ts'
 import type { SimIo } from '../../../src/testing/sim-io.ts'
 import { SimWorld } from '../../../src/testing/sim-world.ts'
+
+const cacheBytes = 2 * 1024 * 1024
+const bootMs = 30_000
 
 export interface SimNode {
   readonly id: number
   readonly disk: SimDisk
   readonly host: string
+  readonly locality: Readonly<Record<string, string>>
   io: SimIo
   opened: OpenedClusterDatabase | undefined
+  decommissioning: Decommissioning | undefined
   client: SessionClient | undefined
   /** Rejects when the node dies: what was asked of it is never answered. */
   died: Promise<never>
   kill: (reason: string) => void
+  /** Clocks are wrong beyond a restart. */
+  skewMicros: number
+  driftPpm: number
+  /** Why its end is no surprise: a disk that was told to fail. */
+  doomed: boolean
+  /** It was taken out of the cluster and never comes back. */
+  left: boolean
 }
 
 export interface NodeOptions {
   readonly count: number
   readonly splitBytes?: number
+  readonly segmentBytes?: number
+  readonly memtableBytes?: number
   readonly replicas?: number
+  /** Localities of nodes in turn. */
+  readonly zones?: number
+  readonly delayMicros?: readonly [low: number, high: number]
 }
 
 export class NodeDied extends Error {}
@@ -39,51 +57,99 @@ export class SimNodes {
   readonly fatal: string[] = []
   /** Recent structured events, newest last. */
   readonly events: string[] = []
-  readonly #options: NodeOptions
+  readonly options: NodeOptions
 
   constructor(seed: string, options: NodeOptions) {
     this.world = new SimWorld(seed)
-    this.#options = options
+    this.options = options
+    if (options.delayMicros !== undefined) this.world.internet.delayMicros = options.delayMicros
   }
 
   async start(): Promise<void> {
-    const { count } = this.#options
-    for (let id = 1; id <= count; id++) {
-      const host = `h${id}`
-      const disk = this.world.disk(`disk ${id}`)
-      const node = { id, disk, host, opened: undefined, client: undefined } as unknown as SimNode
-      this.nodes.push(node)
-    }
+    const { count } = this.options
+    for (let i = 0; i < count; i++) this.#make()
     await this.boot(this.nodes[0])
     await Promise.all(this.nodes.slice(1).map((node) => this.boot(node)))
-    await this.until(() => this.nodes.every((n) => n.opened!.opened.host.replicas.size > 0) || count < 3, 20_000)
+    await this.until(() => this.replicated(), 30_000)
+  }
+
+  /** Every partition has as many replicas as are wanted, all of them voters. */
+  replicated(): boolean {
+    const wanted = Math.min(this.options.replicas ?? 3, this.members().length)
+    const odd = wanted % 2 === 0 ? wanted - 1 : wanted
+    let seen = 0
+    for (const { opened } of this.alive()) {
+      for (const replica of opened!.opened.host.replicas.values()) {
+        if (!replica.serving) continue
+        seen++
+        if (replica.raft.configuration.voters.length < odd) return false
+      }
+    }
+    return seen > 0
+  }
+
+  #make(): SimNode {
+    const id = this.nodes.length + 1
+    const { zones = 0 } = this.options
+    const node: SimNode = {
+      id,
+      host: `h${id}`,
+      disk: this.world.disk(`disk ${id}`),
+      locality: zones === 0 ? {} : { zone: `z${id % zones}` },
+      io: undefined as unknown as SimIo,
+      opened: undefined,
+      decommissioning: undefined,
+      client: undefined,
+      died: Promise.race([]),
+      kill: () => {},
+      skewMicros: 0,
+      driftPpm: 0,
+      doomed: false,
+      left: false,
+    }
+    this.nodes.push(node)
+    return node
+  }
+
+  /** A node more than there were. */
+  async join(): Promise<SimNode> {
+    const node = this.#make()
+    this.note(node.id, 'joining')
+    await this.#bootOr(node)
+    return node
   }
 
   async boot(node: SimNode): Promise<void> {
     const io = this.world.node(node.disk, node.host)
     node.io = io
+    node.doomed = false
+    io.clock.wallOffsetMicros = node.skewMicros
+    io.clock.driftPpm = node.driftPpm
     this.#watch(node, io)
-    const seeds =
-      node.id === 1 && node.opened === undefined
-        ? []
-        : this.nodes.filter((n) => n !== node).map((n) => ({ host: n.host, port: 7400 }))
+    const first = node.id === 1 && node.opened === undefined
+    const others = this.nodes.filter((n) => n !== node && !n.left)
+    const seeds = first ? [] : others.map((n) => ({ host: n.host, port: 7400 }))
     const opened = await Promise.race([
       openClusterDatabase({
         io,
         directory: '/data',
         peer: { host: node.host, port: 7400 },
         seeds,
-        locality: {},
+        locality: node.locality,
         nodeId: node.id,
         pg: { host: node.host, port: 7432 },
         httpPort: 7480,
         insecure: true,
-        replicas: this.#options.replicas,
-        splitBytes: this.#options.splitBytes,
+        cacheBytes,
+        replicas: this.options.replicas,
+        splitBytes: this.options.splitBytes,
+        segmentBytes: this.options.segmentBytes,
+        memtableBytes: this.options.memtableBytes,
       }),
       node.died,
     ])
     node.opened = opened
+    node.decommissioning = new Decommissioning(opened.opened)
     const connect = async () => new EmbeddedChannel(io, opened.database, 'lattice', 'lattice', '')
     node.client = new SessionClient({ io, connect, maxSessions: 64, onClose: async () => {} })
   }
@@ -97,13 +163,14 @@ export class SimNodes {
     node.kill = kill
     io.onFatal = (reason, cause) => {
       const why = `node ${node.id}: ${reason} ${cause instanceof Error ? cause.stack : (cause ?? '')}`
-      if (cause instanceof AssertionError || !/disk|sync|log/.test(reason)) this.fatal.push(why)
-      this.note(node.id, 'fatal', { reason })
+      if (cause instanceof AssertionError || !(node.doomed || node.left)) this.fatal.push(why)
+      this.note(node.id, 'fatal', { reason, cause: cause instanceof Error ? cause.message : undefined })
+      node.client = undefined
       kill(reason)
     }
-    const log = (event: string, fields?: object) => this.note(node.id, event, fields)
-    const self = { debug() {}, info: log, warn: log, error: log, child: () => self }
-    Object.defineProperty(io, 'log', { value: self })
+    io.onLog = (level, event, fields) => {
+      if (level !== 'debug') this.note(node.id, event, fields)
+    }
   }
 
   note(node: number, event: string, fields: object = {}): void {
@@ -111,13 +178,19 @@ export class SimNodes {
     if (this.events.length > 4000) this.events.splice(0, 1000)
   }
 
+  /** Nodes that serve clients; a paused one does when it goes on. */
   alive(): SimNode[] {
     return this.nodes.filter((n) => n.client !== undefined && !n.io.dead)
   }
 
+  /** Nodes that belong to the cluster, up or down. */
+  members(): SimNode[] {
+    return this.nodes.filter((n) => !n.left)
+  }
+
   /** The machine loses its power, or (page cache kept) only the process ends. */
   crash(node: SimNode, power: boolean): void {
-    if (node.io.dead) return
+    if (node.io === undefined || node.io.dead) return
     this.note(node.id, power ? 'power-lost' : 'killed')
     if (power) node.io.crash()
     else node.io.kill()
@@ -126,14 +199,18 @@ export class SimNodes {
   }
 
   async restart(node: SimNode): Promise<void> {
-    if (!node.io.dead) return
+    if (node.left || !node.io.dead) return
     node.io.kill()
     this.note(node.id, 'restarting')
-    try {
-      await this.boot(node)
-    } catch (error) {
+    await this.#bootOr(node)
+  }
+
+  /** A node that dies while it starts is none of the caller's business; one that does not come up says so. */
+  async #bootOr(node: SimNode): Promise<void> {
+    const boot = this.boot(node).catch((error) => {
       if (!(error instanceof NodeDied)) throw error
-    }
+    })
+    await Promise.race([boot, this.sleep(bootMs).then(() => this.note(node.id, 'slow-start'))])
   }
 
   sleep(ms: number): Promise<void> {

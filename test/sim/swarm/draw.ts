@@ -1,0 +1,68 @@
+/**
+ * What a seed draws: topology, sizes, clocks and network, isolation, workloads, faults. Every seed leaves most of the faults
+ * out, so that those it has meet each other often (swarm testing: Groce et al., 2012).
+ *
+ * Not here: doing any of it.
+ */
+import type { SimRandom } from '../../../src/testing/sim-random.ts'
+import { type Shape, type WorkloadName, workloadNames } from '../workloads/index.ts'
+import { type FaultName, faultNames } from './nemesis.ts'
+import type { NodeOptions } from './sim-nodes.ts'
+
+/** What the command line and planted bugs decide instead of the seed. */
+export interface Wishes {
+  readonly workloads?: readonly WorkloadName[]
+  readonly faults?: readonly FaultName[]
+  readonly isolation?: Shape['isolation']
+  readonly nodes?: number
+  readonly clients?: number
+  readonly splitBytes?: number
+  readonly keys?: number
+  /** Of a client between two operations, on average. */
+  readonly pauseMs?: number
+}
+
+export interface Plan {
+  readonly nodes: NodeOptions
+  readonly shape: Shape
+  readonly workloads: readonly WorkloadName[]
+  readonly faults: readonly FaultName[]
+  readonly clients: number
+  readonly pauseMs: number
+}
+
+const isolations = ['read committed', 'repeatable read', 'serializable'] as const
+const delays: readonly (readonly [number, number])[] = [
+  [50, 500],
+  [50, 500],
+  [200, 3_000],
+  [1_000, 2_000],
+  [50, 20_000],
+]
+/** Together the clients ask about so often, whatever their number. */
+const operationMs = 22
+
+export function draw(random: SimRandom, wishes: Wishes): Plan {
+  const count = wishes.nodes ?? random.pick([1, 3, 3, 3, 3, 3, 5, 5, 5, 4])
+  const delayMicros = random.pick(delays)
+  const splitBytes = wishes.splitBytes ?? random.pick([undefined, 40_000, 80_000, 160_000])
+  const nodes: NodeOptions = {
+    count,
+    replicas: count === 5 && random.chance(0.4) ? 5 : 3,
+    zones: random.pick([0, 0, 2, 3]),
+    splitBytes,
+    delayMicros,
+    segmentBytes: random.pick([128, 256, 1024]) * 1024,
+    memtableBytes: random.pick([64, 256, 1024]) * 1024,
+  }
+  const isolation = random.pick(isolations)
+  const keys = 4 + random.below(20)
+  const accounts = 4 + random.below(8)
+  const shape = { isolation: wishes.isolation ?? isolation, keys: wishes.keys ?? keys, accounts }
+  const some = workloadNames.filter(() => random.chance(0.6))
+  const workloads = wishes.workloads ?? (some.length > 1 ? some : [...some, 'lists', 'bank'])
+  const drawn = faultNames.filter(() => random.chance(0.5))
+  const faults = wishes.faults ?? (drawn.length > 2 ? drawn : ([...drawn, 'crash', 'cut', 'pause'] as const))
+  const clients = wishes.clients ?? 4 + random.below(8)
+  return { nodes, shape, workloads, faults, clients, pauseMs: wishes.pauseMs ?? clients * operationMs }
+}

@@ -217,6 +217,15 @@ export class LockTable {
     }
   }
 
+  /** Ends the owner's wait, if it has one, whatever came of it. */
+  giveUp(owner: LockOwner): void {
+    const wait = owner.waiting
+    if (wait === undefined) return
+    owner.waiting = undefined
+    if (wait.granted) this.release(owner, wait.lock.key)
+    else if (wait.error === undefined) this.abandon(wait)
+  }
+
   /** Takes a wait out of its queue; those behind it may go on. */
   abandon(wait: LockWait): void {
     const at = wait.lock.queue.indexOf(wait)

@@ -368,8 +368,17 @@ export class Leaseholder implements MachineEvents {
 
   /** Raises lock_not_available, deadlock_detected, Misrouted. */
   async lock(request: LockRequest): Promise<LockAnswer> {
-    const { key, mode, policy } = request
     const owner = this.owner(request.owner)
+    try {
+      return await this.#lock(request, owner)
+    } catch (error) {
+      this.rows.giveUp(owner)
+      throw error
+    }
+  }
+
+  async #lock(request: LockRequest, owner: LockOwner): Promise<LockAnswer> {
+    const { key, mode, policy } = request
     const text = keyText(key, 0, key.length)
     for (;;) {
       this.serving(key, 0)

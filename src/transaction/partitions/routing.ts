@@ -42,6 +42,8 @@ const patienceMs = 5_000
 const attemptMs = 2_000
 /** Lock waits last; the request is repeated. */
 const lockAttemptMs = 10_000
+/** How often those who wait look who leads. */
+const watchMs = 100
 const pauseMs: readonly [number, number] = [5, 40]
 
 interface Operation<Q, A> {
@@ -104,10 +106,21 @@ const operations = new Map<number, Operation<any, any>>(
   ].map((o) => [o.code, o as Operation<any, any>]),
 )
 
+interface Wait {
+  readonly key: Uint8Array
+  readonly node: number
+  /** Who was known to lead when it was asked. */
+  readonly leader: number
+  readonly fail: (error: DbError) => void
+}
+
 export class Routing {
   readonly #host: Host
   readonly #transport: Transport
   readonly #leaseholder: Leaseholder
+  /** Requests under way to other nodes. */
+  readonly #waits = new Set<Wait>()
+  #watching = false
 
   constructor(host: Host, leaseholder: Leaseholder) {
     this.#host = host
@@ -127,7 +140,8 @@ export class Routing {
     for (;;) {
       const node = this.#target(key, turn)
       try {
-        return await this.#askNode(op, node, request)
+        if (node === this.#host.nodeId) return await op.run(this.#leaseholder, request)
+        return await this.#whileLeading(key, node, this.#askNode(op, node, request))
       } catch (error) {
         if (io.dead) throw error
         if (error instanceof Misrouted) this.#learn(error, key, node)
@@ -144,6 +158,42 @@ export class Routing {
       // The first failure is mostly a stale route; afterwards an election is under way.
       if (turn > 1) await this.#pause()
     }
+  }
+
+  /**
+   * The answer, or connection_failure once another node is known to lead: one that stands still, or is cut off, would be
+   * waited for until the attempt is over.
+   */
+  #whileLeading<A>(key: Uint8Array, node: number, answer: Promise<A>): Promise<A> {
+    return new Promise((done, fail) => {
+      const wait: Wait = { key, node, leader: this.#leaderOf(key), fail }
+      this.#waits.add(wait)
+      this.#watch()
+      answer.then(done, fail).finally(() => this.#waits.delete(wait))
+    })
+  }
+
+  #watch(): void {
+    if (this.#watching) return
+    this.#watching = true
+    const { io } = this.#host
+    io.tasks.after(watchMs, () => {
+      this.#watching = false
+      if (io.dead || this.#waits.size === 0) return
+      for (const { key, node, leader, fail } of this.#waits) {
+        const now = this.#leaderOf(key)
+        if (now === 0 || now === node || now === leader) continue
+        fail(new RemoteFailure('connection_failure', `node ${node} leads the partition no more`, true))
+      }
+      this.#watch()
+    })
+  }
+
+  /** 0 when nobody is known to lead. */
+  #leaderOf(key: Uint8Array): number {
+    const own = this.#host.replicaFor(key)
+    if (own !== undefined && own.raft.leader !== 0) return nodeOfReplica(own.raft.leader)
+    return this.#host.router.find(key)?.leader ?? 0
   }
 
   #pause(): Promise<void> {
@@ -190,7 +240,6 @@ export class Routing {
   }
 
   async #askNode<Q, A>(op: Operation<Q, A>, node: number, request: Q): Promise<A> {
-    if (node === this.#host.nodeId) return await op.run(this.#leaseholder, request)
     const out = new ByteWriter(256)
     out.u8(op.code)
     op.request.write(out, request)

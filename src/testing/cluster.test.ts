@@ -215,7 +215,7 @@ test('a paused node stalls its sessions and loses its leadership; resumed, it go
   assert.equal(await total(cluster, other), 950)
 })
 
-test('clocks that are off and drift within the bounds do no harm; a jump beyond them stops the node', async () => {
+test('clocks that are off and drift within the bounds do no harm', async () => {
   await using cluster = await withAccounts({ nodes: 3, seed: 14 })
   cluster.skew(2, '200ms')
   cluster.skew(3, -200)
@@ -268,12 +268,14 @@ test('a disk that is corrupt is noticed', async () => {
     const { path, position } = cluster.disk(2).corrupt(/log/)
     assert.ok(path.includes('log') && position >= 0)
     await cluster.restart(2).catch((error) => {
-      assert.ok(error instanceof DbError)
+      assert.equal(error.code, 'data_corrupted')
       noticed++
     })
-    await cluster.until(async () => (await total(cluster, 1)) === 1000)
+    // What was torn off the end of a log is fetched again from the others.
+    if (cluster.alive.includes(2)) assert.equal(await total(cluster, 2), 1000)
+    assert.equal(await total(cluster, 1), 1000)
   }
-  assert.ok(noticed >= 0)
+  assert.ok(noticed > 0)
   await using cluster = await simCluster({ nodes: 1 })
   assert.throws(() => cluster.disk(1).corrupt(/no such file/), DbError)
 })
@@ -358,7 +360,7 @@ test('what waits for what never comes is rejected with the seed and what it is',
   assert.ok(cluster.now - before <= 2001)
   const subscription = await cluster.connect(3).listen('silence')
   await assert.rejects(subscription[Symbol.asyncIterator]().next(), /seed 31: a message on "silence" on node 3/)
-  const pending = cluster.connect(1).query('select pg_sleep(3)')
+  const pending = subscription[Symbol.asyncIterator]().next()
   const gone = assert.rejects(pending, /seed 31: the simulated cluster is gone/)
   await cluster[Symbol.asyncDispose]()
   await gone

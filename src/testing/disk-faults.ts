@@ -67,7 +67,8 @@ export class NodeDisk {
       throw new DbError('undefined_file', `no file of ${this.#disk.name} matches ${path ?? 'anything'}`)
     }
     const chosen = this.#disk.random.pick(candidates)
-    const position = this.#disk.random.below(this.#disk.file(chosen).length)
+    // Files are long before they are full: what lies behind their last byte is of no interest.
+    const position = this.#disk.random.below(Math.max(1, this.#disk.file(chosen).written))
     this.#disk.flipBit(chosen, position, this.#disk.random.below(8))
     return { path: chosen, position }
   }

@@ -61,13 +61,17 @@ export class PgActivity {
   #copying = false
   /** The server's next byte answers an SSL request. */
   #negotiating = false
-  /** The client has said goodbye: the server closes. */
   #terminated = false
 
   /** Whether the client waits for something that the server owes. */
   get waiting(): boolean {
     if (this.#negotiating || this.#terminated) return true
     return !this.#copying && (this.#due > 0 || (this.#flushed && this.#replies > 0))
+  }
+
+  /** Whether the client has said goodbye: the server closes. */
+  get terminated(): boolean {
+    return this.#terminated
   }
 
   sent(chunk: Uint8Array): void {

@@ -415,8 +415,8 @@ export class SimCluster implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return
     this.#disposed = true
-    this.#pump.close(new DbError('connection_does_not_exist', `seed ${this.seed}: the simulated cluster is gone`))
     for (const stream of this.#streams) stream.destroy()
+    this.#pump.close(new DbError('connection_does_not_exist', `seed ${this.seed}: the simulated cluster is gone`))
     for (const node of this.#nodes) if (node.up || node.starting) node.kill()
     if (this.#bug !== undefined) throw this.#bug
   }
@@ -438,6 +438,7 @@ export class SimCluster implements AsyncDisposable {
   }
 
   #note(node: number, level: LogLevel, event: string, fields: LogFields): void {
+    if (this.#disposed) return
     if (event === 'fatal' && fields.cause instanceof AssertionError) this.#bug ??= fields.cause
     this.#log.push({ at: this.now, node, level, event, fields })
     if (this.#log.length > keptLog) this.#log.shift()

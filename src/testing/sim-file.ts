@@ -70,6 +70,16 @@ class Content {
     this.length = length
   }
 
+  /** Position behind the last byte that is not zero. */
+  get written(): number {
+    for (let n = this.#pages.length - 1; n >= 0; n--) {
+      const page = this.#pages[n]
+      const at = page?.findLastIndex((byte) => byte !== 0) ?? -1
+      if (at >= 0) return n * pageBytes + at + 1
+    }
+    return 0
+  }
+
   flipBit(position: number, bit: number): void {
     this.#page(Math.floor(position / pageBytes))[position % pageBytes] ^= 1 << bit
   }
@@ -100,6 +110,11 @@ export class SimFile {
 
   get length(): number {
     return this.#current.length
+  }
+
+  /** Position behind the last byte that is not zero. */
+  get written(): number {
+    return this.#current.written
   }
 
   get unsynced(): number {

@@ -18,6 +18,8 @@ type Callback = (error?: Error | null) => void
 export class SimStream extends Duplex {
   /** As net.Socket has it. */
   connecting = true
+  /** Idle time-outs of real time have no place in simulated time. */
+  readonly setTimeout = (): this => this
   readonly #pump: Pump
   readonly #where: string
   readonly #activity = new PgActivity()
@@ -59,10 +61,6 @@ export class SimStream extends Duplex {
   }
 
   setKeepAlive(): this {
-    return this
-  }
-
-  setTimeout(): this {
     return this
   }
 
@@ -156,7 +154,9 @@ export class SimStream extends Duplex {
     const needed = this.connecting || this.#ending || this.#drained !== undefined || this.#activity.waiting
     this.#rest()
     if (!needed || this.#over || this.destroyed) return
-    this.#wait = new Wait(`the driver ${this.#where}`, (error) => this.destroy(error as Error))
+    // Nobody listens any more to a driver that has said goodbye.
+    const parting = this.#ending || this.#activity.terminated
+    this.#wait = new Wait(`the driver ${this.#where}`, (error) => this.destroy(parting ? undefined : (error as Error)))
     this.#pump.begin(this.#wait)
   }
 

@@ -74,8 +74,9 @@ export class CatalogSync {
     dropped: readonly number[],
     at: Timestamp,
   ): Promise<void> {
-    for (const change of changes) this.#note(database, change, at)
-    await this.#cluster.broadcast(topic, { database, changes, dropped, at } satisfies Message)
+    const last = lastOf(changes)
+    for (const change of last) this.#note(database, change, at)
+    await this.#cluster.broadcast(topic, { database, changes: last, dropped, at } satisfies Message)
   }
 
   #receive({ database, changes, dropped, at }: Message): void {
@@ -161,6 +162,13 @@ export class CatalogSync {
       if (!(error instanceof DbError)) throw error
     }
   }
+}
+
+/** A transaction may change an object several times: what it comes to. */
+function lastOf(changes: readonly Change[]): Change[] {
+  const last = new Map<string, Change>()
+  for (const change of changes) last.set(`${change.kind} ${change.oid} ${change.sub}`, change)
+  return [...last.values()]
 }
 
 function nameOf({ database, kind, oid, sub }: StoredChange): string {

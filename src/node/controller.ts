@@ -37,6 +37,8 @@ const maxMoves = 2
 const replaceAfterMicros = 30_000_000
 /** How often leaders look at the sizes of what they lead, in ticks. */
 const sizeTicks = 4
+/** How often leaders look for learners that nobody promotes, in ticks. */
+const learnerTicks = 20
 
 export class Controller {
   readonly changes: Changes
@@ -74,6 +76,7 @@ export class Controller {
       else if (!this.#deadSince.has(nodeId)) this.#deadSince.set(nodeId, now)
     }
     if (++this.#ticks % sizeTicks === 0) this.#splitLarge()
+    if (this.#ticks % learnerTicks === 0) this.#dropLearners()
     const first = host.router.routes[0]
     if (first === undefined || host.replicas.get(first.partition.id)?.serving !== true) return
     for (const move of this.plan()) this.#start(move)
@@ -136,6 +139,15 @@ export class Controller {
         else io.log.info('replica-move-failed', { partition, error: error.message })
       })
       .finally(() => this.#moving.delete(partition))
+  }
+
+  #dropLearners(): void {
+    for (const replica of this.#options.host.replicas.values()) {
+      if (!replica.serving || replica.raft.configuration.learners.length === 0) continue
+      this.changes.dropLearners(replica).catch((error) => {
+        if (!(error instanceof DbError)) this.#options.io.fatal('taking learners out failed', error)
+      })
+    }
   }
 
   // ---- sizes

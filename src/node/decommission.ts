@@ -10,11 +10,10 @@
  * Not here: where replicas go (cluster/placement.ts), who carries them there (controller.ts).
  */
 import { DbError } from '../base/index.ts'
-import { isPresent, Placement } from '../cluster/index.ts'
+import { isPresent, Placement, serviceDecommission } from '../cluster/index.ts'
 import type { OpenedCluster } from './cluster.ts'
 import { drain } from './drain.ts'
 
-const serviceDecommission = 8
 const requestMs = 10_000
 const pollMs = 250
 

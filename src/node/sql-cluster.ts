@@ -7,15 +7,13 @@
  * Not here: rows (transaction/), what is broadcast (sql/).
  */
 import { DbError } from '../base/index.ts'
-import type { IdentifierAllocator } from '../cluster/index.ts'
+import { type IdentifierAllocator, serviceAdvisory, serviceBroadcast } from '../cluster/index.ts'
 import { ByteWriter } from '../encoding/index.ts'
 import type { SqlCluster } from '../sql/index.ts'
 import type { Span } from '../storage/index.ts'
 import { LockOwner } from '../transaction/index.ts'
 import type { OpenedCluster } from './cluster.ts'
 
-const serviceBroadcast = 6
-const serviceAdvisory = 7
 const broadcastMs = 2_000
 const advisoryMs = 30_000
 const pauseMs = 20

@@ -9,13 +9,13 @@
  *
  * Not here: what should change (controller).
  */
+
 import { DbError } from '../../base/index.ts'
+import { serviceChanges } from '../../cluster/index.ts'
 import type { Configuration } from '../raft/index.ts'
 import { covers, nodeOfReplica, replicaOn } from './descriptor.ts'
 import type { Host } from './host.ts'
 import type { PartitionReplica } from './partition-replica.ts'
-
-export const serviceChanges = 5
 
 export type Change =
   | { readonly kind: 'replicas'; readonly partition: number; readonly add?: number; readonly remove?: number }
@@ -73,6 +73,18 @@ export class Changes {
       return undefined
     } finally {
       this.#running.delete(change.partition)
+    }
+  }
+
+  /** Takes learners out that a change which did not end has left behind. */
+  async dropLearners(replica: PartitionReplica): Promise<void> {
+    const { id } = replica.partition
+    if (this.#running.has(id)) return
+    this.#running.add(id)
+    try {
+      await this.#configure(replica, { voters: replica.raft.configuration.voters, learners: [] })
+    } finally {
+      this.#running.delete(id)
     }
   }
 

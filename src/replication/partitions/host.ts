@@ -51,7 +51,7 @@ import { SnapshotReceiver, SnapshotSender } from './snapshot.ts'
 
 const tickMs = 25
 /** A replica that nobody leads for so long asks whether it is still one. */
-const orphanMs = 5_000
+const orphanMs = 1_500
 /** The index at which replicas of a new partition begin, and its term. */
 const birthIndex = 10
 const birthTerm = 5
@@ -239,7 +239,7 @@ export class Host {
       term,
       index: replica.applied,
       leader: replica.leaderNode,
-      nodes: replica.nodes(),
+      nodes: replica.voterNodes(),
       bytes,
       entries,
     }

@@ -1,4 +1,4 @@
-export { type Change, Changes, serviceChanges } from './changes.ts'
+export { type Change, Changes } from './changes.ts'
 export * from './descriptor.ts'
 export { Host, type HostOptions } from './host.ts'
 export { heartbeatMs, leaseMicros } from './liveness.ts'

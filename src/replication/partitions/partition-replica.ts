@@ -125,6 +125,12 @@ export class PartitionReplica {
     return [...new Set([...voters, ...outgoing, ...learners].map(nodeOfReplica))].sort((a, b) => a - b)
   }
 
+  /** Nodes whose replica votes. */
+  voterNodes(): number[] {
+    const { voters, outgoing } = this.raft.configuration
+    return [...new Set([...voters, ...outgoing].map(nodeOfReplica))].sort((a, b) => a - b)
+  }
+
   /** The node that leads as far as is known here; 0 when unknown. */
   get leaderNode(): number {
     return nodeOfReplica(this.raft.leader)

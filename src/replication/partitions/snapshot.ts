@@ -15,7 +15,7 @@
  */
 
 import { assert, DbError, END, ROW, WAIT } from '../../base/index.ts'
-import { checksum } from '../../cluster/index.ts'
+import { checksum, serviceSnapshot } from '../../cluster/index.ts'
 import { ByteReader, ByteWriter } from '../../encoding/index.ts'
 import type { EngineCursor } from '../../storage/index.ts'
 import { decodeConfiguration, encodeConfiguration } from '../raft/index.ts'
@@ -31,8 +31,6 @@ import {
 } from './descriptor.ts'
 import type { Host } from './host.ts'
 import type { PartitionReplica } from './partition-replica.ts'
-
-export const serviceSnapshot = 2
 
 const openOperation = 1
 const nextOperation = 2

@@ -28,7 +28,7 @@ export interface Compiled {
   readonly constant: { readonly value: Value } | undefined
   /** The register it is a plain copy of. */
   readonly register: number | undefined
-  /** Contains a sub-plan: may suspend. */
+  /** Contains a sub-plan, or something that other nodes are asked for: may suspend. */
   readonly suspends: boolean
   readonly volatile: boolean
 }
@@ -212,6 +212,7 @@ function build(scope: PlanScope, expr: Expr, c: Collector): Node {
     case 'nextval': {
       const sequence = expr.sequence
       c.volatile = true
+      c.suspends = true
       return { eval: (x) => x.session.sequences.next(x, sequence) }
     }
     case 'collate':
@@ -399,7 +400,7 @@ function buildCall(scope: PlanScope, expr: Func, sub: Build, c: Collector): Node
   const code: FunctionCode = row.source === 'i2toi4' && oidLike.has(expr.type) ? (v: number) => v >>> 0 : plain
   if (row.volatility === 'v') c.volatile = true
   // Waits for the lock inside the expression.
-  if (row.source.startsWith('pg_advisory')) c.suspends = true
+  if (/^(pg_advisory|nextval|setval)/.test(row.source)) c.suspends = true
   if (row.volatility !== 'i') scope.builder.usesVolatile = true
   const node =
     context.names.catalog.function(expr.func) === undefined

@@ -6,7 +6,9 @@
  *
  * Not here: SQL, replicas (replication/partitions).
  */
+
 import { DbError, type Timestamp } from '../../base/index.ts'
+import { serviceEnded, serviceTableLocks } from '../../cluster/index.ts'
 import { ByteReader, ByteWriter, type WriteSetBuilder, WriteSetReader } from '../../encoding/index.ts'
 import type { Io } from '../../io/index.ts'
 import type { Host } from '../../replication/index.ts'
@@ -22,10 +24,6 @@ import type { TransactionMachine } from './machine.ts'
 import type { Prepared } from './partition-state.ts'
 import { type OwnerId, type SpanCheck, undecided } from './requests.ts'
 import { outcomeOperation, Routing } from './routing.ts'
-
-export const serviceTableLocks = 4
-/** Which of some transactions have ended. */
-const serviceEnded = 8
 
 /** How often leftovers are looked for. */
 const sweepMs = 500

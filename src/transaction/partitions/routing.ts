@@ -9,7 +9,7 @@
  * Not here: what is asked (leaseholder.ts), bytes (codec.ts).
  */
 import { DbError } from '../../base/index.ts'
-import { RemoteFailure, type Transport } from '../../cluster/index.ts'
+import { RemoteFailure, serviceTransaction, type Transport } from '../../cluster/index.ts'
 import { ByteReader, ByteWriter } from '../../encoding/index.ts'
 import { decodeRoute, encodeRoute, type Host, nodeOfReplica } from '../../replication/index.ts'
 import {
@@ -33,8 +33,6 @@ import {
 import type { Leaseholder } from './leaseholder.ts'
 import { Misrouted, OutcomeUnknown, Regroup } from './misrouted.ts'
 import type { ReleaseRequest } from './requests.ts'
-
-export const serviceTransaction = 3
 
 /** How long a statement waits for a partition to have a leaseholder. */
 const patienceMs = 5_000

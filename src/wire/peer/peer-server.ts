@@ -4,7 +4,7 @@
  *
  * Not here: membership (cluster/), what the messages mean.
  */
-import { DbError } from '../../base/index.ts'
+import { assert, DbError } from '../../base/index.ts'
 import type { NodeId, NodeIdentity, Transport } from '../../cluster/index.ts'
 import type { Io, Listener, Socket, Timer } from '../../io/index.ts'
 import { type AcceptorContext, accept } from './acceptor.ts'
@@ -164,6 +164,7 @@ export class PeerTransport implements Transport {
   }
 
   onRequest(service: number, handler: RequestHandler): void {
+    assert(this.#services[service] === undefined, `service ${service} has one handler`)
     this.#services[service] = handler
   }
 

@@ -3,12 +3,16 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
+/** A node that is not ready by then is killed. */
+const readyMs = 30_000
+
 const launcher = resolve(import.meta.dirname, '../../bin/lattice')
 
 export interface NodeProcess {
   readonly child: ChildProcess
   /** The node's own, also when a tracer is its parent. */
   readonly pid: number
+  readonly host: string
   readonly pgPort: number
   readonly httpPort: number
   readonly url: string
@@ -25,13 +29,15 @@ export interface StartOptions {
   readonly env?: NodeJS.ProcessEnv
   /** A program that runs the node, with its arguments. */
   readonly under?: readonly string[]
+  /** Where its doors are. Default 127.0.0.1. */
+  readonly host?: string
   /** Use this port again instead of a free one. */
   readonly pgPort?: number
 }
 
 /** Resolves when the node is ready. Raises an error with its log when it ends instead. */
 export function startNode(data: string, options: StartOptions = {}): Promise<NodeProcess> {
-  const { args = [], env = {}, under = [], pgPort = 0 } = options
+  const { args = [], env = {}, under = [], pgPort = 0, host = '127.0.0.1' } = options
   const words = [
     ...under,
     launcher,
@@ -39,9 +45,9 @@ export function startNode(data: string, options: StartOptions = {}): Promise<Nod
     '--data',
     data,
     '--pg',
-    `127.0.0.1:${pgPort}`,
+    `${host}:${pgPort}`,
     '--http',
-    '127.0.0.1:0',
+    `${host}:0`,
     ...args,
   ]
   const child = spawn(words[0], words.slice(1), {
@@ -59,14 +65,16 @@ export function startNode(data: string, options: StartOptions = {}): Promise<Nod
       log += chunk
       const line = log.split('\n').find((l) => l.includes('"event":"ready"') && l.endsWith('}'))
       if (line === undefined) return
+      clearTimeout(late)
       const ready = JSON.parse(line)
       const pid = under.length === 0 ? child.pid! : childOf(child.pid!)
       done({
         child,
         pid,
+        host,
         pgPort: ready.pgPort,
         httpPort: ready.httpPort,
-        url: `postgres://lattice@127.0.0.1:${ready.pgPort}/lattice`,
+        url: `postgres://lattice@${host}:${ready.pgPort}/lattice`,
         ended,
         log: () => log,
         end: (signal = 'SIGTERM') => {
@@ -77,11 +85,15 @@ export function startNode(data: string, options: StartOptions = {}): Promise<Nod
       })
     })
     void ended.then((status) => fail(new Error(`the node ended with ${status}: ${log}`)))
+    const late = setTimeout(() => child.kill('SIGKILL'), readyMs)
+    void ended.then(() => clearTimeout(late))
   })
 }
 
+/** What a tracer runs; a program that became the node itself has no child. */
 function childOf(pid: number): number {
-  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0])
+  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
+  return child === '' ? pid : Number(child)
 }
 
 function signalProcess(pid: number, signal: NodeJS.Signals): void {
@@ -92,5 +104,5 @@ function signalProcess(pid: number, signal: NodeJS.Signals): void {
 
 /** The node's GET /status. */
 export async function statusOf(node: NodeProcess): Promise<Record<string, any>> {
-  return (await (await fetch(`http://127.0.0.1:${node.httpPort}/status`)).json()) as Record<string, any>
+  return (await (await fetch(`http://${node.host}:${node.httpPort}/status`)).json()) as Record<string, any>
 }

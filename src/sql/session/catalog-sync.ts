@@ -38,6 +38,9 @@ export class CatalogSync {
   /** Everything committed to the stored catalog up to this is known here. */
   #readAt: Timestamp = 0
   #refreshing: Promise<void> | undefined
+  /** Until the catalogs are built there is nothing to lay changes over. */
+  #loaded = false
+  #missed = false
   #timer: { cancel(): void } | undefined
   #stopped = false
 
@@ -47,10 +50,18 @@ export class CatalogSync {
     cluster.onBroadcast(topic, (message: Message) => this.#receive(message))
   }
 
+  /** The catalogs are built. */
   start(): void {
+    this.#loaded = true
+    if (this.#missed) this.refreshSoon()
+    this.#missed = false
+    this.#later()
+  }
+
+  #later(): void {
     this.#timer = this.#database.io.tasks.after(checkMs, () => {
       if (this.#stopped || this.#database.io.dead) return
-      this.#check().finally(() => this.start())
+      this.#check().finally(() => this.#later())
     })
   }
 
@@ -80,6 +91,10 @@ export class CatalogSync {
   }
 
   #receive({ database, changes, dropped, at }: Message): void {
+    if (!this.#loaded) {
+      this.#missed = true
+      return
+    }
     const news = changes.filter((change) => this.#note(database, change, at))
     this.#install(database, news)
     this.#database.reclaim(dropped)
@@ -152,14 +167,13 @@ export class CatalogSync {
   }
 
   async #check(): Promise<void> {
+    const tx = this.#database.store.begin(new LockOwner(0), 'serializable') as ClusterTransaction
     try {
-      const tx = this.#database.store.begin(new LockOwner(0), 'serializable') as ClusterTransaction
-      const span = catalogSpan()
-      const changed = await tx.changedSince(span, this.#readAt)
-      tx.rollback()
-      if (changed) await this.refresh()
+      if (await tx.changedSince(catalogSpan(), this.#readAt)) await this.refresh()
     } catch (error) {
       if (!(error instanceof DbError)) throw error
+    } finally {
+      tx.rollback()
     }
   }
 }

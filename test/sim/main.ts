@@ -17,6 +17,7 @@ import { parseOptions, replayCommand, type SuiteOptions } from './swarm/options.
 import { runSeed } from './swarm/run.ts'
 import type { SeedOrder, SeedReport } from './swarm/seed-process.ts'
 
+/** Of thirty seconds. */
 const leastCommitted = 500
 const leastFaults = 10
 const twinEvery = 20
@@ -24,9 +25,15 @@ const twinEvery = 20
 const options = parseOptions(process.argv.slice(2))
 process.exitCode = options.seed === undefined ? await runMany(options) : await replay(options.seed, options)
 
+/** Shorter runs than the usual owe proportionally less. */
+function leastOf(seconds: number): { leastCommitted: number; leastFaults: number } {
+  const share = Math.min(1, seconds / 30)
+  return { leastCommitted: leastCommitted * share, leastFaults: Math.floor(leastFaults * share) }
+}
+
 async function replay(seed: string, { seconds, wishes, verbose }: SuiteOptions): Promise<number> {
   const started = process.hrtime.bigint()
-  const result = await runSeed({ seed, seconds, wishes })
+  const result = await runSeed({ seed, seconds, wishes, ...leastOf(seconds) })
   const realMs = Number(process.hrtime.bigint() - started) / 1e6
   if (verbose) console.log(result.events.join('\n'))
   console.log(`seed ${seed}: ${result.summary}`)
@@ -40,10 +47,8 @@ async function replay(seed: string, { seconds, wishes, verbose }: SuiteOptions):
 async function runMany(suite: SuiteOptions): Promise<number> {
   const orders = Array.from({ length: suite.seeds }, (_, i): SeedOrder => {
     const { seconds, wishes } = suite
-    // Shorter runs than the usual owe proportionally less.
-    const share = Math.min(1, seconds / 30)
-    const least = { leastCommitted: leastCommitted * share, leastFaults: Math.floor(leastFaults * share) }
-    return { seed: String(suite.from + i), seconds, wishes, twice: (suite.from + i) % twinEvery === 0, ...least }
+    const twice = (suite.from + i) % twinEvery === 0
+    return { seed: String(suite.from + i), seconds, wishes, twice, ...leastOf(seconds) }
   })
   const started = process.hrtime.bigint()
   const failed: SeedReport[] = []

@@ -23,7 +23,8 @@ interface Copy {
   readonly replica: PartitionReplica
 }
 
-export async function audit(nodes: SimNodes): Promise<Violation[]> {
+/** @param storages those that the catalog knows: what is left of dropped ones each node sweeps up by itself */
+export async function audit(nodes: SimNodes, storages: ReadonlySet<number>): Promise<Violation[]> {
   const out: Violation[] = []
   const say = (kind: string, messages: readonly string[]) => {
     for (const message of messages) out.push({ kind, message, operations: [] })
@@ -43,7 +44,7 @@ export async function audit(nodes: SimNodes): Promise<Violation[]> {
     for (const copies of partitions(nodes).values()) {
       say('logs-differ', logsDiffer(copies))
       const dumps: ReplicaDump[] = []
-      for (const copy of copies) dumps.push(await dump(copy))
+      for (const copy of copies) dumps.push(await dump(copy, storages))
       const threshold = Math.max(...copies.map(({ node }) => node.opened!.opened.engine.collectedBefore))
       const { id, generation } = copies[0].replica.partition
       for (const { kind, message } of checkEquality(dumps, threshold).slice(0, 3))
@@ -84,8 +85,12 @@ function apart(nodes: SimNodes): string[] {
       else if (copy.replica.applied !== leader.applied || leader.applied !== leader.raft.lastIndex)
         out.push(`partition ${id}: node ${copy.node.id} is at ${copy.replica.applied} of ${leader.raft.lastIndex}`)
     }
-    for (const { node, replica } of copies)
-      if (!voters.includes(replica.id)) out.push(`partition ${id}: node ${node.id} has a replica that is no voter`)
+    const { learners } = leader.raft.configuration
+    for (const { node, replica } of copies) {
+      if (learners.includes(replica.id)) out.push(`partition ${id}: node ${node.id} has a learner that nobody promotes`)
+      else if (!voters.includes(replica.id))
+        out.push(`partition ${id}: node ${node.id} keeps a replica that was removed`)
+    }
   }
   return out
 }
@@ -110,12 +115,19 @@ function logsDiffer(copies: readonly Copy[]): string[] {
   return out
 }
 
-async function dump({ node, replica }: Copy): Promise<ReplicaDump> {
+/** Storages below this one are the catalog and the machinery. */
+const firstTable = 16_384
+
+async function dump({ node, replica }: Copy, storages: ReadonlySet<number>): Promise<ReplicaDump> {
   const { engine } = node.opened!.opened
   const versions: DumpedVersion[] = []
   for (const span of [spanOf(replica.partition), addressedSpan(replica.partition)])
     await versionsOf(engine, span, versions)
-  return { name: `node ${node.id}`, versions }
+  const kept = versions.filter(({ key }) => {
+    const storage = Number.parseInt(key.slice(0, 8), 16)
+    return storage < firstTable || storages.has(storage)
+  })
+  return { name: `node ${node.id}`, versions: kept }
 }
 
 async function versionsOf(engine: Engine, span: Span, into: DumpedVersion[]): Promise<void> {

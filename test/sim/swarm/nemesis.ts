@@ -276,6 +276,7 @@ export class Nemesis {
     if (joined.client === undefined) return false
     const leaving = this.#random.pick(members)
     const asked = this.#random.pick(this.#nodes.alive())
+    leaving.leaving = true
     const begun = await this.#change(asked, async () => asked.decommissioning!.start(leaving.id))
     if (!begun) return true
     const left = () =>

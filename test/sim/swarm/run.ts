@@ -42,6 +42,8 @@ export interface RunResult {
   readonly trace: readonly string[] | undefined
 }
 
+/** A seed that has not done enough in its time goes on, for so many times as long. */
+const longest = 3
 const quorumMs = 10_000
 /** Operations that prove progress. */
 const progress = 20
@@ -89,7 +91,7 @@ class Run {
     }
     process.on('unhandledRejection', onStray)
     const installed = this.#watch.install()
-    const limit = (this.#options.seconds * 1000 + patienceMs) * 1000
+    const limit = (this.#options.seconds * 1000 * longest + patienceMs) * 1000
     const wrong = () =>
       strays.length > 0 || (hasty === true && (this.#nodes.fatal.length > 0 || this.#watch.violations.length > 0))
     const enough = () => {
@@ -116,19 +118,23 @@ class Run {
   }
 
   async #main(): Promise<void> {
-    const { seconds, leastCommitted = 0, leastFaults = 0 } = this.#options
+    const { seconds, leastCommitted = 500, leastFaults = 10 } = this.#options
     const nodes = this.#nodes
     await nodes.start()
     await nodes.nodes[0].client!.script(this.#workloads.map((w) => w.setup).join('\n'))
     this.#enter('chaos')
-    const end = nodes.world.nowMicros + seconds * 1_000_000
+    const { nowMicros } = nodes.world
+    const over = () => {
+      const passed = (nodes.world.nowMicros - nowMicros) / 1e6
+      const enough = this.#bench.committed >= leastCommitted && this.#nemesis.total >= leastFaults
+      return passed > seconds && (enough || passed > seconds * longest)
+    }
     const workers = Array.from({ length: this.#plan.clients }, (_, i) => this.#worker(i + 1))
     const chaos = this.#nemesis.run()
     // Whichever of them fails, fails the run at once.
     const failing = Promise.all([...workers, chaos])
-    await Promise.race([nodes.sleep(seconds * 1000), failing])
+    while (!over()) await Promise.race([nodes.sleep(100), failing])
     this.#nemesis.stopped = true
-    while (nodes.world.nowMicros < end) await nodes.sleep(100)
     await chaos
     await this.#heal()
     this.#enter('stopping')
@@ -137,7 +143,9 @@ class Run {
     this.#enter('calm')
     for (const workload of this.#workloads) this.#violations.push(...((await workload.calm?.()) ?? []))
     this.#enter('audit')
-    this.#violations.push(...(await audit(nodes)))
+    const files = 'select relfilenode::int8 n from pg_class where relfilenode <> 0'
+    const storages = new Set((await this.#bench.read<{ n: number }>(files)).map(({ n }) => Number(n)))
+    this.#violations.push(...(await audit(nodes, storages)))
     this.#enter('judging')
     for (const workload of this.#workloads) {
       const found = await workload.judge()

@@ -4,7 +4,7 @@
  *
  * Not here: what is done to it (nemesis.ts), what it is asked (workloads/), what must always hold in it (watch.ts).
  */
-import { AssertionError } from '../../../src/base/index.ts'
+import { AssertionError, DbError } from '../../../src/base/index.ts'
 import { EmbeddedChannel } from '../../../src/client/embedded-channel.ts'
 import { SessionClient } from '../../../src/client/session-client.ts'
 import { type OpenedClusterDatabase, openClusterDatabase } from '../../../src/node/database.ts'
@@ -33,6 +33,8 @@ export interface SimNode {
   driftPpm: number
   /** Why its end is no surprise: a disk that was told to fail. */
   doomed: boolean
+  /** It was asked to leave; it may be taken out of the cluster at any time. */
+  leaving: boolean
   /** It was taken out of the cluster and never comes back. */
   left: boolean
 }
@@ -105,6 +107,7 @@ export class SimNodes {
       skewMicros: 0,
       driftPpm: 0,
       doomed: false,
+      leaving: false,
       left: false,
     }
     this.nodes.push(node)
@@ -163,6 +166,7 @@ export class SimNodes {
     node.kill = kill
     io.onFatal = (reason, cause) => {
       const why = `node ${node.id}: ${reason} ${cause instanceof Error ? cause.stack : (cause ?? '')}`
+      if (node.leaving && /removed/.test(reason)) node.left = true
       if (cause instanceof AssertionError || !(node.doomed || node.left)) this.fatal.push(why)
       this.note(node.id, 'fatal', { reason, cause: cause instanceof Error ? cause.message : undefined })
       node.client = undefined
@@ -208,7 +212,10 @@ export class SimNodes {
   /** A node that dies while it starts is none of the caller's business; one that does not come up says so. */
   async #bootOr(node: SimNode): Promise<void> {
     const boot = this.boot(node).catch((error) => {
-      if (!(error instanceof NodeDied)) throw error
+      if (node.leaving && error instanceof DbError && /was removed/.test(error.message)) {
+        node.left = true
+        node.io.kill()
+      } else if (!(error instanceof NodeDied)) throw error
     })
     await Promise.race([boot, this.sleep(bootMs).then(() => this.note(node.id, 'slow-start'))])
   }

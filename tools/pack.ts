@@ -1,6 +1,6 @@
 /**
  * Writes dist/, the package as it is published: JavaScript and declarations instead of TypeScript, data files beside
- * them, the launcher, and a package.json of its own. `npm pack ./dist` makes the tarball.
+ * them, the same as CommonJS (commonjs.ts), the launcher, and a package.json of its own. `npm pack ./dist` makes the tarball.
  *
  *   node tools/pack.ts [OUT]
  *
@@ -10,6 +10,7 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { writeCommonJs } from './commonjs.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const out = resolve(process.argv[2] ?? join(root, 'dist'))
@@ -54,10 +55,20 @@ cpSync(join(root, 'bin/lattice'), join(out, 'bin/lattice'))
 const { name, version, description, license, type, engines, bin, dependencies } = JSON.parse(
   readFileSync(join(root, 'package.json'), 'utf8'),
 )
-const entry = (path: string) => ({ types: `${path}.d.ts`, default: `${path}.js` })
+const entries = ['client/index', 'testing/index']
+writeCommonJs(
+  root,
+  source,
+  out,
+  entries.map((path) => `${path}.ts`),
+)
+const entry = (path: string) => ({
+  require: { types: `./cjs/${path}.d.ts`, default: `./cjs/${path}.js` },
+  default: { types: `./${path}.d.ts`, default: `./${path}.js` },
+})
 const exports = {
-  '.': entry('./client/index'),
-  './testing': entry('./testing/index'),
+  '.': entry(entries[0]),
+  './testing': entry(entries[1]),
   './package.json': './package.json',
 }
 const published = { name, version, description, license, type, engines, bin, exports, dependencies }

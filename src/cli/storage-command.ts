@@ -39,7 +39,7 @@ function key(bytes: Uint8Array): string {
 /** A timestamp as a time of day; 0 means none. */
 function time(micros: number): string {
   if (micros === 0) return ''
-  return Temporal.Instant.fromEpochMilliseconds(Math.floor(micros / 1000)).toString({ smallestUnit: 'millisecond' })
+  return new Date(Math.floor(micros / 1000)).toISOString()
 }
 
 function plain(report: StorageReport): unknown {

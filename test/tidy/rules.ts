@@ -40,7 +40,7 @@ export const packages: Record<string, readonly string[]> = {
   cluster: ['node:zlib'],
   replication: [],
   transaction: [],
-  sql: ['libpg-query', '@pgsql/types', 'node:crypto', 'node:zlib', 'node:buffer'],
+  sql: ['libpg-query', '@pgsql/types', 'temporal-polyfill', 'node:crypto', 'node:module', 'node:zlib', 'node:buffer'],
   security: ['node:crypto', 'node:tls', '@peculiar/x509'],
   wire: ['node:crypto'],
   node: ['fastify', 'pino', 'prom-client', 'zod', 'node:path'],

@@ -10,6 +10,7 @@
  */
 import { DbError } from '../../base/index.ts'
 import { type Micros, unixEpochSeconds } from './calendar.ts'
+import { temporal } from './temporal.ts'
 
 export interface Zone {
   readonly name: string
@@ -130,7 +131,7 @@ class NamedZone implements Zone {
 }
 
 function zonedAt(unixSeconds: number, zone: string): Temporal.ZonedDateTime {
-  return new Temporal.ZonedDateTime(BigInt(Math.floor(unixSeconds)) * 1_000_000_000n, zone)
+  return new (temporal().ZonedDateTime)(BigInt(Math.floor(unixSeconds)) * 1_000_000_000n, zone)
 }
 
 /** Letters of zones that the runtime's locale data shows as an offset only. */
@@ -194,7 +195,7 @@ function openZone(name: string): Zone | undefined {
   }
   if (!/^[A-Za-z]/.test(name)) return undefined
   try {
-    const probe = new Temporal.ZonedDateTime(0n, name)
+    const probe = new (temporal().ZonedDateTime)(0n, name)
     return probe.timeZoneId === 'UTC' ? new FixedZone(name, 0, 'UTC') : new NamedZone(probe.timeZoneId)
   } catch (error) {
     if (error instanceof RangeError) return undefined

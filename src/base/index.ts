@@ -1,5 +1,6 @@
 export * from './assert.ts'
 export * from './error.ts'
+export * from './microtask.ts'
 export * from './step.ts'
 export * from './timestamp.ts'
 export * from './version.ts'

@@ -3,6 +3,7 @@
  *
  * Not here: durability, of which there is none.
  */
+import { microtask } from '../base/index.ts'
 import type { Replica, StateMachine } from '../replication/index.ts'
 
 export class VolatileReplica implements Replica {
@@ -17,7 +18,7 @@ export class VolatileReplica implements Replica {
 
   propose(payload: Uint8Array, _transactionId: number, applied: () => void): void {
     const index = ++this.#index
-    queueMicrotask(() => {
+    microtask(() => {
       this.#machine.apply(payload, this.stream, index)
       applied()
     })

@@ -59,6 +59,7 @@ export const banned: readonly { readonly pattern: RegExp; readonly what: string 
   { pattern: /\bprocess\.(hrtime|memoryUsage)\b/, what: 'process.hrtime, process.memoryUsage' },
   { pattern: /\bMath\.random\b/, what: 'Math.random' },
   { pattern: /(?<![\w.#])(setTimeout|setInterval|setImmediate)\(/, what: 'timers' },
+  { pattern: /(?<![\w.#])queueMicrotask\(/, what: 'queueMicrotask (base has microtask)' },
   { pattern: /\bAbortSignal\.timeout\b/, what: 'AbortSignal.timeout' },
   { pattern: /(?<![\w.#])fetch\(/, what: 'fetch' },
   { pattern: /\brandomBytes\s*\}|\brandomUUID\b|\bgetRandomValues\b|crypto\.random/, what: 'crypto random' },

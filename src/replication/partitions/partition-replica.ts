@@ -10,7 +10,7 @@
  *
  * Not here: consensus (raft), which replicas exist and how messages travel (host.ts), rows (machine.ts).
  */
-import { assert, DbError, type Timestamp } from '../../base/index.ts'
+import { assert, DbError, microtask, type Timestamp } from '../../base/index.ts'
 import type { CommitLog } from '../../storage/index.ts'
 import {
   type Configuration,
@@ -237,7 +237,7 @@ export class PartitionReplica {
     if (this.#scheduled) return
     this.#scheduled = true
     this.#host.activate(this)
-    queueMicrotask(() => {
+    microtask(() => {
       this.#scheduled = false
       if (!this.#host.io.dead) this.process()
     })

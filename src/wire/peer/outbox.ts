@@ -10,6 +10,7 @@
  *
  * Not here: the socket (peer-connection.ts), frames (frame.ts).
  */
+import { microtask } from '../../base/index.ts'
 import { channelLiveness } from '../../cluster/index.ts'
 import {
   headerBytes,
@@ -173,7 +174,7 @@ export class Outbox {
   #schedule(): void {
     if (this.#scheduled || this.#blocked || this.#closed) return
     this.#scheduled = true
-    queueMicrotask(this.#flushSoon)
+    microtask(this.#flushSoon)
   }
 
   /** The socket takes bytes again. */

@@ -4,7 +4,7 @@
  *
  * Not here: membership (cluster/), what the messages mean.
  */
-import { assert, DbError } from '../../base/index.ts'
+import { assert, DbError, microtask } from '../../base/index.ts'
 import type { NodeId, NodeIdentity, Transport } from '../../cluster/index.ts'
 import type { Io, Listener, Socket, Timer } from '../../io/index.ts'
 import { type AcceptorContext, accept } from './acceptor.ts'
@@ -151,7 +151,7 @@ export class PeerTransport implements Transport {
   send(to: NodeId, channel: number, bytes: Uint8Array): void {
     if (this.#closed || this.#io.dead) return
     if (to === this.self) {
-      queueMicrotask(() => this.#deliver(to, channel, bytes))
+      microtask(() => this.#deliver(to, channel, bytes))
     } else this.#link(to).send(channel, bytes)
   }
 

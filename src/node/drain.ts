@@ -10,6 +10,7 @@ import type { OpenedCluster } from './cluster.ts'
 
 /** All handing over together. */
 const patienceMicros = 5_000_000
+const pauseMs = 50
 
 /** Never raises a DbError: what cannot be handed over is left to an election. */
 export async function drain(opened: OpenedCluster): Promise<void> {
@@ -23,24 +24,32 @@ export async function drain(opened: OpenedCluster): Promise<void> {
   if (led.length > 0) log.info('leaderships-handed-over', { partitions: led.length - kept, kept })
 }
 
-/** Tries the other voters' nodes, those within reach first. */
+/**
+ * Tries the other voters' nodes in turn until one leads: a node that has just started may not take a leadership yet, and
+ * a transfer that fails can end in an election that we win.
+ */
 async function handOver(
   { host, membership, controller, store }: OpenedCluster,
   replica: PartitionReplica,
   deadline: number,
 ): Promise<boolean> {
   const { id } = replica.partition
-  const others = replica.raft.configuration.voters.map(nodeOfReplica).filter((node) => node !== host.nodeId)
-  const live = others.filter((node) => membership.get(node)?.state === 'alive')
-  for (const to of live) {
-    if (host.now() > deadline || replica.removed || replica.raft.role !== 'leader') break
+  const { io } = store
+  for (let turn = 0; !replica.removed; turn++) {
+    if (replica.leaderNode !== 0 && replica.leaderNode !== host.nodeId) return true
+    const candidates = replica.raft.configuration.voters
+      .map((voter) => membership.get(nodeOfReplica(voter)))
+      .filter((member) => member !== undefined && member.nodeId !== host.nodeId && member.state === 'alive')
+      .sort((a, b) => a!.startedMicros - b!.startedMicros)
+    if (candidates.length === 0 || host.now() > deadline || io.dead) return false
+    const to = candidates[turn % candidates.length]!.nodeId
     try {
-      await controller.changes.run({ kind: 'transfer', partition: id, to })
-      return true
+      if (replica.serving) await controller.changes.run({ kind: 'transfer', partition: id, to })
     } catch (error) {
       if (!(error instanceof DbError)) throw error
-      store.io.log.info('transfer-failed', { partition: id, to, reason: error.message })
+      io.log.info('transfer-failed', { partition: id, to, reason: error.message })
     }
+    await new Promise<void>((done) => io.tasks.after(pauseMs, done))
   }
-  return replica.raft.role !== 'leader'
+  return true
 }

@@ -65,6 +65,7 @@ export async function openClusterDatabase(options: ClusterOptions): Promise<Open
     )
     const close = () => {
       database.close()
+      cluster.stop()
       return opened.close()
     }
     return { database, opened, close }

@@ -168,6 +168,16 @@ export class LockTable {
     this.#wake(lock)
   }
 
+  /** What the owner holds: each key once for each mode. */
+  heldBy(owner: LockOwner): { key: string; mode: number }[] {
+    const out: { key: string; mode: number }[] = []
+    for (const lock of this.#locks.values()) {
+      const at = lock.owners.indexOf(owner)
+      for (let mode = 0; at >= 0 && mode < 8; mode++) if (lock.modes[at] & (1 << mode)) out.push({ key: lock.key, mode })
+    }
+    return out
+  }
+
   /** Gives up everything that the owner holds. */
   releaseAll(owner: LockOwner): void {
     for (const lock of [...this.#locks.values()]) if (lock.owners.includes(owner)) this.release(owner, lock.key)

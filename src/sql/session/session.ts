@@ -676,6 +676,11 @@ export class Session implements SqlSession, ExecutionSession {
         },
         (error) => {
           one.error = error
+          // Given up here, it may still be granted there.
+          request.then(
+            (granted) => granted && cluster!.unlockAdvisory(this.processId, key, mode),
+            () => {},
+          )
         },
       )
       this.#advisoryAsked = one

@@ -8,6 +8,7 @@
  * Not here: the protocol (pg-activity.ts), the network (sim-network.ts).
  */
 import { Duplex } from 'node:stream'
+import { microtask } from '../base/index.ts'
 import type { Socket } from '../io/index.ts'
 import { PgActivity } from './pg-activity.ts'
 import { type Pump, Wait } from './pump.ts'
@@ -52,7 +53,7 @@ export class SimStream extends Duplex {
   }
 
   connect(): this {
-    if (!this.connecting) process.nextTick(() => this.#announce())
+    if (!this.connecting) microtask(() => this.#announce())
     return this
   }
 

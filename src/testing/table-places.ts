@@ -9,17 +9,9 @@ import { DbError } from '../base/index.ts'
 import { ByteWriter } from '../encoding/index.ts'
 import { coversSpan, type PartitionDescriptor, type PartitionReplica } from '../replication/index.ts'
 import type { Span } from '../storage/index.ts'
+import type { PartitionPlace } from './partition-place.ts'
 import type { SimChannel } from './sim-channel.ts'
 import type { SimNode } from './sim-node.ts'
-
-/** A partition as the cluster's replicas say it is. */
-export interface PartitionPlace {
-  readonly id: number
-  /** Node that leads it and serves; 0: none at the moment. */
-  readonly leader: number
-  /** Nodes with a voting or learning replica, ascending. */
-  readonly replicas: readonly number[]
-}
 
 /** The span of all keys of a table's rows. Raises undefined_table. */
 export async function spanOfTable(channel: SimChannel, table: string): Promise<Span> {

@@ -1,33 +1,20 @@
 /** The package as it is published, used as a stranger uses it: a program, its types, and the command line. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { version } from '../../src/base/index.ts'
+import { type Installed, install, root } from './installed.ts'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const directory = mkdtempSync(join(tmpdir(), 'lattice-pack-'))
-const installed = join(directory, 'node_modules/latticedb')
-
-function run(command: string, ...args: string[]): string {
-  const done = spawnSync(command, args, { cwd: directory, encoding: 'utf8' })
-  assert.equal(done.status, 0, `${command} ${args.join(' ')}\n${done.stdout}\n${done.stderr}`)
-  return done.stdout
-}
+let here: Installed
+let directory: string
+let installed: string
+const run = (command: string, ...args: string[]) => here.run(command, ...args)
 
 before(() => {
-  run(process.execPath, join(root, 'tools/pack.ts'), installed)
-  // Its dependencies, and nothing else of the checkout's.
-  const { dependencies } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'))
-  mkdirSync(join(installed, 'node_modules'))
-  for (const name of Object.keys(dependencies)) {
-    const target = join(installed, 'node_modules', name)
-    mkdirSync(join(target, '..'), { recursive: true })
-    symlinkSync(join(root, 'node_modules', name), target)
-  }
+  here = install()
+  directory = here.directory
+  installed = here.package
   writeFileSync(join(directory, 'package.json'), '{"type":"module"}')
 })
 after(() => rmSync(directory, { recursive: true }))
@@ -57,6 +44,23 @@ test('a program opens a database in memory and on disk', () => {
   assert.equal(run(process.execPath, 'program.js'), '1\n1\n2\n')
 })
 
+test('a CommonJS program has the client and the simulated cluster', () => {
+  writeFileSync(
+    join(directory, 'program.cjs'),
+    `const { open, DbError } = require('latticedb')
+     const { simCluster, DbError: same } = require('latticedb/testing')
+     ;(async () => {
+       const db = await open(':memory:')
+       const cluster = await simCluster({ nodes: 3 })
+       for (const client of [db, cluster.connect(2)])
+         console.log((await client.query('select 1 + 1 as n')).rows[0].n, DbError === same)
+       await cluster[Symbol.asyncDispose]()
+       await db.close()
+     })()`,
+  )
+  assert.equal(run(process.execPath, 'program.cjs'), '2 true\n2 true\n')
+})
+
 test('its declarations type a program', () => {
   writeFileSync(
     join(directory, 'typed.ts'),
@@ -65,7 +69,14 @@ test('its declarations type a program', () => {
      const { rows } = await db.query<{ n: number }>('select 1 as n')
      export const n: number = rows[0].n
      // @ts-expect-error a column that is not there
-     export const m = rows[0].m`,
+     export const m = rows[0].m
+     import { sim, simCluster } from 'latticedb/testing'
+     await using cluster = await simCluster({ nodes: 5, seed: 42 })
+     using cut = cluster.partition([1], [2, 3])
+     await cluster.advance('3s')
+     // @ts-expect-error no duration
+     await cluster.advance('soon')
+     export const body: () => Promise<void> = sim({ nodes: 3, seeds: 2 }, async (c) => c.heal())`,
   )
   const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--types', 'node']
   run(join(root, 'node_modules/.bin/tsc'), ...options, '--typeRoots', join(root, 'node_modules/@types'), 'typed.ts')

@@ -4,8 +4,9 @@
  *
  * Not here: delays.
  */
+import { setImmediate } from 'node:timers'
 
-// Taken when this module is loaded: whoever installs fake timers in a test later does not stop simulations.
+// Taken when this module is loaded, and not from the globals: fake timers of a test do not stop simulations.
 const immediate = setImmediate
 
 export function turn(): Promise<void> {

@@ -12,6 +12,8 @@ import type { SimWorld } from './sim-world.ts'
 
 /** Bytes in flight above which a writer is told to stop. */
 const window = 256 * 1024
+/** Bytes that arrive together, at least one chunk. */
+const mostAtOnce = 64 * 1024
 
 interface SimListener {
   readonly io: SimIo
@@ -228,17 +230,21 @@ class SimSocket implements Socket {
     if (peer) peer.io.later(this.#delay(), () => peer.#close(new Error('connection reset by peer')))
   }
 
-  /** Moves the next chunk towards the peer, unless one is on the way, the network is cut or the peer is full. */
+  /**
+   * Moves what was written towards the peer, all of it together, unless something is on the way, the network is cut or
+   * the peer is full.
+   */
   pump(): void {
     const { peer } = this
     if (this.#moving || this.#outgoing.length === 0 || peer === undefined || this.#closed) return
     if (this.#internet.isCut(this.io.host, peer.io.host)) return
     if (peer.#paused && peer.#arrived.length > 4) return
     this.#moving = true
+    const count = this.#outgoing.length
     const arrive = () => {
       this.#moving = false
       if (peer.io.dead || peer.#closed) return
-      const chunk = this.#outgoing.shift()!
+      const chunk = this.#take(count)
       if (chunk.length === 0) {
         peer.#close(undefined)
         this.#close(undefined)
@@ -258,6 +264,22 @@ class SimSocket implements Socket {
       this.pump()
     }
     this.#internet.world.schedule(this.#delay(), arrive, peer.io)
+  }
+
+  /** The first chunks written, joined; an empty one is the end. */
+  #take(count: number): Uint8Array {
+    let joined = 0
+    let bytes = 0
+    while (joined < count && this.#outgoing[joined].length > 0 && (joined === 0 || bytes < mostAtOnce))
+      bytes += this.#outgoing[joined++].length
+    if (joined <= 1) return this.#outgoing.shift()!
+    const out = new Uint8Array(bytes)
+    let at = 0
+    for (const chunk of this.#outgoing.splice(0, joined)) {
+      out.set(chunk, at)
+      at += chunk.length
+    }
+    return out
   }
 
   #delay(): number {

@@ -50,6 +50,9 @@ import { type Route, Router } from './router.ts'
 import { SnapshotReceiver, SnapshotSender } from './snapshot.ts'
 
 const tickMs = 25
+/** Ticks until a candidacy, at least, and how many more at most, where rounds are quick. */
+const electionTicks = 2
+const electionSpread = 8
 /** A replica that nobody leads for so long asks whether it is still one. */
 const orphanMs = 1_500
 /** The index at which replicas of a new partition begin, and its term. */
@@ -161,6 +164,23 @@ export class Host {
   /** Nodes that may be alive, without this one. */
   peers(): readonly number[] {
     return this.#options.peers()
+  }
+
+  #syncMicros = 0
+
+  /** Takes note of how long it took until something was durable. */
+  noteSync(micros: number): void {
+    this.#syncMicros += (micros - this.#syncMicros) / 8
+  }
+
+  /**
+   * The next election timeout. A candidacy takes a round trip and a sync on either side: where those are slow, replicas
+   * wait longer and further apart, lest every candidate be overtaken by the next.
+   */
+  electionTicks(): number {
+    const round = (2 * this.liveness.roundTripMicros + 2 * this.#syncMicros) / (tickMs * 1000)
+    const spread = electionSpread + Math.ceil(3 * round)
+    return electionTicks + Math.ceil(round) + this.io.random.below(spread)
   }
 
   // ---- replicas

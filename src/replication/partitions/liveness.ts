@@ -51,6 +51,8 @@ export class NodeLiveness {
   readonly #fresh: boolean
   /** What we promised to others. */
   readonly #promises = new Map<number, NodePromise>()
+  /** Smoothed round trips. Microseconds. */
+  readonly #roundTrips = new Map<number, number>()
   /** What others promised to us. */
   readonly #supports = new Map<number, Support>()
 
@@ -115,6 +117,18 @@ export class NodeLiveness {
   }
   #firstCeiling: Timestamp | undefined
 
+  /** The slowest smoothed round trip to a node that answered; 0 when none has. Microseconds. */
+  get roundTripMicros(): number {
+    let slowest = 0
+    for (const [node, micros] of this.#roundTrips) if (this.supportedBy(node)) slowest = Math.max(slowest, micros)
+    return slowest
+  }
+
+  #measure(node: number, micros: number): void {
+    const known = this.#roundTrips.get(node)
+    this.#roundTrips.set(node, known === undefined ? micros : known + (micros - known) / 4)
+  }
+
   heartbeat(): Uint8Array {
     const out = new ByteWriter(17)
     out.u8(heartbeatKind)
@@ -136,6 +150,7 @@ export class NodeLiveness {
     if (bytes[0] === heartbeatKind) return this.#support(from, sent, ceiling)
     if (bytes[0] !== supportKind) throw new DbError('protocol_violation', `liveness message of kind ${bytes[0]}`)
     const incarnation = view.getFloat64(17)
+    this.#measure(from, this.#now() - sent)
     const known = this.#supports.get(from)
     if (known === undefined) {
       this.#supports.set(from, { until: sent + leaseMicros - marginMicros, ceiling, incarnation })

@@ -28,8 +28,6 @@ import type { Host } from './host.ts'
 import type { LogWindow } from './log-window.ts'
 import { kindConfiguration, kindNoop, kindSplit } from './machine.ts'
 
-/** How many ticks until a candidacy, at least and at most. */
-const electionTicks: readonly [number, number] = [2, 9]
 /** Entries applied between two turns of the loop. */
 const applySlice = 512
 
@@ -49,6 +47,7 @@ interface Sync {
   readonly messages: Message[]
   /** The last entry it makes durable. */
   readonly last: Entry | undefined
+  readonly sinceMicros: number
 }
 
 export class PartitionReplica {
@@ -106,7 +105,7 @@ export class PartitionReplica {
       hardState: { ...hardState, commit: Math.max(applied, Math.min(hardState.commit, window.lastIndex())) },
       applied,
       configuration: state.configuration,
-      electionTimeout: () => electionTicks[0] + host.io.random.below(electionTicks[1] - electionTicks[0] + 1),
+      electionTimeout: () => host.electionTicks(),
       ceiling: () => liveness.highestCeiling(),
     })
   }
@@ -270,7 +269,7 @@ export class PartitionReplica {
       else for (const message of messages) this.#host.sendRaft(this, message)
       return
     }
-    const sync: Sync = { messages: [...messages], last: entries[entries.length - 1] }
+    const sync: Sync = { messages: [...messages], last: entries[entries.length - 1], sinceMicros: this.#host.now() }
     this.#syncs.push(sync)
     const durable = () => this.#becameDurable(sync)
     if (hardState !== undefined)
@@ -290,6 +289,7 @@ export class PartitionReplica {
     if (this.#host.io.dead || this.#removed) return
     assert(this.#syncs[0] === sync, 'syncs end in their order')
     this.#syncs.shift()
+    this.#host.noteSync(this.#host.now() - sync.sinceMicros)
     for (const message of sync.messages) this.#host.sendRaft(this, message)
     const { last } = sync
     if (last !== undefined && this.window.term(last.index) === last.term) {

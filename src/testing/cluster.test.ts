@@ -367,6 +367,57 @@ test('what waits for what never comes is rejected with the seed and what it is',
   await assert.rejects(cluster.advance('1s'), /gone/)
 })
 
+test('an idle cluster rejects what waits for it', async () => {
+  await using cluster = await withAccounts({ nodes: 3, seed: 32 })
+  const before = cluster.now
+  for (const node of cluster.nodes) cluster.pause(node)
+  await assert.rejects(
+    cluster.connect(1).query('select 1'),
+    /seed 32: "select 1" on node 1 waits, and nothing is left to happen/,
+  )
+  assert.ok(cluster.now - before < 30_000)
+  cluster.heal()
+  assert.equal(await total(cluster, 1), 1000)
+})
+
+test('a node that is stopped hands its leadership over', async () => {
+  await using cluster = await withAccounts({ nodes: 3, seed: 33 })
+  const leader = await cluster.leaderOf('accounts')
+  await cluster.stop(leader)
+  const before = cluster.now
+  const other = cluster.alive[0]
+  await cluster.connect(other).query('update accounts set balance = 90 where id = 1')
+  assert.ok(cluster.now - before < 100, `${cluster.now - before} ms`)
+  await assert.rejects(cluster.stop(leader), lost)
+})
+
+test('nothing in a cluster reaches for the time and the randomness of the real world', async () => {
+  await using warm = await withAccounts({ nodes: 1 })
+  assert.ok(warm)
+  const refuse = (what: string) => () => {
+    throw new Error(`${what} was called`)
+  }
+  const mocks = [
+    mock.method(Math, 'random', refuse('Math.random')),
+    mock.method(Date, 'now', refuse('Date.now')),
+    mock.method(globalThis, 'setTimeout', refuse('setTimeout')),
+    mock.method(globalThis, 'setInterval', refuse('setInterval')),
+    mock.method(globalThis, 'setImmediate', refuse('setImmediate')),
+    mock.method(globalThis, 'queueMicrotask', refuse('queueMicrotask')),
+    mock.method(performance, 'now', refuse('performance.now')),
+  ]
+  try {
+    await using cluster = await withAccounts({ nodes: 3, seed: 34 })
+    await cluster.crash(await cluster.leaderOf('accounts'))
+    await cluster.until(async () => (await total(cluster, cluster.alive[0])) === 1000)
+    const now = 'select now()::date::text as day, random() < 1 as drawn'
+    const { rows } = await cluster.connect(cluster.alive[0]).query(now)
+    assert.deepEqual(rows, [{ day: '2026-01-01', drawn: true }])
+  } finally {
+    for (const one of mocks) one.mock.restore()
+  }
+})
+
 test('fake timers of the test do not touch the cluster', async () => {
   mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'setImmediate', 'Date'] })
   try {

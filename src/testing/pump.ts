@@ -140,7 +140,7 @@ export class Pump {
       'query_canceled',
       `seed ${this.#world.seed}: ${wait.what} waits, and nothing is left to happen`,
       {
-        hint: 'The cluster is idle: are all nodes down?',
+        hint: 'The cluster is idle: are all nodes paused or down?',
       },
     )
   }

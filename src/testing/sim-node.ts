@@ -9,6 +9,7 @@ import { DbError } from '../base/index.ts'
 import { EmbeddedChannel } from '../client/embedded-channel.ts'
 import type { Locality } from '../cluster/index.ts'
 import { type OpenedClusterDatabase, openClusterDatabase } from '../node/database.ts'
+import { drain } from '../node/drain.ts'
 import { PgServer } from '../wire/index.ts'
 import { type Life, SimChannel } from './sim-channel.ts'
 import type { SimDisk } from './sim-disk.ts'
@@ -19,6 +20,8 @@ const directory = '/data'
 const peerPort = 7400
 export const pgPort = 7432
 const httpPort = 7480
+/** How long statements of drivers may go on when a node is stopped. */
+const graceMs = 1_000
 /** Small, since there are many nodes in a process; and so that segments and memtables turn over in short tests too. */
 const sizes = { cacheBytes: 4 << 20, segmentBytes: 1 << 20, memtableBytes: 2 << 20 }
 
@@ -71,6 +74,7 @@ export class SimNode {
   readonly #options: SimNodeOptions
   #life: NodeLife | undefined
   #opened: OpenedClusterDatabase | undefined
+  #server: PgServer | undefined
   #ending = 'it crashed'
 
   constructor(world: SimWorld, options: SimNodeOptions) {
@@ -153,7 +157,8 @@ export class SimNode {
       replicas,
       splitBytes,
     })
-    await PgServer.start({ io, database: opened.database, host: this.host, port: pgPort, insecure: true })
+    const { database } = opened
+    this.#server = await PgServer.start({ io, database, host: this.host, port: pgPort, insecure: true })
     return opened
   }
 
@@ -186,12 +191,23 @@ export class SimNode {
     this.#alive().io.kill()
   }
 
-  /** An orderly end: what is under way is finished first. */
+  /** An orderly end: leaderships are handed over, drivers' statements may end, files are closed. */
   async stop(): Promise<void> {
-    const { io } = this.#alive()
-    await this.opened.close()
+    const life = this.#alive()
+    const { opened } = this
+    const server = this.#server!
     this.#ending = 'it was stopped'
-    if (!io.dead) io.kill()
+    const closing = async () => {
+      await drain(opened.opened)
+      await server.stop(graceMs)
+      await opened.close()
+    }
+    // A life that ends otherwise meanwhile is awaited for ever.
+    await new Promise<void>((done, fail) => {
+      life.onOver.add(done)
+      closing().then(done, fail)
+    })
+    if (!life.io.dead) life.io.kill()
   }
 
   pause(): void {

@@ -171,7 +171,8 @@ class Run {
     if (members.length >= 3) nodes.crash(this.#random.pick(members), false)
     const before = this.#bench.committed
     const moving = () => this.#bench.committed > before + progress
-    if (!(await nodes.until(moving, quorumMs))) this.#say('no-progress', 'a cluster with a quorum commits nothing')
+    if (!(await nodes.until(moving, quorumMs)))
+      this.#say('no-progress', `a cluster with a quorum commits nothing\n${replicaStates(nodes)}`)
     this.#enter('all')
     await this.#nemesis.heal()
     await nodes.until(() => nodes.replicated(), quorumMs)
@@ -210,4 +211,17 @@ class Run {
       trace: world.trace.lines,
     }
   }
+}
+
+/** How replication stands, for a run that makes no progress. */
+function replicaStates(nodes: SimNodes): string {
+  const lines: string[] = []
+  for (const node of nodes.alive()) {
+    for (const replica of node.opened?.opened.host.replicas.values() ?? []) {
+      const { raft, partition, serving, frozen, installing, applied } = replica
+      const flags = `serving ${serving} frozen ${frozen} installing ${installing} applied ${applied} lease ${raft.leaseHolds()} quiet ${raft.quiet}`
+      lines.push(`node ${node.id} partition ${partition.id}: ${flags} ${raft.toString()}`)
+    }
+  }
+  return lines.join('\n')
 }

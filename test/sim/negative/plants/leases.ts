@@ -1,0 +1,115 @@
+/**
+ * Bugs of leases, promises and clocks.
+ */
+import type { Plant } from '../plant.ts'
+
+export const leasePlants: readonly Plant[] = [
+  {
+    name: 'stale-lease',
+    breaks: 'a lease that was had once is had for ever: reads at a leader that has been replaced',
+    edits: [
+      {
+        file: 'replication/partitions/partition-replica.ts',
+        find: 'if (this.#host.now() < this.#leaseUntil && at <= this.#ceiling) return true',
+        replace: 'if (this.#leaseUntil > 0) return true',
+      },
+    ],
+    wishes: { faults: ['isolate', 'cut', 'pause'], workloads: ['registers', 'sessions'] },
+  },
+  {
+    name: 'lease-of-a-minority',
+    breaks: 'our own promise to ourselves is enough for a lease',
+    edits: [
+      {
+        file: 'replication/partitions/partition-replica.ts',
+        find: 'const quorum = Math.floor(side.length / 2)',
+        replace: 'const quorum = 0 * side.length',
+      },
+    ],
+    wishes: { nodes: 3, faults: ['isolate', 'cut', 'pause'], workloads: ['registers', 'sessions'] },
+  },
+  {
+    name: 'promises-forgotten-at-restart',
+    breaks: 'a restarted node votes at once, against what it promised before',
+    edits: [
+      {
+        file: 'replication/partitions/liveness.ts',
+        find: 'return this.#fresh || this.#now() - this.#started >= leaseMicros',
+        replace: 'return this.#started >= 0',
+      },
+    ],
+    wishes: { nodes: 3, faults: ['storm', 'isolate', 'slow', 'oneWay'], workloads: ['registers', 'sessions'] },
+    budget: 240,
+  },
+  {
+    name: 'short-promise',
+    breaks: 'followers keep their promise for a fifth of the time that leaders count on',
+    edits: [
+      {
+        file: 'replication/partitions/liveness.ts',
+        find: 'const until = this.#now() + leaseMicros',
+        replace: 'const until = this.#now() + leaseMicros / 5',
+      },
+    ],
+    wishes: { nodes: 3, faults: ['isolate', 'cut', 'pause', 'slow', 'oneWay'], workloads: ['registers', 'sessions'] },
+    budget: 240,
+  },
+  {
+    name: 'lease-begins-in-the-past',
+    breaks: 'a new leader’s clock may be behind what the old one has served',
+    edits: [
+      {
+        file: 'replication/partitions/partition-replica.ts',
+        find: 'if (ready.becameLeader) this.#host.clock.observe(this.raft.electionCeiling)',
+        replace: '',
+      },
+    ],
+    wishes: {
+      nodes: 3,
+      faults: ['skew', 'transfer'],
+      workloads: ['lists', 'sessions', 'registers'],
+      keys: 4,
+      pauseMs: 30,
+    },
+    budget: 240,
+  },
+  {
+    name: 'lease-before-own-entry',
+    breaks: 'a new leader serves before it has applied what earlier ones committed',
+    edits: [
+      {
+        file: 'replication/partitions/partition-replica.ts',
+        find: "if (this.serving || this.raft.role !== 'leader' || this.window.term(this.applied) !== this.raft.term) return",
+        replace: "if (this.serving || this.raft.role !== 'leader') return",
+      },
+    ],
+    wishes: {
+      nodes: 3,
+      faults: ['crash', 'transfer', 'isolate', 'slowDisk'],
+      workloads: ['registers', 'sessions'],
+      pauseMs: 30,
+    },
+    budget: 240,
+  },
+  {
+    name: 'uncertainty-ignored',
+    breaks: 'a snapshot chosen by one clock is read at another node as if the clocks were the same',
+    edits: [
+      {
+        file: 'transaction/partitions/leaseholder.ts',
+        find: 'return ours ? now : Math.max(now, uncertainTo)',
+        replace: 'return ours ? now : Math.max(now, uncertainTo * 0)',
+      },
+    ],
+    wishes: {
+      nodes: 3,
+      isolation: 'serializable',
+      faults: ['skew', 'split', 'transfer'],
+      workloads: ['lists', 'sessions'],
+      keys: 4,
+      splitBytes: 40_000,
+      pauseMs: 40,
+    },
+    budget: 240,
+  },
+]

@@ -1,0 +1,125 @@
+/**
+ * Bugs of partitions that are cut and moved.
+ */
+import type { Plant } from '../plant.ts'
+
+const machine = 'transaction/partitions/machine.ts'
+const snapshot = 'replication/partitions/snapshot.ts'
+
+export const partitionPlants: readonly Plant[] = [
+  {
+    name: 'stale-generation',
+    breaks: 'what was proposed for a partition before it was cut is applied after',
+    edits: [
+      {
+        file: machine,
+        find: 'if (generationOf(payload) !== replica.partition.generation) {',
+        replace: 'if (generationOf(payload) > replica.partition.generation) {',
+      },
+      {
+        file: 'replication/partitions/changes.ts',
+        find: 'const quiet = await this.#until(replica, () => this.#host.machine.quiescent(replica), quiescenceMs)',
+        replace: 'const quiet = quiescenceMs > 0',
+      },
+      {
+        file: machine,
+        find: "assert(from.prepared.size === 0, 'a partition with prepared transactions is not cut')",
+        replace: '',
+      },
+      {
+        file: 'replication/partitions/changes.ts',
+        find: 'replica.frozen = true\n    const quiet',
+        replace: 'const quiet',
+      },
+      {
+        file: 'replication/partitions/host.ts',
+        find: '    replica.frozen = true\n    const thaw',
+        replace: '    const thaw',
+      },
+    ],
+    wishes: { nodes: 3, faults: ['split', 'slow', 'slowDisk'], workloads: ['bank', 'lists', 'large'], pauseMs: 20 },
+    budget: 240,
+  },
+  {
+    name: 'split-forgets-prepares',
+    breaks: 'a partition is cut while transactions are prepared in it: those of the right side are lost',
+    edits: [
+      {
+        file: machine,
+        find: 'return this.state(replica).prepared.size === 0 && this.events.quiescent(replica)',
+        replace: 'return this.events.quiescent(replica)',
+      },
+      {
+        file: machine,
+        find: "assert(from.prepared.size === 0, 'a partition with prepared transactions is not cut')",
+        replace: '',
+      },
+    ],
+    wishes: { nodes: 3, faults: ['split', 'slow', 'isolate', 'crash'], workloads: ['bank', 'lists'], pauseMs: 20 },
+    budget: 240,
+  },
+  {
+    name: 'snapshot-without-deletions',
+    breaks: 'deletions stay behind when a partition is copied',
+    edits: [
+      {
+        file: snapshot,
+        find: '    out.varint(b.keyEnd[i] - b.keyStart[i])',
+        replace: '    if (b.valueStart[i] < 0) continue\n    out.varint(b.keyEnd[i] - b.keyStart[i])',
+      },
+    ],
+    wishes: { nodes: 5, faults: ['move', 'transfer', 'split'], workloads: ['orders', 'bank', 'lists'] },
+  },
+  {
+    name: 'snapshot-without-prepares',
+    breaks: 'prepared transactions and commit records stay behind when a partition is copied',
+    edits: [
+      {
+        file: snapshot,
+        find: 'host.engine.versions(addressedSpan(state.partition)),',
+        replace: '',
+      },
+    ],
+    wishes: { nodes: 5, faults: ['move', 'transfer', 'split', 'crash'], workloads: ['bank', 'lists'], pauseMs: 30 },
+  },
+  {
+    name: 'snapshot-without-outcomes',
+    breaks: 'a copy of a partition does not know what became of recent transactions',
+    edits: [
+      { file: snapshot, find: 'host.machine.importState(replica, machineState)', replace: 'machineState.fill(0)' },
+    ],
+    wishes: {
+      nodes: 5,
+      faults: ['move', 'transfer', 'split', 'isolate', 'crash'],
+      workloads: ['bank', 'lists'],
+      pauseMs: 30,
+    },
+    budget: 240,
+  },
+  {
+    name: 'snapshot-keeps-what-was-there',
+    breaks: 'a snapshot is laid over a follower’s rows instead of taking their place',
+    edits: [
+      {
+        file: snapshot,
+        find: 'addressedSpan(state.partition), spanOf(state.partition)]',
+        replace: 'addressedSpan(state.partition)]',
+      },
+    ],
+    wishes: { nodes: 5, faults: ['move', 'replace', 'split', 'crash'], workloads: ['orders', 'bank', 'lists'] },
+    budget: 240,
+  },
+  {
+    name: 'removed-replica-returns',
+    breaks: 'no tombstone is kept of a removed replica: late messages bring it back',
+    edits: [
+      {
+        file: 'replication/partitions/host.ts',
+        find: 'this.#tombstones.set(partition.id, replica.id)\n',
+        replace: '\n',
+      },
+    ],
+    wishes: { nodes: 5, faults: ['move', 'slow', 'cut', 'isolate'], workloads: ['bank', 'lists'] },
+    budget: 180,
+  },
+]

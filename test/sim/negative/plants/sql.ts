@@ -1,0 +1,76 @@
+/**
+ * Bugs of what gateways share: catalogs, sequences, messages.
+ */
+import type { Plant } from '../plant.ts'
+
+export const sqlPlants: readonly Plant[] = [
+  {
+    name: 'sequence-range-given-twice',
+    breaks: 'a node gives out more values of a sequence than it has set aside',
+    edits: [
+      {
+        file: 'sql/execute/sequences.ts',
+        find: 'this.#states.set(storage, { last: first, called: false, reserved: last })',
+        replace: 'this.#states.set(storage, { last: first, called: false, reserved: last + 4n })',
+      },
+    ],
+    wishes: { nodes: 3, faults: ['kill'], workloads: ['sequences'] },
+  },
+  {
+    name: 'schema-fence-ignored',
+    breaks: 'writes planned on an older definition of a table are committed',
+    edits: [
+      {
+        file: 'transaction/partitions/cluster-transaction.ts',
+        find: 'const keys: KeyCheck[] = [...this.#required.values()]',
+        replace: 'const keys: KeyCheck[] = []',
+      },
+    ],
+    wishes: { nodes: 3, faults: ['cut', 'isolate', 'slow', 'pause', 'oneWay'], workloads: ['schema'], pauseMs: 30 },
+    budget: 240,
+  },
+  {
+    name: 'first-of-several-changes',
+    breaks:
+      'other nodes learn the first of several changes that a transaction makes to a table: it has no primary key there',
+    edits: [
+      {
+        file: 'sql/session/catalog-sync.ts',
+        find: 'for (const change of changes) last.set(',
+        replace: 'for (const change of changes.toReversed()) last.set(',
+      },
+    ],
+    wishes: { nodes: 3, faults: ['kill'], workloads: ['orders'] },
+  },
+  {
+    name: 'waiting-expression-loses-its-row',
+    breaks: 'a row whose expression had to wait for another node is not given out',
+    edits: [{ file: 'sql/plan/compile.ts', find: 'pg_advisory|nextval|setval', replace: 'pg_advisory' }],
+    wishes: { nodes: 3, faults: ['kill'], workloads: ['sequences'] },
+  },
+  {
+    name: 'unheard-notifications',
+    breaks: 'notifications reach listeners at the gateway that said them only',
+    edits: [
+      {
+        file: 'node/sql-cluster.ts',
+        find: 'host.peers().map((node) =>',
+        replace: "host.peers().filter(() => topic === 'catalog').map((node) =>",
+      },
+    ],
+    wishes: { nodes: 3, faults: ['skew'], workloads: ['notify'] },
+  },
+  {
+    name: 'advisory-locks-by-node',
+    breaks: 'every node grants advisory locks by itself',
+    edits: [
+      {
+        file: 'node/sql-cluster.ts',
+        find: 'const leader = this.leads(place) ? this.nodeId : (this.#opened.host.router.find(place)?.leader ?? 0)',
+        replace: 'const leader = place.length > 0 ? this.nodeId : 0',
+      },
+      { file: 'node/sql-cluster.ts', find: 'if (!this.leads(advisoryKey(key)))', replace: 'if (key.length > 1e6)' },
+    ],
+    wishes: { nodes: 3, faults: ['skew'], workloads: ['advisory'] },
+  },
+]

@@ -1,0 +1,77 @@
+/**
+ * Bugs of disks and of the commit log.
+ */
+import type { Plant } from '../plant.ts'
+
+const power = ['crash', 'outage', 'storm'] as const
+
+export const storagePlants: readonly Plant[] = [
+  {
+    name: 'forgotten-fsync',
+    breaks: 'groups of the commit log are written and never synced: what was acknowledged goes with the power',
+    edits: [{ file: 'storage/commit-log/segmented-commit-log.ts', find: 'await segment.file.sync()', replace: '' }],
+    wishes: { faults: ['outage'], workloads: ['bank', 'registers', 'sessions'] },
+  },
+  {
+    name: 'acknowledged-before-fsync',
+    breaks: 'who waits for a group is told before it is synced',
+    edits: [
+      {
+        file: 'storage/commit-log/segmented-commit-log.ts',
+        find: 'await segment.file.sync()',
+        replace: `const early = group.durables.splice(0)
+    for (let i = 0; i < early.length; i++) early[i]()
+    await segment.file.sync()`,
+      },
+    ],
+    wishes: { faults: ['outage'], workloads: ['bank', 'registers', 'sessions'] },
+  },
+  {
+    name: 'dropped-checkpoint',
+    breaks: 'segments begin without the streams’ terms and votes: they go with the segment that held them',
+    edits: [
+      {
+        file: 'storage/commit-log/segmented-commit-log.ts',
+        find: 'for (const [stream, state] of this.#streams) group.checkpoint(stream, state)',
+        replace: '',
+      },
+    ],
+    wishes: { faults: power, workloads: ['large', 'bank', 'lists'] },
+  },
+  {
+    name: 'recycled-ghost',
+    breaks: 'checksums do not cover the segment’s number: groups of a segment’s former life look sound',
+    edits: [
+      {
+        file: 'storage/commit-log/layout.ts',
+        find: 'putSafe(seedView, 16, segment)',
+        replace: 'putSafe(seedView, 16, 0)',
+      },
+    ],
+    wishes: { faults: power, workloads: ['large', 'bank', 'lists'] },
+  },
+  {
+    name: 'hard-state-not-persisted',
+    breaks: 'terms and votes are never written: a replica forgets whom it voted for',
+    edits: [
+      {
+        file: 'replication/partitions/partition-replica.ts',
+        find: 'this.#persist(ready.mustSync ? ready.hardState : undefined,',
+        replace: 'this.#persist(undefined,',
+      },
+    ],
+    wishes: { faults: power, workloads: ['bank', 'lists'] },
+  },
+  {
+    name: 'checkpoint-without-vote',
+    breaks: 'a restart finds the term without the vote that was given in it, and every commit index is void',
+    edits: [
+      {
+        file: 'storage/commit-log/segmented-commit-log.ts',
+        find: 'state.term = hardState.term',
+        replace: 'state.term = Math.min(hardState.term, 6)',
+      },
+    ],
+    wishes: { faults: power, workloads: ['bank', 'lists'] },
+  },
+]

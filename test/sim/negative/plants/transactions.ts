@@ -1,0 +1,158 @@
+/**
+ * Bugs of transactions: validation, prepares, outcomes.
+ */
+import type { Plant } from '../plant.ts'
+
+const leaseholder = 'transaction/partitions/leaseholder.ts'
+const machine = 'transaction/partitions/machine.ts'
+const coordinator = 'transaction/partitions/coordinator.ts'
+
+/** Keys in many partitions, so that most transactions have several participants. */
+const spread = { nodes: 3, keys: 6, pauseMs: 40 } as const
+
+export const transactionPlants: readonly Plant[] = [
+  {
+    name: 'nothing-validated',
+    breaks: 'commits do not look whether what they relied on has changed',
+    edits: [
+      {
+        file: leaseholder,
+        find: '    for (const text of own) {\n      const blocking = this.blocking(text, maxTimestamp, transaction)',
+        replace:
+          '    if (upTo > 0) return undefined\n    for (const text of own) {\n      const blocking = this.blocking(text, maxTimestamp, transaction)',
+      },
+    ],
+    wishes: { ...spread, isolation: 'serializable', faults: ['transfer', 'kill'], workloads: ['lists', 'bank'] },
+  },
+  {
+    name: 'validation-before-prepare',
+    breaks: 'reads are validated up to the prepare and not up to the commit timestamp',
+    edits: [
+      {
+        file: coordinator,
+        find: 'await allOf(shares.map((s) => validate(store, transaction, s, timestamp)))',
+        replace: 'await allOf(shares.map((s) => validate(store, transaction, s, 0)))',
+      },
+    ],
+    wishes: { ...spread, isolation: 'serializable', faults: ['split', 'transfer'], workloads: ['lists'] },
+  },
+  {
+    name: 'reads-ignore-prepares',
+    breaks: 'a read goes past a prepared write below its timestamp',
+    edits: [
+      {
+        file: leaseholder,
+        find: '    if (this.machine.preparedKeys.size > 0) {\n      const one = this.machine.preparedKeys.get(text)',
+        replace:
+          '    if (this.machine.preparedKeys.size > 0 && transaction !== 0) {\n      const one = this.machine.preparedKeys.get(text)',
+      },
+      {
+        file: leaseholder,
+        find: '    for (const [text, one] of this.machine.preparedKeys)\n      if (',
+        replace: '    for (const [text, one] of this.machine.preparedKeys)\n      if (transaction !== 0 && ',
+      },
+    ],
+    wishes: { ...spread, faults: ['split', 'slow', 'transfer'], workloads: ['lists', 'bank'] },
+  },
+  {
+    name: 'reads-ignore-flights',
+    breaks: 'a read goes past a write that is on its way to the log with a lower timestamp',
+    edits: [
+      {
+        file: leaseholder,
+        find: '    if (this.#inFlightKeys.size > 0) {\n      const one',
+        replace: '    if (this.#inFlightKeys.size > 0 && transaction !== 0) {\n      const one',
+      },
+      {
+        file: leaseholder,
+        find: '    for (const one of this.#inFlight)\n      if (one.timestamp',
+        replace: '    for (const one of this.#inFlight)\n      if (transaction !== 0 && one.timestamp',
+      },
+    ],
+    wishes: { nodes: 3, faults: ['slow', 'slowDisk'], workloads: ['lists', 'bank'], keys: 4, pauseMs: 30 },
+  },
+  {
+    name: 'fence-ignored',
+    breaks: 'who gives a transaction up is told that it is aborted, and its prepare stays where it can still commit',
+    edits: [
+      {
+        file: machine,
+        find: 'if (known === undefined && state.prepared.has(transaction))\n      return this.#resolve(replica, transaction, 0, undefined, index)',
+        replace:
+          'if (known === undefined && state.prepared.has(transaction)) {\n      this.#engine.apply(this.#empty, replica.stream, index)\n      return 0\n    }',
+      },
+    ],
+    wishes: { ...spread, faults: ['split', 'isolate', 'crash', 'slow', 'pause'], workloads: ['bank', 'lists'] },
+    budget: 240,
+  },
+  {
+    name: 'aborts-apply',
+    breaks: 'the writes of an aborted transaction are applied',
+    edits: [
+      {
+        file: machine,
+        find: 'if (timestamp > 0) copySet(prepared.writes, set)',
+        replace: 'copySet(prepared.writes, set)',
+      },
+    ],
+    wishes: { ...spread, faults: ['split', 'isolate'], workloads: ['bank', 'lists'] },
+  },
+  {
+    name: 'record-forgotten-early',
+    breaks: 'the commit record goes before the other participants are told',
+    edits: [
+      {
+        file: coordinator,
+        find: '  await Promise.all(participants.map((key) => routing.ask(resolveOperation, key, { transaction, timestamp, key })))\n  if (timestamp > 0) await routing.ask(forgetOperation, anchor, { transaction, anchor })',
+        replace:
+          '  if (timestamp > 0) await routing.ask(forgetOperation, anchor, { transaction, anchor })\n  if (participants.length > 99) await routing.ask(resolveOperation, anchor, { transaction, timestamp, key: anchor })',
+      },
+      {
+        file: 'transaction/partitions/partition-state.ts',
+        find: 'return this.records.get(transaction)?.timestamp ?? this.#recent.get(transaction)?.timestamp',
+        replace:
+          'return this.records.get(transaction)?.timestamp ?? (this.#recent.get(transaction)?.timestamp === 0 ? 0 : undefined)',
+      },
+    ],
+    wishes: { ...spread, faults: ['split', 'crash'], workloads: ['bank', 'lists'] },
+  },
+  {
+    name: 'outcomes-forgotten',
+    breaks: 'nobody remembers what became of a transaction: asked again, it is aborted',
+    edits: [
+      {
+        file: 'transaction/partitions/partition-state.ts',
+        find: 'this.#recent.set(transaction, { timestamp, index })\n    for',
+        replace: 'for',
+      },
+    ],
+    wishes: { nodes: 3, faults: ['crash', 'isolate', 'slow'], workloads: ['bank', 'orders'], pauseMs: 40 },
+    budget: 240,
+  },
+  {
+    name: 'repeated-commits',
+    breaks: 'a commit whose answer was lost is made again without asking what became of it',
+    edits: [
+      {
+        file: coordinator,
+        find: 'return await settle(store, transaction, key)\n',
+        replace: 'return transaction * 0\n',
+      },
+    ],
+    wishes: { nodes: 3, faults: ['isolate', 'crash', 'slow'], workloads: ['bank', 'orders', 'registers'], pauseMs: 40 },
+    budget: 240,
+  },
+  {
+    name: 'answered-unapplied',
+    breaks: 'a proposal that was dropped is answered as applied',
+    edits: [
+      {
+        file: 'replication/partitions/partition-replica.ts',
+        find: "pending.done(pending.term === entry.term ? { kind: 'applied', result } : { kind: 'dropped' })",
+        replace: "pending.done({ kind: 'applied', result })",
+      },
+    ],
+    wishes: { nodes: 3, faults: ['isolate', 'cut', 'pause'], workloads: ['bank', 'orders', 'registers'], pauseMs: 40 },
+    budget: 240,
+  },
+]

@@ -25,8 +25,14 @@ const all: readonly Suite[] = [
   { file: 'test/torture/storage.test.ts', env: { TORTURE_SEED: `storage ${seed}` } },
   { file: 'test/bad-input/sql-fuzz.test.ts', env: { SEED: String(seed), STATEMENTS: '100000' } },
   { file: 'test/cluster/kill.test.ts', env: { SEED: String(seed), KILLS: '20' } },
+  { file: 'test/cluster/failover.test.ts', env: { KILLS: '20', STALLS: '10' } },
+  { file: 'test/cluster/faults.test.ts', env: { CUTS: '6' } },
   { file: 'src/wire/pg/fuzz.test.ts', env: { SEED: String(seed), STREAMS: '60000' } },
   { file: 'src/storage/lsm/differential.test.ts', env: { STORAGE_SEED: String(seed), STORAGE_RUNS: '600' } },
+  {
+    file: 'test/sim/swarm.test.ts',
+    env: { SEED: String(seed % 1_000_000), LONG_SECONDS: String(Math.floor(seconds / 3)) },
+  },
   {
     file: 'test/sql/differential/differential.test.ts',
     env: { SEED: String(seed), LONG_SECONDS: String(Math.floor(seconds / 4)) },

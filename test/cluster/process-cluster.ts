@@ -100,11 +100,17 @@ export class ProcessCluster {
     return leader
   }
 
-  async close(): Promise<void> {
+  /** Kills all nodes. */
+  async end(): Promise<void> {
     for (const node of this.#started) {
       if (node.child.exitCode === null && node.child.signalCode === null) signal(node, 'SIGCONT')
     }
     await Promise.all(this.#started.map((node) => node.end('SIGKILL')))
+  }
+
+  /** Kills all nodes and removes what they wrote. */
+  async close(): Promise<void> {
+    await this.end()
     rmSync(this.directory, { recursive: true, force: true })
   }
 }

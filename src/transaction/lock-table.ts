@@ -173,7 +173,8 @@ export class LockTable {
     const out: { key: string; mode: number }[] = []
     for (const lock of this.#locks.values()) {
       const at = lock.owners.indexOf(owner)
-      for (let mode = 0; at >= 0 && mode < 8; mode++) if (lock.modes[at] & (1 << mode)) out.push({ key: lock.key, mode })
+      for (let mode = 0; at >= 0 && mode < 8; mode++)
+        if (lock.modes[at] & (1 << mode)) out.push({ key: lock.key, mode })
     }
     return out
   }

@@ -13,7 +13,14 @@
  */
 import { assert, type HybridClock, maxTimestamp, ROW, type Timestamp, WAIT } from '../../base/index.ts'
 import { ByteReader, ByteWriter, WriteSetBuilder, WriteSetReader } from '../../encoding/index.ts'
-import { addressedSpan, covers, type PartitionMachine, type PartitionReplica } from '../../replication/index.ts'
+import {
+  addressedSpan,
+  covers,
+  firstMachineKind,
+  kindSplit,
+  type PartitionMachine,
+  type PartitionReplica,
+} from '../../replication/index.ts'
 import type { Engine } from '../../storage/index.ts'
 import {
   decodeAnchor,
@@ -108,18 +115,26 @@ export class TransactionMachine implements PartitionMachine {
     cursor.close()
   }
 
-  /** What the entries that are still in the log decided. */
+  /**
+   * What the entries that are still in the log decided: as `apply` did, the first decision about a transaction stands,
+   * entries of another generation than the partition then had say nothing, and a record counts only behind its prepare.
+   */
   #readRecent(replica: PartitionReplica, state: PartitionState): void {
     const { window } = replica
-    for (let index = window.firstIndex(); index <= Math.min(replica.applied, window.lastIndex()); index++) {
+    const first = window.firstIndex()
+    const last = Math.min(replica.applied, window.lastIndex())
+    const generations = generationsOf(replica, first, last)
+    const prepared = new Set<number>()
+    for (let index = first; index <= last; index++) {
       const entry = window.entry(index)
       if (entry === undefined || entry.transactionId === 0 || entry.payload.length === 0) continue
       const { payload, transactionId } = entry
-      if (payload[0] === kindWrite) state.note(transactionId, setTimestamp(payload.subarray(writeHeader)), index)
-      else if (payload[0] === kindResolve) state.note(transactionId, decodeResolve(payload).timestamp, index)
-      else if (payload[0] === kindRecord) state.note(transactionId, decodeRecord(payload).timestamp, index)
-      else if (payload[0] === kindFence && state.outcome(transactionId) === undefined)
-        state.note(transactionId, 0, index)
+      if (payload[0] < firstMachineKind || generationOf(payload) !== generations[index - first]) continue
+      if (payload[0] === kindPrepare) prepared.add(transactionId)
+      else if (state.outcome(transactionId) === undefined) {
+        const timestamp = decisionOf(payload, prepared.has(transactionId))
+        if (timestamp !== undefined) state.note(transactionId, timestamp, index)
+      }
     }
   }
 
@@ -308,6 +323,34 @@ export class TransactionMachine implements PartitionMachine {
     if (state === undefined) return
     for (const prepared of state.prepared.values()) this.#drop(state, prepared)
     this.#states.delete(replica)
+  }
+}
+
+/** The partition's generation when each entry of its log was applied: cuts that took effect raise it by one. */
+function generationsOf(replica: PartitionReplica, first: number, last: number): Uint32Array {
+  const out = new Uint32Array(Math.max(0, last - first + 1))
+  let { generation } = replica.partition
+  for (let index = last; index >= first; index--) {
+    const payload = replica.window.entry(index)?.payload
+    if (payload !== undefined && payload[0] === kindSplit && generationOf(payload) === generation - 1) generation--
+    out[index - first] = generation
+  }
+  return out
+}
+
+/** What an entry decides of its transaction when nothing has before: a commit timestamp, 0, or undefined: nothing. */
+function decisionOf(payload: Uint8Array, prepared: boolean): Timestamp | undefined {
+  switch (payload[0]) {
+    case kindWrite:
+      return setTimestamp(payload.subarray(writeHeader))
+    case kindResolve:
+      return decodeResolve(payload).timestamp
+    case kindRecord:
+      return prepared ? decodeRecord(payload).timestamp : undefined
+    case kindFence:
+      return 0
+    default:
+      return undefined
   }
 }
 

@@ -38,6 +38,7 @@ export type FaultName = (typeof faultNames)[number]
 const pauseMs: readonly [number, number] = [150, 1_400]
 const maxReplicasOnNode = 16
 const replaceMs = 20_000
+const farewellMs = 8_000
 
 export class Nemesis {
   /** Faults done, by kind. */
@@ -279,14 +280,26 @@ export class Nemesis {
     leaving.leaving = true
     const begun = await this.#change(asked, async () => asked.decommissioning!.start(leaving.id))
     if (!begun) return true
-    const left = () =>
-      this.#nodes.alive().some(({ opened }) => opened!.opened.membership.get(leaving.id)?.state === 'left')
-    if (await this.#nodes.until(() => left() || this.stopped, replaceMs)) {
-      if (!left()) return true
-      leaving.left = true
-      this.#nodes.crash(leaving, false)
-    }
+    await this.#nodes.until(() => this.#hasLeft(leaving) || this.stopped, replaceMs)
+    this.#part(leaving)
     return true
+  }
+
+  #hasLeft({ id }: SimNode): boolean {
+    return this.#nodes.alive().some(({ opened }) => opened!.opened.membership.get(id)?.state === 'left')
+  }
+
+  #part(node: SimNode): void {
+    if (!this.#hasLeft(node)) return
+    node.left = true
+    this.#nodes.crash(node, false)
+  }
+
+  /** Whoever is on its way out gets the time for it. What nobody sees through any more ends where it is. */
+  async farewell(): Promise<void> {
+    const going = this.#nodes.members().filter(({ leaving }) => leaving)
+    await this.#nodes.until(() => going.every((node) => node.left || this.#hasLeft(node)), farewellMs)
+    for (const node of going) this.#part(node)
   }
 
   /** A replica that serves, of any node. */

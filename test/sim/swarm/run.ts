@@ -175,6 +175,7 @@ class Run {
       this.#say('no-progress', `a cluster with a quorum commits nothing\n${replicaStates(nodes)}`)
     this.#enter('all')
     await this.#nemesis.heal()
+    await this.#nemesis.farewell()
     await nodes.until(() => nodes.replicated(), quorumMs)
   }
 

@@ -32,7 +32,6 @@ export const raftPlants: readonly Plant[] = [
         find: "assert(s.vote === 0 || s.vote === m.from, 'one vote a term')",
         replace: '',
       },
-      { file: 'replication/partitions/partition-replica.ts', find: '= [2, 9]', replace: '= [2, 2]' },
     ],
     wishes: { nodes: 5, faults: elections, workloads: ['registers', 'bank'] },
   },

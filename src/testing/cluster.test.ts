@@ -74,6 +74,9 @@ test('the whole interface of the client works on a node', async () => {
     break
   }
   await assert.rejects(db.query('select * from nowhere'), (error: DbError) => error.code === 'undefined_table')
+  await db.close()
+  await assert.rejects(db.query('select 1'), (error: DbError) => error.code === 'connection_does_not_exist')
+  for (let i = 0; i < 1_200; i++) await cluster.connect(2).query('select 1')
 })
 
 test('errors of calls lead to the line that made them', async () => {

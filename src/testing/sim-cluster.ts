@@ -74,7 +74,7 @@ const pollMicros = 10_000
 const leaderMicros = 30_000_000
 /** How long a change of a partition is tried for. */
 const changeMicros = 15_000_000
-/** Sessions of one client; a test that holds more at once waits for itself. */
+/** Sessions of all clients at a node; a test that holds more at once waits for itself. */
 const maxSessions = 100
 
 /** Boots a cluster and, unless `settle: false`, waits until every partition has its replicas. */
@@ -98,6 +98,7 @@ export class SimCluster implements AsyncDisposable {
   readonly #clients: SimIo
   readonly #log: SimLogEntry[] = []
   readonly #streams = new Set<SimStream>()
+  readonly #sessions = new Map<SimNode, SessionClient>()
   #bug: AssertionError | undefined
   #founder = 0
   #disposed = false
@@ -175,13 +176,13 @@ export class SimCluster implements AsyncDisposable {
    */
   connect(node: number): Client {
     const there = this.#node(node)
-    const inner = new SessionClient({
-      io: this.#clients,
-      connect: async () => there.connect(),
-      maxSessions,
-      onClose: async () => {},
-    })
-    return new TrackedClient(inner, this.#pump, `on node ${node}`)
+    let sessions = this.#sessions.get(there)
+    if (sessions === undefined) {
+      const connect = async () => there.connect()
+      sessions = new SessionClient({ io: this.#clients, connect, maxSessions, onClose: async () => {} })
+      this.#sessions.set(there, sessions)
+    }
+    return new TrackedClient(sessions, this.#pump, `on node ${node}`)
   }
 
   /**

@@ -4,6 +4,7 @@
  *
  * Not here: the client (client/), running the world (pump.ts).
  */
+import { DbError } from '../base/index.ts'
 import type {
   AnyRow,
   BulkInsertOptions,
@@ -42,15 +43,15 @@ class TrackedQueryable<Q extends Queryable> implements Queryable {
   }
 
   query<Row = AnyRow>(text: string, values?: readonly unknown[], options?: QueryOptions): Promise<QueryResult<Row>> {
-    return this.#track(text, () => this.inner.query<Row>(text, values, options))
+    return this.track(shorten(text), () => this.inner.query<Row>(text, values, options))
   }
 
   sql<Row = AnyRow>(strings: TemplateStringsArray, ...values: readonly unknown[]): Promise<Row[]> {
-    return this.#track(strings.join('?'), () => this.inner.sql<Row>(strings, ...values))
+    return this.track(shorten(strings.join('?')), () => this.inner.sql<Row>(strings, ...values))
   }
 
   script(text: string): Promise<QueryResult<AnyRow>[]> {
-    return this.#track(text, () => this.inner.script(text))
+    return this.track(shorten(text), () => this.inner.script(text))
   }
 
   cursor<Row = AnyRow>(text: string, values?: readonly unknown[], options?: CursorOptions): AsyncIterableIterator<Row> {
@@ -66,24 +67,24 @@ class TrackedQueryable<Q extends Queryable> implements Queryable {
     rows: Iterable<BulkRow> | AsyncIterable<BulkRow>,
     options?: BulkInsertOptions,
   ): Promise<number> {
-    return this.#track(`bulk insert into ${table}`, (outside) =>
+    return this.track(`bulk insert into ${table}`, (outside) =>
       this.inner.bulkInsert(table, fromOutside(rows, outside), options),
     )
   }
 
   copyIn(text: string, source: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<number> {
-    return this.#track(text, (outside) => this.inner.copyIn(text, fromOutside(source, outside)))
+    return this.track(shorten(text), (outside) => this.inner.copyIn(text, fromOutside(source, outside)))
   }
 
-  #track<T>(text: string, body: (outside: Outside) => Promise<T>): Promise<T> {
-    return this.pump.track(`${shorten(text)} ${this.where}`, body)
+  protected track<T>(what: string, body: (outside: Outside) => Promise<T>): Promise<T> {
+    return this.pump.track(`${what} ${this.where}`, body)
   }
 
   #iterate<T>(text: string, iterator: AsyncIterableIterator<T>): AsyncIterableIterator<T> {
     const tracked: AsyncIterableIterator<T> = {
-      next: () => this.#track(text, () => iterator.next()),
-      return: (value) => this.#track(text, () => iterator.return!(value)),
-      throw: (error) => this.#track(text, () => iterator.throw!(error)),
+      next: () => this.track(shorten(text), () => iterator.next()),
+      return: (value) => this.track(shorten(text), () => iterator.return!(value)),
+      throw: (error) => this.track(shorten(text), () => iterator.throw!(error)),
       [Symbol.asyncIterator]: () => tracked,
     }
     return tracked
@@ -110,15 +111,15 @@ class TrackedTransaction extends TrackedQueryable<Transaction> implements Transa
   }
 
   commit(): Promise<void> {
-    return this.pump.track(`commit ${this.where}`, () => this.inner.commit())
+    return this.track('commit', () => this.inner.commit())
   }
 
   rollback(): Promise<void> {
-    return this.pump.track(`rollback ${this.where}`, () => this.inner.rollback())
+    return this.track('rollback', () => this.inner.rollback())
   }
 
   savepoint<T>(body: (tx: Transaction) => Promise<T>): Promise<T> {
-    return this.pump.track(`savepoint ${this.where}`, (outside) =>
+    return this.track('savepoint', (outside) =>
       this.inner.savepoint((tx) => outside(() => body(new TrackedTransaction(tx, this.pump, this.where)))),
     )
   }
@@ -159,29 +160,41 @@ class TrackedSubscription implements Subscription {
   }
 }
 
+/** The client handed to a test. Its sessions are the node's, shared with other clients of it: closing it only ends itself. */
 export class TrackedClient extends TrackedQueryable<Client> implements Client {
+  readonly #subscriptions = new Set<Subscription>()
+  #closed = false
+
+  protected override track<T>(text: string, body: (outside: Outside) => Promise<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(new DbError('connection_does_not_exist', 'the client is closed'))
+    return super.track(text, body)
+  }
+
   transaction<T>(body: (tx: Transaction) => Promise<T>, options?: RetryOptions): Promise<T> {
-    return this.pump.track(`a transaction ${this.where}`, (outside) =>
+    return this.track('a transaction', (outside) =>
       this.inner.transaction((tx) => outside(() => body(new TrackedTransaction(tx, this.pump, this.where))), options),
     )
   }
 
   begin(options?: TransactionOptions): Promise<Transaction> {
-    return this.pump.track(`begin ${this.where}`, async () => {
+    return this.track('begin', async () => {
       const tx = await this.inner.begin(options)
       return new TrackedTransaction(tx, this.pump, this.where)
     })
   }
 
   listen(channel: string): Promise<Subscription> {
-    return this.pump.track(`listen ${this.where}`, async () => {
+    return this.track('listen', async () => {
       const subscription = await this.inner.listen(channel)
+      this.#subscriptions.add(subscription)
       return new TrackedSubscription(subscription, this.pump, `on ${JSON.stringify(channel)} ${this.where}`)
     })
   }
 
-  close(): Promise<void> {
-    return this.pump.track(`close ${this.where}`, () => this.inner.close())
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.pump.track(`close ${this.where}`, () => Promise.all([...this.#subscriptions].map((s) => s.close())))
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -17,7 +17,7 @@ import {
   type PlacementNode,
 } from '../cluster/index.ts'
 import type { Io } from '../io/index.ts'
-import { Changes, type Host, type PartitionReplica, type Route } from '../replication/index.ts'
+import { Changes, decodeRoute, type Host, type PartitionReplica, type Route } from '../replication/index.ts'
 
 export interface ControllerOptions {
   readonly io: Io
@@ -79,7 +79,17 @@ export class Controller {
     if (this.#ticks % learnerTicks === 0) this.#dropLearners()
     const first = host.router.routes[0]
     if (first === undefined || host.replicas.get(first.partition.id)?.serving !== true) return
+    this.#remindLeaders()
     for (const move of this.plan()) this.#start(move)
+  }
+
+  /** A leader that a request did not find was forgotten and says nothing new of itself: take what it said last. */
+  #remindLeaders(): void {
+    const { host, membership } = this.#options
+    for (const { partition, leader } of host.router.routes) {
+      const said = leader === 0 ? membership.info(`partition ${partition.id}`) : undefined
+      if (typeof said === 'string') host.learn(decodeRoute(Buffer.from(said, 'base64')))
+    }
   }
 
   /** The moves that the cluster needs now. */

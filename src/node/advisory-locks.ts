@@ -111,9 +111,8 @@ export class AdvisoryLocks {
     for (;;) {
       // Taken by this session already: the lock is one at its leader, counted here.
       if (held.count > 0) return true
-      const leader = this.#leaderOf(request.key)
       try {
-        if (leader === 0) throw new DbError('connection_failure', 'nobody leads the place of advisory locks')
+        const leader = this.#leaderOf(request.key) || (await store.findLeader(placeOf(request.key)))
         const granted = await this.#ask(leader, request)
         if (granted) held.leader = leader
         return granted

@@ -22,8 +22,8 @@ import { finish } from './coordinator.ts'
 import { Leaseholder, scanEdge } from './leaseholder.ts'
 import type { TransactionMachine } from './machine.ts'
 import type { Prepared } from './partition-state.ts'
-import { type OwnerId, type SpanCheck, undecided } from './requests.ts'
-import { outcomeOperation, Routing } from './routing.ts'
+import { latestTimestamp, type OwnerId, type SpanCheck, undecided } from './requests.ts'
+import { outcomeOperation, readOperation, Routing } from './routing.ts'
 
 /** How often leftovers are looked for. */
 const sweepMs = 500
@@ -97,6 +97,12 @@ export class ClusterStore extends TransactionStore {
   /** An id of the partition that the key is believed to lie in; 0 when nothing is known. */
   partitionOf(key: Uint8Array): number {
     return this.host.router.find(key)?.partition.id ?? 0
+  }
+
+  /** The node that leads the key's partition, found by asking. Raises connection_failure. */
+  async findLeader(key: Uint8Array): Promise<number> {
+    const request = { key, at: latestTimestamp, uncertainTo: 0, chosenBy: 0 }
+    return (await this.routing.ask(readOperation, key, request)).node
   }
 
   edge(span: Span, reverse: boolean): Uint8Array {

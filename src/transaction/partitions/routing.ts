@@ -228,6 +228,13 @@ export class Routing {
     this.#forgetLeader(key, node)
   }
 
+  /** The node answered, so it leads. */
+  #noteLeader(key: Uint8Array, node: number): void {
+    const { router } = this.#host
+    const route = router.find(key)
+    if (route !== undefined && route.leader === 0) router.setLeader(route.partition.id, node)
+  }
+
   #forgetLeader(key: Uint8Array, node: number): void {
     const { router } = this.#host
     const route = router.find(key)

@@ -139,7 +139,9 @@ export class Routing {
       const node = this.#target(key, turn)
       try {
         if (node === this.#host.nodeId) return await op.run(this.#leaseholder, request)
-        return await this.#whileLeading(key, node, this.#askNode(op, node, request))
+        const answer = await this.#whileLeading(key, node, this.#askNode(op, node, request))
+        if (turn > 0) this.#noteLeader(key, node)
+        return answer
       } catch (error) {
         if (io.dead) throw error
         if (error instanceof Misrouted) this.#learn(error, key, node)

@@ -29,6 +29,7 @@ writeFileSync(
       rootDir: join(root, 'src'),
       typeRoots: [join(root, 'node_modules/@types')],
       declaration: true,
+      stripInternal: true,
       rewriteRelativeImportExtensions: true,
     },
     include: [join(root, 'src/**/*.ts')],

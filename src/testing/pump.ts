@@ -37,6 +37,8 @@ export class Pump {
   readonly #waits = new Set<Wait>()
   #running = false
   #closed: Error | undefined
+  /** Hears what was thrown by something that happened in the world, which is a bug. */
+  onBug: (error: unknown) => void = () => {}
 
   /** @param timeoutMicros how long a wait may take in simulated time when it does not say otherwise */
   constructor(world: SimWorld, timeoutMicros: number) {
@@ -97,7 +99,8 @@ export class Pump {
       if (!this.#world.step()) this.#rejectAll((wait) => this.#idle(wait))
       this.#expire()
     } catch (error) {
-      // A bug inside the world: whoever waits for it must not wait for ever.
+      // Whoever waits for the world must not wait for ever.
+      this.onBug(error)
       this.#rejectAll(() => error)
     }
     afterTurn(this.#turn)

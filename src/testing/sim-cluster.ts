@@ -99,7 +99,7 @@ export class SimCluster implements AsyncDisposable {
   readonly #log: SimLogEntry[] = []
   readonly #streams = new Set<SimStream>()
   readonly #sessions = new Map<SimNode, SessionClient>()
-  #bug: AssertionError | undefined
+  #bug: unknown
   #founder = 0
   #disposed = false
   /** Randomness for the test itself, out of the same seed: `cluster.random.below(10)`, `.pick([…])`, `.chance(0.5)`. */
@@ -114,6 +114,9 @@ export class SimCluster implements AsyncDisposable {
     this.#world = new SimWorld(seed)
     options.onWorld?.(this.#world)
     this.#pump = new Pump(this.#world, callTimeout === undefined ? defaultCallMicros : microsOf(callTimeout))
+    this.#pump.onBug = (error) => {
+      this.#bug ??= error
+    }
     this.#network = new NetworkFaults(this.#world.internet)
     this.#clients = this.#world.node(this.#world.disk('clients'), 'clients')
     this.random = this.#world.random.fork('test')
@@ -413,7 +416,8 @@ export class SimCluster implements AsyncDisposable {
     })
   }
 
-  /** Ends the cluster and everything that waits for it. Raises what a broken invariant inside of it raised. */
+  /** Ends the cluster and everything that waits for it. Raises what broke an invariant inside of it, if anything did: a bug
+   * of the database, not of the test. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return
     this.#disposed = true

@@ -1,5 +1,4 @@
 /** Replicas of nodes that are gone are made anew, whatever the controller's node has forgotten. */
-import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
 import { simCluster } from '../testing/index.ts'
 import { SimNode } from '../testing/sim-node.ts'

@@ -37,7 +37,7 @@ async function runAll(wanted: readonly Plant[]): Promise<number> {
     for (let next = left.shift(); next !== undefined; next = left.shift()) {
       const { plant, seed, why, seconds } = await hunt(next)
       const found = seed === undefined ? 'NOT FOUND' : `found by seed ${seed}`
-      console.log(`[${++done}/${wanted.length}] ${plant.name}: ${found} in ${seconds.toFixed(1)} s; ${why}`)
+      console.log(`[${++done}/${wanted.length}] ${plant.name}: ${found} in ${seconds.toFixed(1)} s of CPU; ${why}`)
       if (seed === undefined) missed.push(plant.name)
     }
   }
@@ -49,26 +49,29 @@ async function runAll(wanted: readonly Plant[]): Promise<number> {
 
 /** Runs seeds with the bug until one shows it. */
 async function hunt(plant: Plant): Promise<Verdict> {
-  const started = process.hrtime.bigint()
-  const seconds = () => Number(process.hrtime.bigint() - started) / 1e9
   const planted = new Subject(plant.name, plant.name)
   const sound = new Subject('', plant.name)
   let last = 'no seed showed anything'
   try {
-    for (let seed = 1; seconds() < (plant.budget ?? defaultBudget); seed++) {
+    for (let seed = 1; planted.cpuSeconds < (plant.budget ?? defaultBudget); seed++) {
       const sick = await planted.run(seed)
       if (sick.length === 0) continue
       const usual = new Set((await sound.run(seed)).map(({ kind }) => kind))
       const own = sick.filter(({ kind }) => !usual.has(kind))
       if (own.length > 0) {
         const [{ kind, message }] = own
-        return { plant, seed, why: `${kind}: ${message.split('\n')[0].slice(0, 140)}`, seconds: seconds() }
+        return { plant, seed, why: `${kind}: ${message.split('\n')[0].slice(0, 140)}`, seconds: planted.cpuSeconds }
       }
       last = `only what seed ${seed} shows without the bug too: ${[...usual].join(', ')}`
     }
-    return { plant, seed: undefined, why: last, seconds: seconds() }
+    return { plant, seed: undefined, why: last, seconds: planted.cpuSeconds }
   } catch (error) {
-    return { plant, seed: undefined, why: error instanceof Error ? error.message : String(error), seconds: seconds() }
+    return {
+      plant,
+      seed: undefined,
+      why: error instanceof Error ? error.message : String(error),
+      seconds: planted.cpuSeconds,
+    }
   } finally {
     planted.end()
     sound.end()

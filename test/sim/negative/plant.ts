@@ -30,7 +30,7 @@ export interface Plant {
   readonly wishes: Wishes
   /** Simulated seconds of a seed. Default 30. */
   readonly seconds?: number
-  /** Real seconds after which it counts as not found. Default 120. */
+  /** Seconds of CPU after which it counts as not found. Default 120. */
   readonly budget?: number
 }
 

@@ -11,6 +11,8 @@ export class Subject {
   readonly #planted: string
   readonly #wishing: string
   #child: ChildProcess | undefined
+  /** What its seeds have taken. */
+  cpuSeconds = 0
 
   constructor(planted: string, wishing: string) {
     this.#planted = planted
@@ -23,8 +25,9 @@ export class Subject {
     })
     const child = this.#child
     return await new Promise((done, fail) => {
-      const answer = ({ violations }: { violations: readonly Violation[] }) => {
+      const answer = ({ violations, cpuSeconds }: { violations: readonly Violation[]; cpuSeconds: number }) => {
         child.off('exit', ended)
+        this.cpuSeconds = cpuSeconds
         done(violations)
       }
       const ended = (code: number | null) => {

@@ -134,6 +134,15 @@ test('a call under way when its node goes down is lost, and the client works aga
   assert.equal(await total(cluster, 2), 901)
 })
 
+test('a blackout of all nodes loses nothing that was acknowledged; one node alone waits for others', async () => {
+  await using cluster = await withAccounts({ nodes: 3, seed: 8, callTimeout: '5s' })
+  for (const node of cluster.nodes) await cluster.crash(node)
+  assert.deepEqual(cluster.alive, [])
+  await assert.rejects(cluster.restart(1), /seed 8: restart\(1\) had not ended in its time/)
+  await Promise.all(cluster.nodes.map((node) => cluster.restart(node)))
+  for (const node of cluster.nodes) assert.equal(await total(cluster, node), 1000)
+})
+
 test('a majority goes on behind a cut, a minority does not, and heals', async () => {
   await using cluster = await withAccounts({ nodes: 5, seed: 11, callTimeout: '5s' })
   const leader = await cluster.leaderOf('accounts')

@@ -267,14 +267,16 @@ export class SimCluster implements AsyncDisposable {
   }
 
   /**
-   * Starts a node again on its disk, after stopping it if it is up. Resolves when it serves. Raises what it cannot start
-   * for: data_corrupted, io_error, …
+   * Starts a node again on its disk, after stopping it if it is up. Resolves when it serves, which takes a majority: to
+   * start several after a blackout, `await Promise.all(cluster.nodes.map((n) => cluster.restart(n)))`. Raises what it
+   * cannot start for: data_corrupted, io_error, …
    */
   restart(node: number): Promise<void> {
     const there = this.#node(node)
     return this.#pump.track(`restart(${node})`, async () => {
       if (there.paused) there.resume()
       if (there.up) await there.stop()
+      else if (there.starting) there.kill()
       await there.start()
     })
   }

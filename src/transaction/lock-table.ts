@@ -210,6 +210,12 @@ export class LockTable {
     return at < 0 ? 0 : lock!.modes[at]
   }
 
+  /** Who waits for whom. */
+  *waits(): Iterable<readonly [waiter: LockOwner, holder: LockOwner]> {
+    for (const lock of this.#locks.values())
+      for (const wait of lock.queue) for (const holder of this.blockers(wait)) yield [wait.owner, holder]
+  }
+
   /** Gives up every wait for a key that `matches`. */
   abortWaits(matches: (key: string) => boolean, error: DbError): void {
     for (const lock of [...this.#locks.values()])

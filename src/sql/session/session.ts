@@ -392,9 +392,18 @@ export class Session implements SqlSession, ExecutionSession {
     this.cancelled = undefined
     if (this.block === 'explicit') {
       this.failed = true
+      this.#letGo()
       return
     }
     this.abort()
+  }
+  /** A failed transaction can only be rolled back: others need not wait for its locks until that is said. */
+  #letGo(): void {
+    const { tx } = this
+    if (tx === undefined || tx.ended) return
+    const last = this.savepoints.at(-1)
+    if (last === undefined) tx.rollback()
+    else tx.rollbackTo(last.store)
   }
   /** Begins a statement's time limit, if there is one; the statement cancels it at its end. */
   limitStatement(): Timer | undefined {

@@ -19,11 +19,12 @@ import { TransactionStore, visitAll } from '../store.ts'
 import type { Isolation } from '../transaction.ts'
 import { ClusterTransaction } from './cluster-transaction.ts'
 import { finish } from './coordinator.ts'
+import { DeadlockDetector, type WaitSource } from './deadlocks.ts'
 import { Leaseholder, scanEdge } from './leaseholder.ts'
 import type { TransactionMachine } from './machine.ts'
 import type { Prepared } from './partition-state.ts'
 import { latestTimestamp, type OwnerId, type SpanCheck, undecided } from './requests.ts'
-import { outcomeOperation, readOperation, Routing } from './routing.ts'
+import { outcomeOperation, Routing, readOperation } from './routing.ts'
 
 /** How often leftovers are looked for. */
 const sweepMs = 500
@@ -52,6 +53,7 @@ export class ClusterStore extends TransactionStore {
   readonly newTransactionId: () => number
   readonly #isGone: (node: number) => boolean
   readonly #sweeping = new Set<number>()
+  readonly #detector: DeadlockDetector
   readonly #tableOwners = new Map<string, { owner: LockOwner; tables: string[] }>()
   #sweep: { cancel(): void } | undefined
   #stopped = false
@@ -70,12 +72,25 @@ export class ClusterStore extends TransactionStore {
     this.visible = -1
     options.host.transport.onRequest(serviceTableLocks, (from, body) => this.#answerTableLock(from, body))
     options.host.transport.onRequest(serviceEnded, (_from, body) => this.#ended(body))
+    this.#detector = new DeadlockDetector(options.host, this.#waitSource())
     this.#schedule()
+  }
+
+  #waitSource(): WaitSource {
+    const nameOf = (owner: LockOwner) => {
+      for (const [name, one] of this.leaseholder.owners) if (one === owner) return name
+      for (const [name, one] of this.#tableOwners) if (one.owner === owner) return name
+      return undefined
+    }
+    const ownersOf = (name: string) =>
+      [this.leaseholder.owners.get(name), this.#tableOwners.get(name)?.owner].filter((o) => o !== undefined)
+    return { tables: [this.rows, this.tables], nameOf, ownersOf }
   }
 
   stop(): void {
     this.#stopped = true
     this.#sweep?.cancel()
+    this.#detector.stop()
   }
 
   override begin(owner: LockOwner, isolation: Isolation, readOnly = false): ClusterTransaction {

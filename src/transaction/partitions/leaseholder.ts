@@ -349,6 +349,11 @@ export class Leaseholder implements MachineEvents {
     return owner
   }
 
+  /** Owners by "node:transaction". */
+  get owners(): ReadonlyMap<string, LockOwner> {
+    return this.#owners
+  }
+
   /** Makes a session of this node known as the owner that its id names. */
   adopt(id: OwnerId, owner: LockOwner): void {
     this.#owners.set(`${id.node}:${id.session}`, owner)

@@ -22,7 +22,7 @@ const asked = process.argv.slice(2)
 let failed = false
 for (const [name, patterns] of Object.entries(groups)) {
   if (asked.length > 0 && !asked.includes(name)) continue
-  const files = patterns.flatMap((p) => globSync(p, { cwd: root })).sort()
+  const files = patterns.flatMap((p) => globSync(p, { cwd: root, exclude: ['**/node_modules/**'] })).sort()
   if (files.length === 0) {
     console.error(`no test matches ${patterns.join(' ')}`)
     process.exit(1)

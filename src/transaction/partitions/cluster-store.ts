@@ -329,12 +329,21 @@ export class ClusterStore extends TransactionStore {
 
   /** Releases what messages that were lost, or leases that moved, have left locked. */
   async #releaseEnded(): Promise<void> {
-    for (const [node, transactions] of this.leaseholder.remoteOwners()) {
+    const owners = this.leaseholder.remoteOwners()
+    for (const name of this.#tableOwners.keys()) {
+      const [node, transaction] = name.split(':').map(Number)
+      owners.set(node, [...(owners.get(node) ?? []), transaction])
+    }
+    for (const [node, transactions] of owners) {
       const out = new ByteWriter(8 * transactions.length)
       for (const t of transactions) out.i64(t)
       try {
         const read = new ByteReader(await this.host.transport.request(node, serviceEnded, out.copy(), sweepMs * 2))
-        while (!read.done) this.leaseholder.release({ owner: { node, session: read.i64() }, keys: undefined })
+        while (!read.done) {
+          const session = read.i64()
+          this.leaseholder.release({ owner: { node, session }, keys: undefined })
+          this.#releaseTableOwner(`${node}:${session}`)
+        }
       } catch (error) {
         if (!(error instanceof DbError)) throw error
       }

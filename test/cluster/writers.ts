@@ -55,8 +55,9 @@ export class Writers {
   async #write(writer: number): Promise<void> {
     for (let turn = writer; !this.#stopping; turn++) {
       const gateways = this.#gateways()
+      const gateway = gateways[turn % gateways.length]
       const client = new pg.Client({
-        connectionString: gateways[turn % gateways.length],
+        connectionString: gateway,
         connectionTimeoutMillis: 2_000,
       })
       client.on('error', () => {})
@@ -68,7 +69,7 @@ export class Writers {
         await new Promise((done) => setTimeout(done, 10))
         continue
       }
-      while (!this.#stopping && (await this.#insert(client))) {}
+      while (!this.#stopping && this.#gateways().includes(gateway) && (await this.#insert(client))) {}
       await client.end().catch(() => {})
     }
   }

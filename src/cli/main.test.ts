@@ -123,4 +123,5 @@ test('cert makes an authority and certificates that nobody else can read', async
   assert.equal(again.status, 1)
   assert.match(again.error, /is there already/)
   assert.equal((await lattice(['cert', 'node'])).status, 2)
+  assert.equal((await lattice(['cert', 'node', '--id', '3'])).out, 'certs/node-3.crt\ncerts/node-3.key\n')
 })

@@ -148,6 +148,47 @@ test('addresses beyond this host need TLS, and clients then a password', async (
   await node.stop()
 })
 
+test('configuration of a node of a cluster', async () => {
+  const alone = checkConfig({ data: 'd' }, 'x')
+  assert.deepEqual([alone.peer, alone.join, alone.locality, alone.replicas], [undefined, [], {}, 3])
+  const given = { data: 'd', peer: '10.0.0.1:7400', join: '10.0.0.2:1, 10.0.0.3:2', locality: 'region=eu,zone=a' }
+  const member = checkConfig(given, 'x')
+  assert.deepEqual(member.peer, { host: '10.0.0.1', port: 7400 })
+  assert.deepEqual(member.join, [
+    { host: '10.0.0.2', port: 1 },
+    { host: '10.0.0.3', port: 2 },
+  ])
+  assert.deepEqual(Object.entries(member.locality), [
+    ['region', 'eu'],
+    ['zone', 'a'],
+  ])
+  const listed = checkConfig({ ...given, join: ['10.0.0.2:1'], locality: { zone: 'b' } }, 'x')
+  assert.deepEqual([listed.join, listed.locality], [[{ host: '10.0.0.2', port: 1 }], { zone: 'b' }])
+  assert.throws(() => checkConfig({ data: 'd', peer: '0.0.0.0:7400' }, 'x'), { code: 'invalid_parameter_value' })
+  assert.throws(() => checkConfig({ data: 'd', locality: 'eu' }, 'x'), { code: 'invalid_parameter_value' })
+  assert.throws(() => checkConfig({ data: 'd', replicas: 0, peerTls: { key: 'k' } }, 'x'), {
+    code: 'config_file_error',
+  })
+  const path = join(root, 'member.json')
+  writeFileSync(path, JSON.stringify({ peerTls: { certificate: 'a', key: '/b', authority: 'c' } }))
+  assert.deepEqual(await readConfigFile(io(), path), {
+    peerTls: { certificate: join(root, 'a'), key: '/b', authority: join(root, 'c') },
+  })
+})
+
+test('decommissioning is refused where there is no cluster, and to web forms', async () => {
+  const node = await startNode(config(), { io: io(), open })
+  const post = (headers: Record<string, string>, body: string) =>
+    fetch(`http://127.0.0.1:${node.httpPort}/decommission`, { method: 'POST', headers, body })
+  const json = { 'content-type': 'application/json' }
+  const refused = await post(json, '{"node":1}')
+  assert.match(((await refused.json()) as { error: string }).error, /belongs to no cluster/)
+  assert.ok(refused.status >= 400)
+  assert.equal((await post(json, '{"node":"1"}')).status, 400)
+  assert.equal((await post({ 'content-type': 'text/plain' }, '{"node":1}')).status, 415)
+  await node.stop()
+})
+
 test('configuration: defaults, units, files, and every mistake named', async () => {
   const defaults = checkConfig({ data: 'd' }, 'x')
   assert.deepEqual(defaults.pg, { host: '127.0.0.1', port: 7432 })

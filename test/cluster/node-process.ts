@@ -35,6 +35,11 @@ export interface StartOptions {
   readonly pgPort?: number
 }
 
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 /** Resolves when the node is ready. Raises an error with its log when it ends instead. */
 export function startNode(data: string, options: StartOptions = {}): Promise<NodeProcess> {
   const { args = [], env = {}, under = [], pgPort = 0, host = '127.0.0.1' } = options
@@ -56,9 +61,8 @@ export function startNode(data: string, options: StartOptions = {}): Promise<Nod
   })
   const ended = new Promise<number | null>((done) => child.once('close', (status) => done(status)))
   // Whoever ends the test run must not leave nodes behind.
-  const kill = () => void child.kill('SIGKILL')
-  process.once('exit', kill)
-  void ended.then(() => process.off('exit', kill))
+  running.add(child)
+  void ended.then(() => running.delete(child))
   return new Promise((done, fail) => {
     let log = ''
     child.stderr!.on('data', (chunk) => {

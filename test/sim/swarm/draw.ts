@@ -45,7 +45,7 @@ const operationMs = 22
 export function draw(random: SimRandom, wishes: Wishes): Plan {
   const count = wishes.nodes ?? random.pick([1, 3, 3, 3, 3, 3, 5, 5, 5, 4])
   const delayMicros = random.pick(delays)
-  const splitBytes = wishes.splitBytes ?? random.pick([undefined, 40_000, 80_000, 160_000])
+  const splitBytes = wishes.splitBytes ?? random.pick([undefined, 100_000, 200_000, 400_000])
   const nodes: NodeOptions = {
     count,
     replicas: count === 5 && random.chance(0.4) ? 5 : 3,

@@ -217,7 +217,8 @@ export class SimNodes {
         node.io.kill()
       } else if (!(error instanceof NodeDied)) throw error
     })
-    await Promise.race([boot, this.sleep(bootMs).then(() => this.note(node.id, 'slow-start'))])
+    await Promise.race([boot, this.sleep(bootMs)])
+    if (node.client === undefined && !node.io.dead) this.note(node.id, 'slow-start')
   }
 
   sleep(ms: number): Promise<void> {

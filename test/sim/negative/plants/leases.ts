@@ -107,7 +107,7 @@ export const leasePlants: readonly Plant[] = [
       faults: ['skew', 'split', 'transfer'],
       workloads: ['lists', 'sessions'],
       keys: 4,
-      splitBytes: 40_000,
+      splitBytes: 60_000,
       pauseMs: 40,
     },
     budget: 240,

@@ -503,8 +503,7 @@ export class Host {
 
   #heartbeat(): void {
     if (this.#stopped || this.io.dead) return
-    const beat = this.liveness.heartbeat()
-    for (const peer of this.#options.peers()) this.transport.send(peer, channelLiveness, beat)
+    for (const peer of this.#options.peers()) this.transport.send(peer, channelLiveness, this.liveness.heartbeat(peer))
     const lapsed = this.liveness.lapsed()
     if (lapsed.length > 0)
       for (const replica of this.replicas.values()) if (lapsed.includes(replica.leaderNode)) this.activate(replica)

@@ -1,7 +1,7 @@
 export { type Change, Changes } from './changes.ts'
 export * from './descriptor.ts'
 export { Host, type HostOptions } from './host.ts'
-export { heartbeatMs, leaseMicros } from './liveness.ts'
+export { heartbeatMs, leaseMicros, uncertaintyMicros } from './liveness.ts'
 export { firstMachineKind, kindSplit, type PartitionMachine } from './machine.ts'
 export { nodeStream } from './node-stream.ts'
 export { type Outcome, PartitionReplica } from './partition-replica.ts'

@@ -10,8 +10,12 @@
  * The ceiling bounds what L may have served: L answers reads only at timestamps ≤ a ceiling that a quorum has heard of.
  * Whoever is elected after L collects the voters' ceilings and starts above the highest.
  *
- *   heartbeat   u8 1 │ f64 sent micros │ f64 ceiling
- *   support     u8 2 │ f64 sent micros │ f64 ceiling │ f64 incarnation of the supporter │ f64 its clock
+ * S promises only to an L that hears S: a leader whose messages arrive but who hears nobody could otherwise neither lead
+ * nor be replaced. To one that does not, it only says that it is there.
+ *
+ *   heartbeat   u8 1 │ f64 sent micros │ f64 ceiling │ f64 micros since L heard S, -1: never
+ *   support     u8 2 │ f64 sent micros │ f64 ceiling │ f64 incarnation of the supporter
+ *   echo        u8 3 │ f64 sent micros │ f64 ceiling │ f64 incarnation
  *
  * Not here: sending (host.ts), which partitions lean on which nodes (raft's quorum).
  */
@@ -25,11 +29,17 @@ const marginMicros = 50_000
 export const heartbeatMs = 100
 /** How far above its clock a node may serve reads before the next heartbeat. */
 const ceilingMicros = 700_000
+/**
+ * How far above a reader's snapshot a version may be that was acknowledged before the reader began: clocks are apart by
+ * maxSkew, and a new leader starts above the ceiling of the former one, which may have been ahead as far again.
+ */
+export const uncertaintyMicros = ceilingMicros + 2 * maxSkewMicros
 /** The same for a clock that runs ahead already: it goes on by a microsecond at a time. */
 const leastCeilingMicros = 50_000
 
 const heartbeatKind = 1
 const supportKind = 2
+const echoKind = 3
 
 interface NodePromise {
   until: number
@@ -51,6 +61,8 @@ export class NodeLiveness {
   readonly #fresh: boolean
   /** What we promised to others. */
   readonly #promises = new Map<number, NodePromise>()
+  /** When nodes last answered us. */
+  readonly #heard = new Map<number, number>()
   /** Smoothed round trips. Microseconds. */
   readonly #roundTrips = new Map<number, number>()
   /** What others promised to us. */
@@ -129,11 +141,13 @@ export class NodeLiveness {
     this.#roundTrips.set(node, known === undefined ? micros : known + (micros - known) / 4)
   }
 
-  heartbeat(): Uint8Array {
-    const out = new ByteWriter(17)
+  heartbeat(to: number): Uint8Array {
+    const heard = this.#heard.get(to)
+    const out = new ByteWriter(25)
     out.u8(heartbeatKind)
     out.f64(this.#now())
     out.f64(this.#clock.next() + this.#room())
+    out.f64(heard === undefined ? -1 : this.#now() - heard)
     return out.copy()
   }
 
@@ -142,49 +156,65 @@ export class NodeLiveness {
     return Math.max(leastCeilingMicros, ceilingMicros - this.#clock.aheadMicros)
   }
 
-  /** Takes a message in and returns the answer to it, if it asks for one. `restarted` is told of a new incarnation. */
+  /**
+   * Takes a message in and returns the answer to it, if it asks for one. `restarted` is told of a new incarnation, or
+   * that a promise began anew.
+   */
   receive(from: number, bytes: Uint8Array, restarted: (node: number) => void): Uint8Array | undefined {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    const kind = bytes[0]
     const sent = view.getFloat64(1)
     const ceiling = view.getFloat64(9)
-    if (bytes[0] === heartbeatKind) return this.#support(from, sent, ceiling)
-    if (bytes[0] !== supportKind) throw new DbError('protocol_violation', `liveness message of kind ${bytes[0]}`)
+    if (kind === heartbeatKind) return this.#answer(from, sent, ceiling, view.getFloat64(17))
+    if (kind !== supportKind && kind !== echoKind)
+      throw new DbError('protocol_violation', `liveness message of kind ${kind}`)
     const incarnation = view.getFloat64(17)
     this.#measure(from, this.#now() - sent)
-    const known = this.#supports.get(from)
-    if (known === undefined) {
-      this.#supports.set(from, { until: sent + leaseMicros - marginMicros, ceiling, incarnation })
-      return undefined
-    }
-    if (incarnation < known.incarnation) return undefined
+    const silent = this.#now() - (this.#heard.get(from) ?? Number.NEGATIVE_INFINITY) > leaseMicros
+    this.#heard.set(from, this.#now())
+    if (kind === supportKind) this.#supported(from, sent, ceiling, incarnation, restarted)
+    // Now that we hear it, it may promise: without waiting for the next turn.
+    return silent ? this.heartbeat(from) : undefined
+  }
+
+  #supported(
+    from: number,
+    sent: number,
+    ceiling: Timestamp,
+    incarnation: number,
+    restarted: (node: number) => void,
+  ): void {
+    let known = this.#supports.get(from)
+    if (known === undefined) this.#supports.set(from, (known = { until: 0, ceiling: 0, incarnation }))
+    if (incarnation < known.incarnation) return
     // A promise that has lapsed and is given anew is another promise: what was acknowledged under the old one says nothing.
     const lapsed = known.until <= this.#now()
     if (incarnation > known.incarnation) {
       known.incarnation = incarnation
       known.until = 0
       known.ceiling = 0
-      restarted(from)
-    } else if (lapsed) restarted(from)
+    }
+    if (lapsed || known.until === 0) restarted(from)
     known.until = Math.max(known.until, sent + leaseMicros - marginMicros)
     known.ceiling = Math.max(known.ceiling, ceiling)
-    return undefined
   }
 
-  #support(from: number, sent: number, ceiling: Timestamp): Uint8Array | undefined {
-    if (!this.mayVote()) return undefined
-    const until = this.#now() + leaseMicros
-    const promise = this.#promises.get(from)
-    if (promise === undefined) this.#promises.set(from, { until, ceiling })
-    else {
-      promise.until = until
-      promise.ceiling = Math.max(promise.ceiling, ceiling)
+  #answer(from: number, sent: number, ceiling: Timestamp, sinceHeard: number): Uint8Array {
+    const promises = this.mayVote() && sinceHeard >= 0 && sinceHeard <= leaseMicros
+    if (promises) {
+      const until = this.#now() + leaseMicros
+      const promise = this.#promises.get(from)
+      if (promise === undefined) this.#promises.set(from, { until, ceiling })
+      else {
+        promise.until = until
+        promise.ceiling = Math.max(promise.ceiling, ceiling)
+      }
     }
-    const out = new ByteWriter(33)
-    out.u8(supportKind)
+    const out = new ByteWriter(25)
+    out.u8(promises ? supportKind : echoKind)
     out.f64(sent)
     out.f64(ceiling)
     out.f64(this.#incarnation)
-    out.f64(this.#clock.last)
     return out.copy()
   }
 

@@ -32,6 +32,8 @@ const sweepMs = 500
 const askAfterMicros = 1_000_000
 const giveUpAfterMicros = 4_000_000
 const tableLockMs = 60_000
+/** A proposal that no quorum has answered for so long is of unknown outcome. */
+const unansweredMicros = 3_000_000
 
 export interface ClusterStoreOptions {
   readonly io: Io
@@ -308,6 +310,7 @@ export class ClusterStore extends TransactionStore {
   }
 
   #sweepOnce(): void {
+    this.leaseholder.expire(unansweredMicros)
     this.#once(0, () => this.#releaseEnded())
     const now = this.host.now()
     for (const replica of this.host.replicas.values()) {

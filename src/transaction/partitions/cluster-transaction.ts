@@ -5,12 +5,13 @@
  * else by a request that the statement WAITs for. Asked again, the same call finds the answer.
  *
  *   snapshot   chosen by the first leaseholder that a statement reads at; above all that this node acknowledged
- *   uncertain  a version in (snapshot, snapshot + maxSkew] at another node may be older in real time: the snapshot moves
+ *   uncertain  a version a little above the snapshot at another node may be older in real time: the snapshot moves
  *              up to it, if nothing that was read has changed in between
  *
  * Not here: committing (coordinator.ts), the leaseholder's side (leaseholder.ts).
  */
-import { assert, DbError, END, maxSkewMicros, ROW, type Step, type Timestamp, WAIT } from '../../base/index.ts'
+import { assert, DbError, END, ROW, type Step, type Timestamp, WAIT } from '../../base/index.ts'
+import { uncertaintyMicros } from '../../replication/index.ts'
 import type { EngineCursor, Span } from '../../storage/index.ts'
 import { keyText, MergedCursor } from '../cursor.ts'
 import { type LockOwner, rowExclusive } from '../lock-table.ts'
@@ -100,7 +101,7 @@ export class ClusterTransaction extends Transaction {
     if (this.#chosenBy !== 0) return
     this.snapshot = at
     this.#chosenBy = node
-    this.#uncertainTo = at + maxSkewMicros
+    this.#uncertainTo = at + uncertaintyMicros
     this.store.clock.observe(at)
   }
 

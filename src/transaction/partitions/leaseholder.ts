@@ -28,6 +28,7 @@ import {
   type Outcome,
   type PartitionReplica,
   type Router,
+  uncertaintyMicros,
 } from '../../replication/index.ts'
 import type { Engine, EngineCursor, Found, Span } from '../../storage/index.ts'
 import { keyText } from '../cursor.ts'
@@ -82,14 +83,26 @@ class InFlight implements Blocking {
   readonly timestamp: Timestamp
   readonly keys: readonly string[]
   readonly replica: PartitionReplica
+  readonly sinceMicros: number
+  /** Tells the proposer that nobody knows; the entry may still be applied. */
+  readonly giveUp: () => void
   readonly #waiters: (() => void)[] = []
   done = false
 
-  constructor(transaction: number, timestamp: Timestamp, keys: readonly string[], replica: PartitionReplica) {
+  constructor(
+    transaction: number,
+    timestamp: Timestamp,
+    keys: readonly string[],
+    replica: PartitionReplica,
+    sinceMicros: number,
+    giveUp: () => void,
+  ) {
     this.transaction = transaction
     this.timestamp = timestamp
     this.keys = keys
     this.replica = replica
+    this.sinceMicros = sinceMicros
+    this.giveUp = giveUp
   }
 
   ready(): Promise<void> {
@@ -99,6 +112,11 @@ class InFlight implements Blocking {
 
   end(): void {
     this.done = true
+    this.wake()
+  }
+
+  /** Those who wait look again: the lease is lost. */
+  wake(): void {
     for (const done of this.#waiters.splice(0)) done()
   }
 }
@@ -149,7 +167,7 @@ export class Leaseholder implements MachineEvents {
   }
 
   #observe(at: Timestamp): void {
-    if (at > this.host.io.clock.wallMicros() + 2 * maxSkewMicros) {
+    if (at > this.host.io.clock.wallMicros() + uncertaintyMicros + maxSkewMicros) {
       throw new DbError('operator_intervention', 'a request is stamped too far ahead of this node’s clock', {
         hint: 'Check the clocks of the nodes (NTP).',
       })
@@ -176,6 +194,8 @@ export class Leaseholder implements MachineEvents {
       }
     }
     this.rows.abortWaits((text) => covers(replica.partition, Buffer.from(text, 'latin1')), lost)
+    for (const one of this.#inFlight) if (one.replica === replica) one.wake()
+    for (const one of this.machine.state(replica).prepared.values()) one.wake()
   }
 
   quiescent(replica: PartitionReplica): boolean {
@@ -635,21 +655,30 @@ export class Leaseholder implements MachineEvents {
     keys: readonly string[],
   ): Promise<Applied> {
     return new Promise((done, fail) => {
-      const flight = new InFlight(transaction, timestamp, keys, replica)
+      const giveUp = () => fail(outcomeUnknown())
+      const flight = new InFlight(transaction, timestamp, keys, replica, this.host.now(), giveUp)
       const end = (outcome: Outcome) => {
-        if (keys.length > 0) this.#land(flight)
+        this.#land(flight)
         if (outcome.kind === 'applied') done(outcome.result as Applied)
         else if (outcome.kind === 'dropped') fail(new Misrouted(undefined))
         else fail(outcomeUnknown())
       }
-      if (!replica.propose(payload, transaction, end)) {
+      if (!replica.propose(payload, transaction, end, keys.length === 0)) {
         fail(new Misrouted(undefined))
         return
       }
-      if (keys.length === 0) return
       this.#inFlight.add(flight)
       for (const key of keys) this.#inFlightKeys.set(key, flight)
     })
+  }
+
+  /** Proposals that a quorum has not answered for long: their outcome is not known here. */
+  expire(afterMicros: number): void {
+    const now = this.host.now()
+    for (const one of this.#inFlight) {
+      if (now - one.sinceMicros < afterMicros) return
+      one.giveUp()
+    }
   }
 
   #land(flight: InFlight): void {

@@ -60,6 +60,11 @@ export class Prepared {
 
   resolve(): void {
     this.resolved = true
+    this.wake()
+  }
+
+  /** Those who wait look again: the lease is lost, the outcome will be known elsewhere. */
+  wake(): void {
     for (const done of this.#waiters.splice(0)) done()
   }
 }

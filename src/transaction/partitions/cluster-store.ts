@@ -332,7 +332,7 @@ export class ClusterStore extends TransactionStore {
 
   /** Releases what messages that were lost, or leases that moved, have left locked. */
   async #releaseEnded(): Promise<void> {
-    const owners = this.leaseholder.remoteOwners()
+    const owners = this.leaseholder.transactions()
     for (const name of this.#tableOwners.keys()) {
       const [node, transaction] = name.split(':').map(Number)
       owners.set(node, [...(owners.get(node) ?? []), transaction])

@@ -468,12 +468,11 @@ export class Leaseholder implements MachineEvents {
     for (const text of keys) this.rows.release(owner, text)
   }
 
-  /** Transactions of other nodes that hold or wait for locks here, by node. */
-  remoteOwners(): Map<number, number[]> {
+  /** Transactions that hold or wait for locks here, by node. */
+  transactions(): Map<number, number[]> {
     const out = new Map<number, number[]>()
     for (const name of this.#owners.keys()) {
       const [node, session] = name.split(':').map(Number)
-      if (node === this.host.nodeId) continue
       const list = out.get(node)
       if (list === undefined) out.set(node, [session])
       else list.push(session)

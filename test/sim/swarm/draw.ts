@@ -40,7 +40,7 @@ const delays: readonly (readonly [number, number])[] = [
   [50, 20_000],
 ]
 /** Together the clients ask about so often, whatever their number. */
-const operationMs = 22
+const operationMs = 20
 
 export function draw(random: SimRandom, wishes: Wishes): Plan {
   const count = wishes.nodes ?? random.pick([1, 3, 3, 3, 3, 3, 5, 5, 5, 4])

@@ -43,7 +43,7 @@ export interface RunResult {
 }
 
 /** A seed that has not done enough in its time goes on, for so many times as long. */
-const longest = 3
+const longest = 5
 const quorumMs = 10_000
 /** Operations that prove progress. */
 const progress = 20

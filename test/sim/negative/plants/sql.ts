@@ -65,11 +65,10 @@ export const sqlPlants: readonly Plant[] = [
     breaks: 'every node grants advisory locks by itself',
     edits: [
       {
-        file: 'node/sql-cluster.ts',
-        find: 'const leader = this.leads(place) ? this.nodeId : (this.#opened.host.router.find(place)?.leader ?? 0)',
-        replace: 'const leader = place.length > 0 ? this.nodeId : 0',
+        file: 'node/advisory-locks.ts',
+        find: 'if (host.replicaFor(place)?.serving === true) return this.#nodeId',
+        replace: 'if (place.length > 0) return this.#nodeId',
       },
-      { file: 'node/sql-cluster.ts', find: 'if (!this.leads(advisoryKey(key)))', replace: 'if (key.length > 1e6)' },
     ],
     wishes: { nodes: 3, faults: ['skew'], workloads: ['advisory'] },
   },

@@ -139,6 +139,8 @@ export class Host {
       else states.push({ stream, state: decodeReplicaState(value) })
     })
     for (const { stream, state } of states) await this.#open(stream, state)
+    // What is known to be committed comes first: cuts among it bring further replicas.
+    for (const replica of [...this.replicas.values()]) await replica.replay()
     this.#heartbeat()
     this.#wakeAll()
   }
@@ -290,6 +292,8 @@ export class Host {
     await this.#node.write(set, this.clock.next())
     if (initialized && !this.#overlapsOther(replica))
       await this.engine.discard([spanOf(partition), addressedSpan(partition)])
+    // What was cut off from it lives on, and was perhaps only in its log.
+    await this.engine.flush()
     this.log.forget(replica.stream)
     this.engine.forget(replica.stream)
     this.io.log.info('replica-removed', { partition: partition.id })
@@ -377,6 +381,9 @@ export class Host {
       learners: side(configuration.learners),
     })
     left.state = { ...left.state, partition: { ...partition, end: key, generation: generation + 1 } }
+    // The right side's records come after this one: whoever finds them finds that the cut was committed.
+    const { term, vote } = this.log.hardState(left.stream)
+    this.log.saveHardState(left.stream, { term, vote, commit: index }, undefined)
     const exists = this.replicas.has(id) || this.#creating.has(id) || (this.#tombstones.get(id) ?? 0) >= right.replica
     this.#applyStates(
       exists

@@ -198,6 +198,12 @@ export class PartitionReplica {
     return new Promise((done) => this.#reads.set(token, done))
   }
 
+  /** Applies what is known to be committed, after opening. */
+  replay(): Promise<void> {
+    this.#apply()
+    return this.appliedTo(Math.min(this.raft.commit, this.#durable))
+  }
+
   /** Resolves once the entry is applied here. */
   appliedTo(index: number): Promise<void> {
     if (this.applied >= index) return Promise.resolve()

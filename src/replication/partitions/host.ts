@@ -158,7 +158,7 @@ export class Host {
 
   async close(): Promise<void> {
     this.#stopped = true
-    for (const timer of this.#timers) timer.cancel()
+    for (const timer of this.#timers) timer?.cancel()
     this.#sender.close()
     for (const replica of this.replicas.values()) replica.close()
   }

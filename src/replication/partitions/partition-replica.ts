@@ -212,6 +212,7 @@ export class PartitionReplica {
 
   proposeConfiguration(next: { voters: readonly number[]; learners: readonly number[] }): boolean {
     if (this.frozen || this.raft.proposeConfiguration(next) === undefined) return false
+    this.forgetLease()
     this.schedule()
     return true
   }
@@ -220,6 +221,8 @@ export class PartitionReplica {
   transfer(node: number): boolean {
     const to = this.raft.configuration.voters.find((r) => nodeOfReplica(r) === node)
     if (to === undefined || !this.raft.transferLeadership(to)) return false
+    // Even when the transfer comes to nothing: the next leader may have been asked to stand.
+    this.forgetLease()
     this.schedule()
     return true
   }

@@ -195,7 +195,7 @@ export class Leaseholder implements MachineEvents {
     }
     this.rows.abortWaits((text) => covers(replica.partition, Buffer.from(text, 'latin1')), lost)
     for (const one of this.#inFlight) if (one.replica === replica) one.wake()
-    for (const one of this.machine.state(replica).prepared.values()) one.wake()
+    this.machine.wakeWaiters(replica)
   }
 
   quiescent(replica: PartitionReplica): boolean {

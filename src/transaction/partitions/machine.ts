@@ -76,6 +76,11 @@ export class TransactionMachine implements PartitionMachine {
     return state
   }
 
+  /** Those who wait for prepared transactions look again where the lease is now. */
+  wakeWaiters(replica: PartitionReplica): void {
+    for (const one of this.#states.get(replica)?.prepared.values() ?? []) one.wake()
+  }
+
   async opened(replica: PartitionReplica): Promise<void> {
     const before = this.#states.get(replica)
     const state = new PartitionState()

@@ -65,6 +65,8 @@ export class Watch {
     for (const node of this.#nodes.nodes) {
       if (node.opened === undefined || node.io.dead) continue
       const { host } = node.opened.opened
+      // While a node starts again, what is left of its former life says nothing.
+      if (host.io.dead) continue
       for (const replica of host.replicas.values()) {
         if (replica.removed || replica.raft.role !== 'leader') continue
         const { id } = replica.partition

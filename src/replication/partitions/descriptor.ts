@@ -40,6 +40,11 @@ export function nodeOfReplica(replica: number): number {
   return Math.floor(replica / replicasPerNode)
 }
 
+/** The index of the entry that a replica comes from. */
+export function entryOfReplica(replica: number): number {
+  return replica % replicasPerNode
+}
+
 /** The id of a replica on a node; `n` is the index of the entry that it comes from, so none is used twice. */
 export function replicaOn(node: number, n: number): number {
   return node * replicasPerNode + n

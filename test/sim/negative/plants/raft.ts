@@ -1,5 +1,8 @@
 /**
  * Bugs of consensus.
+ *
+ * Not here: the commit rule of Raft's figure 8. A leader's first entry leaves together with the older ones, so a whole cluster
+ * hardly ever meets it; src/replication/raft/raft.test.ts plants it where messages are scripted.
  */
 import type { Plant } from '../plant.ts'
 
@@ -34,24 +37,6 @@ export const raftPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 5, faults: elections, workloads: ['registers', 'bank'] },
-  },
-  {
-    name: 'figure-8',
-    breaks: 'entries of earlier terms are committed by counting replicas',
-    edits: [
-      {
-        file: 'replication/raft/leadership.ts',
-        find: 'return this.#state.log.term(index) === this.#state.term',
-        replace: 'return index > 0',
-      },
-    ],
-    wishes: {
-      nodes: 5,
-      faults: ['storm', 'isolate', 'cut', 'slow', 'slowDisk', 'outage'],
-      workloads: ['registers', 'bank'],
-      pauseMs: 20,
-    },
-    budget: 300,
   },
   {
     name: 'append-acknowledged-early',

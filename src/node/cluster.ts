@@ -35,6 +35,8 @@ import type { OpenedStore } from './store.ts'
 
 /** Object ids of users begin here, as in PostgreSQL; the first node owns them all. */
 const identifiers = { first: 16_384, end: 0xffff_ff00 }
+/** The id of a cluster's first node. */
+const founder = 1
 const housekeepingMs = 5_000
 /** A node that was removed is talked to for so long. */
 const forgetAfterMs = 10_000
@@ -124,7 +126,7 @@ class Opening {
     const transport = await this.#listen(identity)
     const clock = new HybridClock(() => io.clock.wallMicros(), engine.newestInTables)
     this.#membership = this.#startMembership(transport, identity, known)
-    const machine = new TransactionMachine(engine, clock, () => io.clock.monotonicMicros())
+    const machine = new TransactionMachine(engine, clock, io)
     const host = new Host({
       io,
       log,
@@ -151,7 +153,7 @@ class Opening {
     this.#opened.push(async () => store.stop())
     this.#follow(host, store, transport)
     await host.open()
-    if (fresh && this.#options.seeds.length === 0) await this.#begin(host, store, identity.token)
+    if (this.#founds(host, identity.nodeId, known, fresh)) await this.#begin(host, store, identity.token)
     this.#store = store
     this.#membership.change({ state: 'alive' })
     const controller = new Controller({ ...this.#options, host, membership: this.#membership })
@@ -190,7 +192,7 @@ class Opening {
     }
     const token = drawToken(io)
     if (seeds.length === 0) {
-      const identity = { clusterId: drawToken(io), nodeId: 1, token, ranges: [identifiers] }
+      const identity = { clusterId: drawToken(io), nodeId: founder, token, ranges: [identifiers] }
       return { file: await IdentityFile.create(io, directory, identity), known: [], fresh: true }
     }
     const attributes = { locality, node: this.#options.nodeId }
@@ -283,10 +285,18 @@ class Opening {
     })
   }
 
-  /** The first node of a cluster: the first partition, and our own id in the book. */
+  /** Whether the cluster begins here: now, or in a former life that ended before it had begun. */
+  #founds(host: Host, nodeId: number, known: readonly Member[], fresh: boolean): boolean {
+    if (this.#options.seeds.length > 0) return false
+    if (fresh) return true
+    const alone = [...host.replicas.values()].every((r) => r.nodes().every((node) => node === nodeId))
+    return nodeId === founder && known.length === 0 && (host.unborn || (host.replicas.size > 0 && alone))
+  }
+
+  /** The first node of a cluster: the first partition, and our own id in the book; what is done of it stays. */
   async #begin(host: Host, store: ClusterStore, token: string): Promise<void> {
-    await host.bootstrap()
-    await this.#book(store, token, 1)
+    if (host.unborn) await host.bootstrap()
+    await this.#book(store, token, founder)
   }
 
   /** Takes a node in: a node id for good, half of our unused identifiers, whom we know. */

@@ -30,10 +30,15 @@ export interface ControllerOptions {
   readonly splitBytes?: number
 }
 
+/** The hint that a node, in the incarnation that is the value, is being taken out of the cluster. */
+export function leavingKey(node: number): string {
+  return `leaving ${node}`
+}
+
 const tickMs = 500
 /** Changes of replicas under way at once, in the whole cluster. */
 const maxMoves = 2
-/** A dead node's replicas are made anew elsewhere after so long. */
+/** Replicas of a node that is dead, or is being stopped, are made anew elsewhere after so long. */
 const replaceAfterMicros = 30_000_000
 /** How often leaders look at the sizes of what they lead, in ticks. */
 const sizeTicks = 4
@@ -44,7 +49,8 @@ export class Controller {
   readonly changes: Changes
   readonly #options: ControllerOptions
   readonly #moving = new Set<number>()
-  readonly #deadSince = new Map<number, number>()
+  /** Since when nodes are dead or stopping. */
+  readonly #awaySince = new Map<number, number>()
   #timer: { cancel(): void } | undefined
   #ticks = 0
   #stopped = false
@@ -72,10 +78,13 @@ export class Controller {
     const { host, membership } = this.#options
     const now = host.now()
     for (const { nodeId, state } of membership.members) {
-      if (state !== 'dead') this.#deadSince.delete(nodeId)
-      else if (!this.#deadSince.has(nodeId)) this.#deadSince.set(nodeId, now)
+      if (state !== 'dead' && state !== 'draining') this.#awaySince.delete(nodeId)
+      else if (!this.#awaySince.has(nodeId)) this.#awaySince.set(nodeId, now)
     }
-    if (++this.#ticks % sizeTicks === 0) this.#splitLarge()
+    if (++this.#ticks % sizeTicks === 0) {
+      host.publishSizes()
+      this.#splitLarge()
+    }
     if (this.#ticks % learnerTicks === 0) this.#dropLearners()
     const first = host.router.routes[0]
     if (first === undefined || host.replicas.get(first.partition.id)?.serving !== true) return
@@ -129,11 +138,15 @@ export class Controller {
     return host.router.routes.map((r: Route) => ({ id: r.partition.id, replicas: r.nodes, wanted }))
   }
 
-  /** A node that has only just died may come back: its replicas are kept for a while. */
-  #effective({ nodeId, state }: Member): Member['state'] {
-    if (state !== 'dead') return state
-    const since = this.#deadSince.get(nodeId) ?? this.#options.host.now()
-    return this.#options.host.now() - since < replaceAfterMicros ? 'suspect' : 'dead'
+  /**
+   * A node that has only just died, or drains for a restart, may come back: its replicas are kept for a while. One that is
+   * being taken out of the cluster loses them at once.
+   */
+  #effective({ nodeId, state, incarnation }: Member): Member['state'] {
+    if (state !== 'dead' && state !== 'draining') return state
+    if (this.#options.membership.info(leavingKey(nodeId)) === incarnation) return state
+    const since = this.#awaySince.get(nodeId) ?? this.#options.host.now()
+    return this.#options.host.now() - since < replaceAfterMicros ? 'suspect' : state
   }
 
   #start({ partition, add, remove }: Move): void {

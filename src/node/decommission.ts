@@ -12,6 +12,7 @@
 import { DbError } from '../base/index.ts'
 import { isPresent, Placement, serviceDecommission } from '../cluster/index.ts'
 import type { OpenedCluster } from './cluster.ts'
+import { leavingKey } from './controller.ts'
 import { drain } from './drain.ts'
 
 const requestMs = 10_000
@@ -51,6 +52,7 @@ export class Decommissioning {
       })
     }
     if (node === host.nodeId) return await this.#passOn(node)
+    membership.publish(leavingKey(node), member.incarnation)
     if (isPresent(member)) {
       await transport.request(node, serviceDecommission, encode({ act: 'drain' }), requestMs)
       await this.#heardOf(node)

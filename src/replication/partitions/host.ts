@@ -55,6 +55,8 @@ const electionTicks = 2
 const electionSpread = 8
 /** A replica that nobody leads for so long asks whether it is still one. */
 const orphanMs = 1_500
+/** Smaller changes of a partition's size are nobody's news. Bytes. */
+const leastSizeChange = 64 * 1024
 /** The index at which replicas of a new partition begin, and its term. */
 const birthIndex = 10
 const birthTerm = 5
@@ -143,6 +145,11 @@ export class Host {
     for (const replica of [...this.replicas.values()]) await replica.replay()
     this.#heartbeat()
     this.#wakeAll()
+  }
+
+  /** No replica has ever been here. */
+  get unborn(): boolean {
+    return this.replicas.size === 0 && this.#node.empty
   }
 
   /** Makes the first partition of a new cluster, with its one replica here. */
@@ -250,6 +257,17 @@ export class Host {
     const route = this.routeOf(replica)
     this.router.learn(route)
     if (replica.serving) this.#options.publish(route)
+  }
+
+  /** Leaders tell the others when a partition's size has changed a good deal: planners and placement count on it. */
+  publishSizes(): void {
+    for (const replica of this.replicas.values()) {
+      if (!replica.serving) continue
+      const known = this.router.find(replica.partition.start)
+      const { bytes } = this.engine.estimate(spanOf(replica.partition))
+      const change = Math.abs(bytes - (known?.bytes ?? 0))
+      if (change > leastSizeChange && change > (known?.bytes ?? 0) / 5) this.learnOwn(replica)
+    }
   }
 
   routeOf(replica: PartitionReplica): Route {

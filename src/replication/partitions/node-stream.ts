@@ -20,6 +20,11 @@ export class NodeStream {
     this.#index = Math.max(log.lastIndex(nodeStream), engine.applied(nodeStream))
   }
 
+  /** Nothing was ever written. */
+  get empty(): boolean {
+    return this.#index === 0
+  }
+
   /** Applies what tables do not hold yet. */
   async replay(): Promise<void> {
     const applied = this.#engine.applied(nodeStream)

@@ -77,6 +77,8 @@ export class PartitionReplica {
   /** Syncs under way, oldest first, with what leaves when they are done. */
   readonly #syncs: Sync[] = []
   #applying = false
+  /** An entry that is applied over several turns of the loop. */
+  #slow: Promise<void> | undefined
   #scheduled = false
   #loading = false
   #leaseUntil = 0
@@ -328,9 +330,15 @@ export class PartitionReplica {
       }
       const entry = this.window.entry(this.applied + 1)
       assert(entry !== undefined, 'what is to be applied is in memory')
-      this.#applyEntry(entry)
+      if (this.#applyEntry(entry)) {
+        if (count > 1) this.#noteApplied()
+        return
+      }
     }
-    if (count === 0) return
+    if (count > 0) this.#noteApplied()
+  }
+
+  #noteApplied(): void {
     this.raft.appliedTo(this.applied)
     this.window.trim(this.applied)
     this.#settleWaiters()
@@ -338,13 +346,56 @@ export class PartitionReplica {
     if (this.raft.hasReady()) this.schedule()
   }
 
-  #applyEntry(entry: Entry): void {
-    const { index, payload } = entry
+  /** True when the entry takes several turns: whatever follows waits for it. */
+  #applyEntry(entry: Entry): boolean {
+    const { index, payload, transactionId } = entry
+    const { machine } = this.#host
     let result: unknown
     if (entry.kind === entryNoop) this.#host.applyNothing(this, index)
     else if (entry.kind === entryConfiguration) this.#host.applyConfiguration(this, payload, index)
     else if (payload[0] === kindSplit) result = this.#host.applySplit(this, payload, index)
-    else result = this.#host.machine.apply(this, payload, entry.transactionId, index)
+    else {
+      const slices = machine.applySlices(this, payload, transactionId, index)
+      if (slices !== undefined) {
+        this.#applySlowly(entry, slices)
+        return true
+      }
+      result = machine.apply(this, payload, transactionId, index)
+    }
+    this.#entryApplied(entry, result)
+    return false
+  }
+
+  #applySlowly(entry: Entry, slices: Promise<unknown>): void {
+    const { io } = this.#host
+    this.#applying = true
+    this.#slow = slices.then(
+      (result) => {
+        this.#applying = false
+        this.#slow = undefined
+        if (io.dead || this.#removed) return
+        this.#entryApplied(entry, result)
+        this.#noteApplied()
+        this.#apply()
+      },
+      (error) => {
+        if (!io.dead) io.fatal('an entry could not be applied', error)
+      },
+    )
+  }
+
+  /** Waits while an entry is applied over several turns: what the engine holds of it meanwhile is no picture of anything. */
+  async wholeEntries(): Promise<void> {
+    while (this.#slow !== undefined) await this.#slow
+  }
+
+  /** Whether an entry is being applied over several turns. */
+  get applyingSlowly(): boolean {
+    return this.#slow !== undefined
+  }
+
+  #entryApplied(entry: Entry, result: unknown): void {
+    const { index } = entry
     this.applied = index
     const pending = this.#pending.get(index)
     if (pending === undefined) return

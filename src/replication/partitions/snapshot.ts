@@ -65,9 +65,10 @@ export class SnapshotSender {
     return this.#next(read.u32())
   }
 
-  #open(from: number, partition: number): Uint8Array {
+  async #open(from: number, partition: number): Promise<Uint8Array> {
     const host = this.#host
     const replica = host.replicas.get(partition)
+    if (replica?.applyingSlowly) await replica.wholeEntries()
     if (replica === undefined || !replica.state.initialized || replica.raft.role !== 'leader')
       throw new DbError('object_not_in_prerequisite_state', `node ${host.nodeId} does not lead partition ${partition}`)
     const { state, applied } = replica
@@ -241,6 +242,8 @@ export class SnapshotReceiver {
   ): Promise<void> {
     const host = this.#host
     const { log, engine } = host
+    await replica.wholeEntries()
+    if (host.io.dead || replica.removed) return
     if (!replica.raft.acceptsSnapshot(state.baseIndex, state.baseTerm) || host.overlaps(state.partition, replica))
       return
     replica.installing = true

@@ -13,6 +13,7 @@
  */
 import { assert, type HybridClock, maxTimestamp, ROW, type Timestamp, WAIT } from '../../base/index.ts'
 import { ByteReader, ByteWriter, WriteSetBuilder, WriteSetReader } from '../../encoding/index.ts'
+import type { Io } from '../../io/index.ts'
 import {
   addressedSpan,
   covers,
@@ -39,6 +40,12 @@ import {
 } from './entry.ts'
 import { markOf, PartitionState, Prepared, prepareKey, recordKey, type TransactionRecord } from './partition-state.ts'
 
+/** Write sets above this are applied over several turns of the loop. Bytes. */
+const slicedBytes = 128 * 1024
+/** What one turn takes of them: about 2 ms of work. */
+const sliceEntries = 1024
+const sliceBytes = 256 * 1024
+
 /** What an entry came to. A timestamp, 0 for an aborted transaction, or that it was made for another generation. */
 export type Applied = Timestamp | 'stale'
 
@@ -59,15 +66,19 @@ export class TransactionMachine implements PartitionMachine {
   readonly preparedKeys = new Map<string, Prepared>()
   readonly #engine: Engine
   readonly #clock: HybridClock
-  readonly #now: () => number
+  readonly #io: Io
   readonly #states = new Map<PartitionReplica, PartitionState>()
   readonly #empty = new Uint8Array(12)
   events!: MachineEvents
 
-  constructor(engine: Engine, clock: HybridClock, now: () => number) {
+  constructor(engine: Engine, clock: HybridClock, io: Io) {
     this.#engine = engine
     this.#clock = clock
-    this.#now = now
+    this.#io = io
+  }
+
+  #now(): number {
+    return this.#io.clock.monotonicMicros()
   }
 
   state(replica: PartitionReplica): PartitionState {
@@ -165,6 +176,49 @@ export class TransactionMachine implements PartitionMachine {
       default:
         assert(payload[0] === kindForget, `entry kind ${payload[0]} is known`)
         return this.#applyForget(replica, payload, index)
+    }
+  }
+
+  applySlices(
+    replica: PartitionReplica,
+    payload: Uint8Array,
+    transactionId: number,
+    index: number,
+  ): Promise<Applied> | undefined {
+    if (generationOf(payload) !== replica.partition.generation) return undefined
+    if (payload[0] === kindWrite) {
+      const aborted = transactionId !== 0 && this.state(replica).outcome(transactionId) === 0
+      if (payload.length < slicedBytes || aborted) return undefined
+      return this.#writeSlices(replica, payload, transactionId, index)
+    }
+    return undefined
+  }
+
+  async #writeSlices(
+    replica: PartitionReplica,
+    payload: Uint8Array,
+    transaction: number,
+    index: number,
+  ): Promise<Applied> {
+    const set = payload.subarray(writeHeader)
+    const timestamp = setTimestamp(set)
+    this.#clock.observe(timestamp)
+    if (!(await this.#applyInSlices(replica, set, 0, index))) return 0
+    if (transaction !== 0) this.state(replica).note(transaction, timestamp, index)
+    this.events.applied(replica, set)
+    return timestamp
+  }
+
+  /** Applies a write set a little at a time, its last `together` entries in one step with the index; false: the replica went. */
+  async #applyInSlices(replica: PartitionReplica, set: Uint8Array, together: number, index: number): Promise<boolean> {
+    const { count } = new WriteSetReader(set)
+    const most = Math.max(1, Math.min(sliceEntries, Math.floor((count * sliceBytes) / set.length)))
+    const task = this.#engine.beginApply(set, replica.stream, index)
+    for (let left = count - together; ; left -= most) {
+      if (task.step(left > 0 ? Math.min(most, left) : together)) return true
+      if (this.#engine.stalled) await this.#engine.unstalled()
+      else await this.#io.tasks.yield()
+      if (this.#io.dead || replica.removed) return false
     }
   }
 

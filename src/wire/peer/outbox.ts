@@ -89,6 +89,7 @@ interface Flow {
 
 export class Outbox {
   readonly #write: (bytes: Uint8Array) => boolean
+  readonly #later: (run: () => void) => void
   readonly #urgent = new Fifo()
   readonly #small = new Fifo()
   readonly #flows: Flow[] = []
@@ -107,9 +108,14 @@ export class Outbox {
     this.flush()
   }
 
-  /** @param write as a socket's: false means stop until `drained`. The bytes are given away. */
-  constructor(write: (bytes: Uint8Array) => boolean) {
+  /**
+   * @param write as a socket's: false means stop until `drained`. The bytes are given away.
+   * @param later runs something once what is queued together has been queued: the end of the loop's turn lets the
+   *   answers of many requests leave in one write
+   */
+  constructor(write: (bytes: Uint8Array) => boolean, later: (run: () => void) => void = microtask) {
     this.#write = write
+    this.#later = later
   }
 
   /** Payload bytes that wait. */
@@ -174,7 +180,7 @@ export class Outbox {
   #schedule(): void {
     if (this.#scheduled || this.#blocked || this.#closed) return
     this.#scheduled = true
-    microtask(this.#flushSoon)
+    this.#later(this.#flushSoon)
   }
 
   /** The socket takes bytes again. */

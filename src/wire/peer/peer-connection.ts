@@ -32,6 +32,8 @@ export interface ConnectionOwner {
   answer(connection: PeerConnection, id: number, bytes: Uint8Array): void
   failure(connection: PeerConnection, id: number, bytes: Uint8Array): void
   closed(connection: PeerConnection, error: Error | undefined): void
+  /** Runs something at the end of the loop's turn. */
+  later(run: () => void): void
 }
 
 export class PeerConnection implements FrameSink {
@@ -56,7 +58,10 @@ export class PeerConnection implements FrameSink {
     this.#opening = opening
     this.#owner = owner
     const { socket } = opening
-    this.outbox = new Outbox((bytes) => socket.write(bytes))
+    this.outbox = new Outbox(
+      (bytes) => socket.write(bytes),
+      (run) => owner.later(run),
+    )
     socket.onDrain(() => this.outbox.drained())
   }
 

@@ -97,6 +97,9 @@ export class PeerTransport implements Transport {
       answer: (connection, id, bytes) => this.#links.get(connection.peer.node)?.answer(id, bytes),
       failure: (connection, id, bytes) => this.#links.get(connection.peer.node)?.failure(id, bytes),
       closed: (connection, error) => this.#links.get(connection.peer.node)?.lost(connection, error),
+      later: (run) => {
+        this.#io.tasks.yield().then(run)
+      },
     }
     this.#context = {
       ...shared,

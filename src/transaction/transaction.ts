@@ -94,6 +94,14 @@ export class Transaction {
     if (this.snapshot === 0 || this.isolation === 'read committed') this.snapshot = this.store.visible
   }
 
+  /**
+   * Lets the statement read at a snapshot in the past, not below `oldest`, that near replicas of the spans can answer at.
+   * For statements that only read, after `startStatement`; the transaction can write nothing afterwards. Without effect
+   * once the transaction has written, or has a snapshot that lasts. In a store of one node nothing is nearer than the
+   * newest.
+   */
+  boundStaleness(_oldest: Timestamp, _spans: readonly Span[]): void {}
+
   /** Under READ COMMITTED, moves the statement's snapshot forward to see what a lock waited for. */
   refreshSnapshot(): void {
     assert(this.isolation === 'read committed', 'only a statement snapshot moves')
@@ -104,6 +112,14 @@ export class Transaction {
   get(key: Uint8Array): Step {
     if (this.isolation === 'serializable') this.noteRead(key, undefined)
     return this.readAt(key, this.snapshot, this.statement)
+  }
+
+  /**
+   * Point read of a row that the statement will lock in the mode if it is there. Where the row is elsewhere, READ
+   * COMMITTED may lock it with the same request.
+   */
+  getLocked(key: Uint8Array, _mode: number): Step {
+    return this.get(key)
   }
 
   /** Point read of the newest committed version, own writes of this statement included. */

@@ -14,6 +14,7 @@ import type { RowDecoder } from './decoder.ts'
 import { type Eval, type Execution, type NodeDescription, Operator, suspended } from './execution.ts'
 import { checkParent, latest, lock, parentChanged, referencesTo, type WriterOf } from './foreign-keys.ts'
 import type { RowWriter, Writing } from './row-writer.ts'
+import { IndexScan } from './scan.ts'
 
 export interface ModifyOptions {
   readonly writer: RowWriter
@@ -291,13 +292,19 @@ function alreadyWritten(x: Execution, key: Uint8Array): boolean {
 
 export class Update extends Modify {
   declare readonly options: ChangeOptions
+  readonly #mode: number
+
+  constructor(input: Operator, options: ChangeOptions) {
+    super(input, options)
+    const { keyColumns } = options.writer.options.access
+    this.#mode = options.columns.some((c) => keyColumns.includes(c)) ? forUpdate : forNoKeyUpdate
+    lockAsFound(input, this.#mode)
+  }
 
   protected *write(x: Execution): Writing<boolean> {
     const { writer, key: keyRegister, recheck, columns, rowRegisters, returning } = this.options
-    const { access } = writer.options
     const key: Uint8Array = x.r[keyRegister]
-    const mode = columns.some((c) => access.keyColumns.includes(c)) ? forUpdate : forNoKeyUpdate
-    if (!(yield* lockFound(x, key, mode, recheck))) return false
+    if (!(yield* lockFound(x, key, this.#mode, recheck))) return false
     if (alreadyWritten(x, key)) return false
     const before: Value[] = new Array(rowRegisters.length)
     for (let i = 0; i < rowRegisters.length; i++) before[i] = x.r[rowRegisters[i]] ?? null
@@ -316,8 +323,20 @@ export class Update extends Modify {
   }
 }
 
+/** A look-up by the whole primary key with nothing else to test: what it finds is locked, so it may be at once. */
+function lockAsFound(input: Operator, mode: number): void {
+  if (!(input instanceof IndexScan)) return
+  const { unique, index, filter } = input.options
+  if (unique && index === undefined && filter === undefined) input.lockMode = mode
+}
+
 export class Delete extends Modify {
   declare readonly options: ChangeOptions
+
+  constructor(input: Operator, options: ChangeOptions) {
+    super(input, options)
+    lockAsFound(input, forUpdate)
+  }
 
   protected *write(x: Execution): Writing<boolean> {
     const { writer, key: keyRegister, recheck, rowRegisters } = this.options

@@ -195,6 +195,8 @@ export class IndexScan extends TableScan {
   #count = 0
   #limit = 16
   readonly #rowKey = new ByteWriter(64)
+  /** The mode in which the statement locks each row it finds; −1: it does not, or tests more than the key before. */
+  lockMode = -1
   #fetching = false
   #pseudo = false
   readonly #key = new ByteWriter(64)
@@ -261,7 +263,7 @@ export class IndexScan extends TableScan {
         this.#pending = this.#rowKey.copy()
         this.#fetching = true
       }
-      const step = x.tx.get(this.#pending)
+      const step = this.lockMode < 0 ? x.tx.get(this.#pending) : x.tx.getLocked(this.#pending, this.lockMode)
       if (step === WAIT) return this.#wait(x)
       const key = this.#pending
       this.#pending = undefined

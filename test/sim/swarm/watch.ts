@@ -36,15 +36,22 @@ export class Watch {
 
   /** Sees every entry that any replica applies, until disposed. */
   install(): Disposable {
-    const original = TransactionMachine.prototype.apply
+    const { apply, applySlices } = TransactionMachine.prototype
     const note = (partition: number, index: number, checksum: number) => this.#note(partition, index, checksum)
     TransactionMachine.prototype.apply = function (replica, payload, transactionId, index) {
       note(replica.partition.id, index, crc32(payload))
-      return original.call(this, replica, payload, transactionId, index)
+      return apply.call(this, replica, payload, transactionId, index)
+    }
+    TransactionMachine.prototype.applySlices = function (replica, payload, transactionId, index) {
+      const { id } = replica.partition
+      const slices = applySlices.call(this, replica, payload, transactionId, index)
+      if (slices !== undefined) note(id, index, crc32(payload))
+      return slices
     }
     return {
       [Symbol.dispose]() {
-        TransactionMachine.prototype.apply = original
+        TransactionMachine.prototype.apply = apply
+        TransactionMachine.prototype.applySlices = applySlices
       },
     }
   }

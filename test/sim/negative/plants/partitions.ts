@@ -23,7 +23,7 @@ export const partitionPlants: readonly Plant[] = [
       },
       {
         file: machine,
-        find: "assert(from.prepared.size === 0, 'a partition with prepared transactions is not cut')",
+        find: "assert(from.prepared.size + from.chunks.size === 0, 'a partition with unfinished transactions is not cut')",
         replace: '',
       },
       {
@@ -46,12 +46,12 @@ export const partitionPlants: readonly Plant[] = [
     edits: [
       {
         file: machine,
-        find: 'return this.state(replica).prepared.size === 0 && this.events.quiescent(replica)',
-        replace: 'return this.events.quiescent(replica)',
+        find: 'return prepared.size === 0 && chunks.size === 0 && this.events.quiescent(replica)',
+        replace: 'return prepared.size + chunks.size >= 0 && this.events.quiescent(replica)',
       },
       {
         file: machine,
-        find: "assert(from.prepared.size === 0, 'a partition with prepared transactions is not cut')",
+        find: "assert(from.prepared.size + from.chunks.size === 0, 'a partition with unfinished transactions is not cut')",
         replace: '',
       },
     ],

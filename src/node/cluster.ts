@@ -149,6 +149,7 @@ class Opening {
       machine,
       newTransactionId: this.#transactionIds(),
       isGone: (node) => node !== identity.nodeId && !this.#isPresent(node),
+      roundTripMs: (node) => this.#membership.roundTripMs(node),
     })
     this.#opened.push(async () => store.stop())
     this.#follow(host, store, transport)

@@ -95,12 +95,13 @@ export class Transaction {
   }
 
   /**
-   * Lets the statement read at a snapshot in the past, not below `oldest`, that near replicas of the spans can answer at.
+   * Lets the statement read at a snapshot in the past, not below `floor`, that near replicas of the spans can answer at,
+   * and that holds what was acknowledged by a time of the wall clock.
    * For statements that only read, after `startStatement`; the transaction can write nothing afterwards. Without effect
    * once the transaction has written, or has a snapshot that lasts. In a store of one node nothing is nearer than the
    * newest.
    */
-  boundStaleness(_oldest: Timestamp, _spans: readonly Span[]): void {}
+  boundStaleness(_sinceMicros: number, _floor: Timestamp, _spans: readonly Span[]): void {}
 
   /** Under READ COMMITTED, moves the statement's snapshot forward to see what a lock waited for. */
   refreshSnapshot(): void {

@@ -26,12 +26,14 @@ import {
   messageSnapshotOffer,
   messageTimeoutNow,
 } from '../raft/index.ts'
+import { ClosedTimestamps, Closings } from './closed-timestamps.ts'
 import {
   addressedSpan,
   decodeDescriptor,
   decodeReplicaState,
   encodeDescriptor,
   encodeReplicaState,
+  entryOfReplica,
   firstKey,
   nodeOfReplica,
   type PartitionDescriptor,
@@ -41,7 +43,7 @@ import {
   replicaStates,
   spanOf,
 } from './descriptor.ts'
-import { heartbeatMs, NodeLiveness } from './liveness.ts'
+import { heartbeatMs, isHeartbeat, livenessBytes, NodeLiveness } from './liveness.ts'
 import { LogWindow } from './log-window.ts'
 import { kindSplit, type PartitionMachine } from './machine.ts'
 import { NodeStream, nodeStream } from './node-stream.ts'
@@ -89,6 +91,9 @@ export class Host {
   readonly transport: Transport
   readonly machine: PartitionMachine
   readonly liveness: NodeLiveness
+  /** What this node promises not to commit below any more where it leads, and what others promised. */
+  readonly closings: Closings
+  readonly closed: ClosedTimestamps
   readonly router = new Router()
   readonly replicas = new Map<number, PartitionReplica>()
   /** Entries that stay in the log behind the applied one: recent transactions are known by them after a restart. */
@@ -119,6 +124,8 @@ export class Host {
     this.nodeId = transport.self
     this.keptEntries = options.keptEntries ?? 1_000
     this.liveness = new NodeLiveness(this.nodeId, options.incarnation, clock, () => this.now(), options.fresh)
+    this.closings = new Closings(options.incarnation, clock, () => io.clock.wallMicros())
+    this.closed = new ClosedTimestamps((partition) => this.#readable(partition)?.applied ?? -1)
     this.#node = new NodeStream(log, engine)
     this.#sender = new SnapshotSender(this)
     this.#receiver = new SnapshotReceiver(this)
@@ -141,6 +148,10 @@ export class Host {
       else states.push({ stream, state: decodeReplicaState(value) })
     })
     for (const { stream, state } of states) await this.#open(stream, state)
+    for (const route of this.router.routes) {
+      const own = this.replicas.get(route.partition.id)
+      if (own !== undefined) this.#checkRemoved(own, route)
+    }
     // What is known to be committed comes first: cuts among it bring further replicas.
     for (const replica of [...this.replicas.values()]) await replica.replay()
     this.#heartbeat()
@@ -240,8 +251,11 @@ export class Host {
       })
     assert(window !== undefined, 'a log that begins later holds the entry it begins with')
     const replica = new PartitionReplica(this, stream, state, window, applied)
+    // It is known from now on, but hears and applies nothing until the machine has read what it keeps of it.
+    replica.installing = true
     this.#add(replica)
     if (state.initialized) await this.machine.opened(replica)
+    replica.installing = false
     return replica
   }
 
@@ -288,6 +302,17 @@ export class Host {
   learn(route: Route): void {
     const own = this.replicas.get(route.partition.id)
     if (own === undefined || !own.serving) this.router.learn(route)
+    if (own !== undefined) this.#checkRemoved(own, route)
+  }
+
+  /**
+   * A replica that its group has removed need not hear of it: nobody sends to it, and its node goes on to support the
+   * leader's. A route from behind its last entry that leaves its node out says so; it came with an earlier one itself.
+   */
+  #checkRemoved(replica: PartitionReplica, { term, index, nodes }: Route): void {
+    const later = term >= replica.raft.term && index > replica.raft.lastIndex && index >= entryOfReplica(replica.id)
+    if (replica.state.initialized && !replica.serving && later && !nodes.includes(this.nodeId))
+      this.#removeSoon(replica)
   }
 
   /** Takes a replica off this node for good; its span's data goes, and a tombstone stays. */
@@ -297,6 +322,7 @@ export class Host {
     this.#active.delete(replica)
     replica.close()
     this.machine.removed(replica)
+    this.closed.forget(replica.partition.id)
     const { partition, initialized } = replica.state
     const tombstone = new ByteWriter(8)
     tombstone.i64(replica.id)
@@ -511,7 +537,11 @@ export class Host {
   #receiveLiveness(from: number, bytes: Uint8Array): void {
     if (this.#stopped || this.io.dead) return
     const answer = this.liveness.receive(from, bytes, (node) => this.#restarted(node))
-    if (answer !== undefined) this.transport.send(from, channelLiveness, answer)
+    const news = bytes.subarray(livenessBytes)
+    let acknowledged: Uint8Array | undefined
+    if (news.length > 0 && isHeartbeat(bytes)) acknowledged = this.closed.receive(from, news)
+    else if (news.length > 0) this.closings.acknowledge(from, news)
+    if (answer !== undefined) this.transport.send(from, channelLiveness, joined(answer, acknowledged))
   }
 
   #restarted(node: number): void {
@@ -528,13 +558,38 @@ export class Host {
 
   #heartbeat(): void {
     if (this.#stopped || this.io.dead) return
-    for (const peer of this.#options.peers()) this.transport.send(peer, channelLiveness, this.liveness.heartbeat(peer))
+    this.closings.close((at) => this.#closable(at))
+    for (const peer of this.#options.peers()) {
+      const message = joined(this.liveness.heartbeat(peer), this.closings.messageTo(peer))
+      this.transport.send(peer, channelLiveness, message)
+    }
     const lapsed = this.liveness.lapsed()
     if (lapsed.length > 0)
       for (const replica of this.replicas.values()) if (lapsed.includes(replica.leaderNode)) this.activate(replica)
     for (const replica of this.replicas.values())
       if (replica.raft.role === 'leader' && !replica.raft.leaseHolds()) this.activate(replica)
     this.#timers[0] = this.io.tasks.after(heartbeatMs, () => this.#heartbeat())
+  }
+
+  *#closable(at: Timestamp): Iterable<readonly [number, number]> {
+    // Under the lease that covers the timestamp, as a read of the whole partition at it; the raft's own last index, for
+    // proposals of this turn too.
+    for (const [id, replica] of this.replicas) if (replica.holdsLease(at)) yield [id, replica.raft.lastIndex]
+  }
+
+  #readable(partition: number): PartitionReplica | undefined {
+    const replica = this.replicas.get(partition)
+    const whole = replica?.state.initialized && !replica.installing && !replica.removed
+    return whole ? replica : undefined
+  }
+
+  /**
+   * This node's replica of a partition and the timestamp up to which nothing will be added to what it has applied; undefined:
+   * none. Holds for this very step.
+   */
+  closedHere(partition: number): { readonly replica: PartitionReplica; readonly at: Timestamp } | undefined {
+    const replica = this.#readable(partition)
+    return replica === undefined ? undefined : { replica, at: this.closed.closedAt(partition, replica.applied) }
   }
 
   #wakeAll(): void {
@@ -621,6 +676,14 @@ export class Host {
     for (const replica of this.replicas.values()) replica.reclaim(this.engine.flushed(replica.stream))
     this.#node.reclaim()
   }
+}
+
+function joined(a: Uint8Array, b: Uint8Array | undefined): Uint8Array {
+  if (b === undefined) return a
+  const out = new Uint8Array(a.length + b.length)
+  out.set(a)
+  out.set(b, a.length)
+  return out
 }
 
 export { decodeDescriptor, encodeDescriptor, nodeStream }

@@ -17,6 +17,8 @@
  *   support     u8 2 │ f64 sent micros │ f64 ceiling │ f64 incarnation of the supporter
  *   echo        u8 3 │ f64 sent micros │ f64 ceiling │ f64 incarnation
  *
+ * Behind them ride closed timestamps (closed-timestamps.ts): closings behind a heartbeat, what has come behind its answer.
+ *
  * Not here: sending (host.ts), which partitions lean on which nodes (raft's quorum).
  */
 import { DbError, type HybridClock, maxSkewMicros, type Timestamp } from '../../base/index.ts'
@@ -40,6 +42,12 @@ const leastCeilingMicros = 50_000
 const heartbeatKind = 1
 const supportKind = 2
 const echoKind = 3
+/** How long each of them is. */
+export const livenessBytes = 25
+
+export function isHeartbeat(bytes: Uint8Array): boolean {
+  return bytes[0] === heartbeatKind
+}
 
 interface NodePromise {
   until: number
@@ -143,7 +151,7 @@ export class NodeLiveness {
 
   heartbeat(to: number): Uint8Array {
     const heard = this.#heard.get(to)
-    const out = new ByteWriter(25)
+    const out = new ByteWriter(livenessBytes)
     out.u8(heartbeatKind)
     out.f64(this.#now())
     out.f64(this.#clock.next() + this.#room())
@@ -210,7 +218,7 @@ export class NodeLiveness {
         promise.ceiling = Math.max(promise.ceiling, ceiling)
       }
     }
-    const out = new ByteWriter(25)
+    const out = new ByteWriter(livenessBytes)
     out.u8(promises ? supportKind : echoKind)
     out.f64(sent)
     out.f64(ceiling)

@@ -10,6 +10,7 @@ import type { Field, Portal, RowSink } from '../session-api.ts'
 import type { Value } from '../types/type.ts'
 import type { Plan } from './plan.ts'
 import type { Session } from './session.ts'
+import { boundStaleness } from './staleness.ts'
 import type { PreparedStatement } from './statements.ts'
 
 type State = 'new' | 'locking' | 'running' | 'checking' | 'committing' | 'done'
@@ -168,6 +169,7 @@ export class QueryPortal implements Portal {
     const session = this.#session
     const plan = this.#plan!
     session.startStatement()
+    if (session.maxStaleness > 0 && !plan.writes) boundStaleness(session, plan.locks)
     session.refreshCache()
     const tx = session.transaction()
     if (plan.writes) for (const { key, mode } of plan.locks) if (mode >= rowExclusive) session.relyOn(Number(key))
@@ -262,6 +264,7 @@ export class QueryPortal implements Portal {
   #finish(): void {
     const x = this.#x!
     const plan = this.#plan!
+    this.#session.noteSeen(x.tx.snapshot)
     plan.operator.close(x)
     switch (plan.command) {
       case 'select':
@@ -278,6 +281,7 @@ export class QueryPortal implements Portal {
   #release(): void {
     this.#timer?.cancel()
     this.#timer = undefined
+    if (this.#x !== undefined && this.#rows > 0) this.#session.noteSeen(this.#x.tx.snapshot)
     const plan = this.#plan
     if (plan !== undefined) {
       if (this.#x !== undefined && this.#state !== 'done' && this.#state !== 'committing') plan.operator.close(this.#x)

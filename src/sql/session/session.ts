@@ -189,6 +189,13 @@ export class Session implements SqlSession, ExecutionSession {
   workMemory = 0
   statementTimeout = 0
   planCache = true
+  /** How old what is read may be. Milliseconds. */
+  maxStaleness = 0
+  /** The newest timestamp that this session has read or committed at: it reads nothing older. */
+  newestSeen = 0
+  noteSeen(at: number): void {
+    if (at > this.newestSeen) this.newestSeen = at
+  }
   roleOf(oid: number): RoleDescriptor {
     const role = this.catalog.role(oid)
     if (role === undefined) throw new DbError('undefined_object', `role with OID ${oid} does not exist`)
@@ -303,6 +310,7 @@ export class Session implements SqlSession, ExecutionSession {
     this.timeouts.lock = this.settings.number('lock_timeout')
     this.timeouts.idleSession = this.settings.number('idle_session_timeout')
     this.timeouts.idleInTransaction = this.settings.number('idle_in_transaction_session_timeout')
+    this.maxStaleness = this.settings.number('lattice.max_staleness')
     this.planCache = this.settings.on('lattice.plan_cache')
   }
 
@@ -533,6 +541,7 @@ export class Session implements SqlSession, ExecutionSession {
 
   #ended(committed: boolean): void {
     const storages = this.#droppedStorages
+    if (committed && this.tx !== undefined) this.noteSeen(Math.max(this.tx.snapshot, this.tx.commitTimestamp))
     this.tx = undefined
     this.block = 'none'
     this.failed = false

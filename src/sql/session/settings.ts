@@ -99,6 +99,15 @@ function load(): void {
     'kB',
   )
   own(
+    'lattice.max_staleness',
+    'integer',
+    '0',
+    'How old what a statement reads may be, so that near replicas can answer; 0: linearizable.',
+    '0',
+    '30000',
+    'ms',
+  )
+  own(
     'lattice.plan_cache',
     'bool',
     'on',

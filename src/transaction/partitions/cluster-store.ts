@@ -11,7 +11,7 @@ import { DbError, type Timestamp } from '../../base/index.ts'
 import { serviceEnded, serviceTableLocks } from '../../cluster/index.ts'
 import { ByteReader, ByteWriter, type WriteSetBuilder, WriteSetReader } from '../../encoding/index.ts'
 import type { Io } from '../../io/index.ts'
-import type { Host } from '../../replication/index.ts'
+import type { Host, Route } from '../../replication/index.ts'
 import type { Engine, Span } from '../../storage/index.ts'
 import { keyText } from '../cursor.ts'
 import { LockOwner } from '../lock-table.ts'
@@ -20,11 +20,12 @@ import type { Isolation } from '../transaction.ts'
 import { ClusterTransaction } from './cluster-transaction.ts'
 import { finish } from './coordinator.ts'
 import { DeadlockDetector, type WaitSource } from './deadlocks.ts'
-import { Leaseholder, scanEdge } from './leaseholder.ts'
+import { Leaseholder } from './leaseholder.ts'
 import type { TransactionMachine } from './machine.ts'
 import type { Prepared } from './partition-state.ts'
 import { latestTimestamp, type OwnerId, type SpanCheck, undecided } from './requests.ts'
-import { outcomeOperation, Routing, readOperation } from './routing.ts'
+import { type Operation, outcomeOperation, Routing, readOperation } from './routing.ts'
+import { scanEdge } from './scan-part.ts'
 
 /** How often leftovers are looked for. */
 const sweepMs = 500
@@ -44,6 +45,8 @@ export interface ClusterStoreOptions {
   readonly newTransactionId: () => number
   /** Nodes that are known to be gone: dead, left, or in another incarnation. */
   readonly isGone: (node: number) => boolean
+  /** The round trip to a node in milliseconds; undefined when it was not measured. */
+  readonly roundTripMs: (node: number) => number | undefined
 }
 
 export class ClusterStore extends TransactionStore {
@@ -67,7 +70,7 @@ export class ClusterStore extends TransactionStore {
     this.nodeId = options.host.nodeId
     this.newTransactionId = options.newTransactionId
     this.#isGone = options.isGone
-    this.leaseholder = new Leaseholder(options.host, options.machine, this.rows)
+    this.leaseholder = new Leaseholder(options.host, options.machine, this.rows, options.roundTripMs)
     options.machine.events = this.leaseholder
     this.routing = new Routing(options.host, this.leaseholder)
     // Nothing is compared with it: there is no one timestamp up to which all is applied.
@@ -120,6 +123,27 @@ export class ClusterStore extends TransactionStore {
   async findLeader(key: Uint8Array): Promise<number> {
     const request = { key, at: latestTimestamp, uncertainTo: 0, chosenBy: 0 }
     return (await this.routing.ask(readOperation, key, request)).node
+  }
+
+  /** The partitions that spans lie in, as far as is known. */
+  routesOver(spans: readonly Span[]): Set<Route> {
+    const routes = new Set<Route>()
+    for (const span of spans) {
+      for (const { start } of this.splitSpan(span)) {
+        const route = this.host.router.find(start)
+        if (route !== undefined) routes.add(route)
+      }
+    }
+    return routes
+  }
+
+  /** Asks the nearest node that can answer for a timestamp in the past, in the end the leaseholder. */
+  async askNear<Q, A>(near: Operation<Q, A>, operation: Operation<Q, A>, key: Uint8Array, request: Q): Promise<A> {
+    for (const node of this.leaseholder.followers.near(key)) {
+      const answer = await this.routing.askOnce(near, node, request)
+      if (answer !== undefined) return answer
+    }
+    return this.routing.ask(operation, key, request)
   }
 
   edge(span: Span, reverse: boolean): Uint8Array {

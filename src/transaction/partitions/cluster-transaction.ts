@@ -27,10 +27,27 @@ import {
   latestTimestamp,
   type OwnerId,
   type ReadAnswer,
+  type ReadRequest,
   type ScanAnswer,
   type SpanCheck,
 } from './requests.ts'
-import { lockOperation, readOperation, scanOperation, validateOperation } from './routing.ts'
+import {
+  lockOperation,
+  nearReadOperation,
+  nearScanOperation,
+  readOperation,
+  scanOperation,
+  validateOperation,
+} from './routing.ts'
+
+/** Why a transaction that has read in the past takes no locks and writes nothing. */
+function staleReader(): DbError {
+  return new DbError(
+    'read_only_sql_transaction',
+    'a transaction that has read with lattice.max_staleness cannot write or lock rows',
+    { hint: 'SET LOCAL lattice.max_staleness = 0 at the beginning of transactions that write.' },
+  )
+}
 
 /** Above this many reads of a snapshot they are remembered as whole storages. */
 const maxSeen = 10_000
@@ -54,6 +71,10 @@ export class ClusterTransaction extends Transaction {
   /** The node that chose the snapshot; 0 before. */
   #chosenBy = 0
   #uncertainTo: Timestamp = 0
+  /** The snapshot lies in the past: replicas that do not lead may answer. */
+  #stale = false
+  /** Some statement has read in the past. */
+  #hasReadStale = false
   /** What the snapshot has been read at; validated when it moves, and at a serializable commit. */
   #seen: SpanCheck[] = []
   #seenStorages: Map<number, Timestamp> | undefined
@@ -89,6 +110,7 @@ export class ClusterTransaction extends Transaction {
   #forgetSnapshot(): void {
     this.snapshot = chooseTimestamp
     this.#chosenBy = 0
+    this.#stale = false
     this.#unseen = false
     this.#answers.clear()
     if (this.isolation !== 'serializable') {
@@ -103,6 +125,16 @@ export class ClusterTransaction extends Transaction {
     this.#chosenBy = node
     this.#uncertainTo = at + uncertaintyMicros
     this.store.clock.observe(at)
+  }
+
+  override boundStaleness(sinceMicros: number, floor: Timestamp, spans: readonly Span[]): void {
+    if (this.#chosenBy !== 0 || !this.overlay.empty || this.rowKeys.length > 0) return
+    const { store } = this
+    this.snapshot = store.leaseholder.followers.snapshotFor(store.routesOver(spans), sinceMicros, floor)
+    this.#chosenBy = store.nodeId
+    this.#uncertainTo = this.snapshot
+    this.#stale = true
+    this.#hasReadStale = true
   }
 
   /** The transaction commits only if nobody has changed the key after the timestamp. */
@@ -149,6 +181,32 @@ export class ClusterTransaction extends Transaction {
     return own ?? this.#readSnapshot(key)
   }
 
+  override getLocked(key: Uint8Array, mode: number): Step {
+    const first = this.isolation === 'read committed' && this.#chosenBy === 0 && !this.rowModes.has(this.text(key))
+    if (!first || this.store.leaseholder.serves(key, 0) !== undefined) return this.get(key)
+    const own = this.readOwn(key, this.statement)
+    if (own !== undefined) return own
+    const copy = key.slice()
+    if (this.lockRow(copy, mode) === WAIT) return WAIT
+    // The lock's answer is a read at the leaseholder's present.
+    const { at, node, value, timestamp } = this.#lastLock!
+    this.#choose(at, node)
+    if (value === undefined) this.#unlock(copy)
+    return this.#give(value, timestamp)
+  }
+
+  /** Nothing is there to be locked. */
+  #unlock(key: Uint8Array): void {
+    const text = keyText(key, 0, key.length)
+    const index = this.rowLocks.lastIndexOf(text)
+    this.rowLocks.splice(index, 1)
+    this.rowKeys.splice(index, 1)
+    this.lockedAt.splice(index, 1)
+    this.rowModes.delete(text)
+    this.releaseRow(text)
+  }
+  #lastLock: LockAnswer | undefined
+
   override getLatest(key: Uint8Array): Step {
     const own = this.readOwn(key, Number.POSITIVE_INFINITY)
     if (own !== undefined) return own
@@ -186,12 +244,13 @@ export class ClusterTransaction extends Transaction {
       if (this.#chosenBy === 0) this.#choose(store.clock.next(), store.nodeId)
       return this.#readHere(key)
     }
+    if (this.#stale && leaseholder.followers.serves(key, this.snapshot) !== undefined) return this.#readFollower(key)
     const text = this.text(key)
     const known = this.#answers.get(text)
     if (known !== undefined) return this.#give(known.value, known.timestamp)
     // One leaseholder chooses; reads begun beside it wait for its choice.
     if (this.#chosenBy === 0 && this.#pending.size > 0 && !this.#pending.has(`get ${text}`)) return this.#waitForAny()
-    const got = this.#get(`get ${text}`, () => store.routing.ask(readOperation, key, { key, ...this.#at() }))
+    const got = this.#get(`get ${text}`, () => this.#askRead(key, { key, ...this.#at() }))
     if (got === undefined) return WAIT
     const answer = got.value
     this.#choose(answer.at, answer.node)
@@ -201,6 +260,19 @@ export class ClusterTransaction extends Transaction {
     this.#see(key, undefined)
     this.#answers.set(text, answer)
     return this.#give(answer.value, answer.timestamp)
+  }
+
+  #askRead(key: Uint8Array, request: ReadRequest): Promise<ReadAnswer> {
+    if (this.#stale) return this.store.askNear(nearReadOperation, readOperation, key, request)
+    return this.store.routing.ask(readOperation, key, request)
+  }
+
+  #readFollower(key: Uint8Array): Step {
+    const { leaseholder, engine } = this.store
+    const blocking = leaseholder.followers.blocking(this.text(key), this.snapshot)
+    const step = blocking !== undefined ? WAIT : engine.get(key, this.snapshot, this.found)
+    if (step === WAIT) this.blocker = blocking ?? this.found
+    return step
   }
 
   #readHere(key: Uint8Array): Step {
@@ -237,6 +309,8 @@ export class ClusterTransaction extends Transaction {
   // ---- the snapshot moves
 
   #see(start: Uint8Array, end: Uint8Array | undefined): void {
+    // A snapshot in the past never moves, and nothing is written that could rely on it.
+    if (this.#stale) return
     if (this.isolation !== 'serializable' && (this.store.oneLeader || this.#seen.length >= maxSeen)) {
       // Where one node leads everything, nothing it has chosen is uncertain.
       this.#unseen = true
@@ -341,7 +415,7 @@ export class ClusterTransaction extends Transaction {
     const { store } = this
     const { leaseholder, engine } = store
     const part = leaseholder.localPart(span, reverse, latest ? 0 : this.snapshot)
-    if (part === undefined) return undefined
+    if (part === undefined) return this.#stale && !latest ? this.#openFollower(span, reverse) : undefined
     if (!latest && this.#chosenBy === 0) this.#choose(store.clock.next(), store.nodeId)
     const at = latest ? store.clock.next() : this.snapshot
     const blocking = leaseholder.blockingSpan(part.span, at, 0)
@@ -364,14 +438,33 @@ export class ClusterTransaction extends Transaction {
     return { cursor: engine.cursor(part.span, at, reverse ? { reverse: true } : undefined), rest: part.rest, at }
   }
 
+  #openFollower(
+    span: Span,
+    reverse: boolean,
+  ): { cursor: EngineCursor; rest: Span | undefined; at: Timestamp } | undefined | typeof WAIT {
+    const { leaseholder, engine } = this.store
+    const at = this.snapshot
+    const part = leaseholder.followers.localPart(span, reverse, at)
+    if (part === undefined) return undefined
+    const blocking = leaseholder.followers.blockingSpan(part.span, at)
+    if (blocking !== undefined) {
+      this.blocker = blocking
+      return WAIT
+    }
+    return { cursor: engine.cursor(part.span, at, reverse ? { reverse: true } : undefined), rest: part.rest, at }
+  }
+
   async askScan(span: Span, reverse: boolean, limit: number, latest: boolean): Promise<ScanAnswer> {
     const { store } = this
     while (!latest && this.#chosenBy === 0 && this.#choosing !== undefined) await this.#choosing
     const at = latest ? { at: latestTimestamp, uncertainTo: 0, chosenBy: 0 } : this.#at()
-    const asked = store.interruptible(
-      this.owner,
-      store.routing.ask(scanOperation, store.edge(span, reverse), { span, reverse, limit, ...at }),
-    )
+    const edge = store.edge(span, reverse)
+    const request = { span, reverse, limit, ...at }
+    const answer =
+      this.#stale && !latest
+        ? store.askNear(nearScanOperation, scanOperation, edge, request)
+        : store.routing.ask(scanOperation, edge, request)
+    const asked = store.interruptible(this.owner, answer)
     if (!latest && this.#chosenBy === 0) {
       const settled = asked.then(
         (answer) => this.#choose(answer.at, answer.node),
@@ -396,7 +489,18 @@ export class ClusterTransaction extends Transaction {
     return true
   }
 
+  override put(key: Uint8Array, value: Uint8Array, valueStart = 0, valueEnd = value.length): void {
+    if (this.#hasReadStale) throw staleReader()
+    super.put(key, value, valueStart, valueEnd)
+  }
+
+  override delete(key: Uint8Array): void {
+    if (this.#hasReadStale) throw staleReader()
+    super.delete(key)
+  }
+
   override claimTail(key: Uint8Array): Step {
+    if (this.#hasReadStale) throw staleReader()
     const storage = storageId(key)
     if (this.tails.has(storage)) return ROW
     const end = storageEnd(storage)
@@ -426,6 +530,7 @@ export class ClusterTransaction extends Transaction {
   // ---- locks
 
   override lockRow(key: Uint8Array, mode: number, policy: 'wait' | 'nowait' | 'skip' = 'wait'): Step {
+    if (this.#hasReadStale) throw staleReader()
     const text = this.text(key)
     const held = this.rowModes.get(text)
     if (held !== undefined && held >= mode) return ROW
@@ -441,6 +546,7 @@ export class ClusterTransaction extends Transaction {
       answer = got.value
     }
     this.#lockNodes.add(answer.node)
+    this.#lastLock = answer
     if (!answer.granted) return END
     this.rowModes.set(text, mode)
     this.#latest.set(text, { timestamp: answer.timestamp, value: answer.value })

@@ -27,10 +27,9 @@ import {
   type Host,
   type Outcome,
   type PartitionReplica,
-  type Router,
   uncertaintyMicros,
 } from '../../replication/index.ts'
-import type { Engine, EngineCursor, Found, Span } from '../../storage/index.ts'
+import type { Engine, Found, Span } from '../../storage/index.ts'
 import { keyText } from '../cursor.ts'
 import { LockOwner, type LockTable } from '../lock-table.ts'
 import {
@@ -44,8 +43,11 @@ import {
   stampWrite,
   writeHeader,
 } from './entry.ts'
+import { isPointer } from './chunks.ts'
+import { FollowerReads } from './follower-reads.ts'
+import { LargeCommits } from './large-commits.ts'
 import type { Applied, MachineEvents, TransactionMachine } from './machine.ts'
-import { Misrouted, outcomeUnknown, Regroup } from './misrouted.ts'
+import { aborted, Misrouted, outcomeUnknown, Regroup } from './misrouted.ts'
 import {
   type Checks,
   type CommitRequest,
@@ -66,12 +68,10 @@ import {
   undecided,
   type ValidateRequest,
 } from './requests.ts'
-
-/** What one answer to a scan holds at most. */
-const scanBytes = 256 * 1024
+import { collect, intersect, rest, scanEdge } from './scan-part.ts'
 
 /** A write on its way to being applied, or a prepare that is. */
-interface Blocking {
+export interface Blocking {
   readonly transaction: number
   readonly timestamp: Timestamp
   readonly keys: readonly string[]
@@ -86,6 +86,8 @@ class InFlight implements Blocking {
   readonly sinceMicros: number
   /** Tells the proposer that nobody knows; the entry may still be applied. */
   readonly giveUp: () => void
+  /** Its place in the log. */
+  index = 0
   readonly #waiters: (() => void)[] = []
   done = false
 
@@ -127,8 +129,12 @@ export class Leaseholder implements MachineEvents {
   readonly clock: HybridClock
   readonly machine: TransactionMachine
   readonly rows: LockTable
+  /** What this node's other replicas answer. */
+  readonly followers: FollowerReads
   /** Told of committed write sets on partitions of this node, in apply order. */
   onApplied: ((set: Uint8Array) => void) | undefined
+  /** Writes that came in chunks, on their way to their commit. */
+  readonly large: LargeCommits
   readonly #inFlightKeys = new Map<string, InFlight>()
   readonly #inFlight = new Set<InFlight>()
   /** When this node's newest lease began: timestamps chosen here before that say nothing about its partition. */
@@ -138,12 +144,19 @@ export class Leaseholder implements MachineEvents {
   readonly #held = new Map<LockOwner, Set<string>>()
   readonly #found: Found
 
-  constructor(host: Host, machine: TransactionMachine, rows: LockTable) {
+  constructor(
+    host: Host,
+    machine: TransactionMachine,
+    rows: LockTable,
+    distance: (node: number) => number | undefined,
+  ) {
     this.host = host
     this.engine = host.engine
     this.clock = host.clock
     this.machine = machine
     this.rows = rows
+    this.followers = new FollowerReads(host, machine, this, distance)
+    this.large = new LargeCommits(this)
     this.#found = host.engine.found()
   }
 
@@ -195,12 +208,13 @@ export class Leaseholder implements MachineEvents {
     }
     this.rows.abortWaits((text) => covers(replica.partition, Buffer.from(text, 'latin1')), lost)
     for (const one of this.#inFlight) if (one.replica === replica) one.wake()
+    this.large.leaseLost(replica)
     this.machine.wakeWaiters(replica)
   }
 
   quiescent(replica: PartitionReplica): boolean {
     for (const one of this.#inFlight) if (one.replica === replica) return false
-    return true
+    return this.large.quiescent(replica)
   }
 
   split(): void {}
@@ -221,16 +235,16 @@ export class Leaseholder implements MachineEvents {
       const one = this.machine.preparedKeys.get(text)
       if (one !== undefined && one.timestamp <= at && one.transaction !== transaction) return one
     }
-    return undefined
+    return this.large.busy ? this.large.blocking(text, at, transaction) : undefined
   }
 
   /** Whether anything may stand in the way of a read at all. */
   get busy(): boolean {
-    return this.#inFlightKeys.size > 0 || this.machine.preparedKeys.size > 0
+    return this.#inFlightKeys.size > 0 || this.machine.preparedKeys.size > 0 || this.large.busy
   }
 
   blockingSpan(span: Span, at: Timestamp, transaction: number): Blocking | undefined {
-    if (this.#inFlight.size === 0 && this.machine.preparedKeys.size === 0) return undefined
+    if (this.#inFlight.size === 0 && this.machine.preparedKeys.size === 0 && !this.large.busy) return undefined
     const start = keyText(span.start, 0, span.start.length)
     const end = span.end === undefined ? undefined : keyText(span.end, 0, span.end.length)
     const inside = (text: string) => text >= start && (end === undefined || text < end)
@@ -238,6 +252,14 @@ export class Leaseholder implements MachineEvents {
       if (one.timestamp <= at && one.transaction !== transaction && one.keys.some(inside)) return one
     for (const [text, one] of this.machine.preparedKeys)
       if (one.timestamp <= at && one.transaction !== transaction && inside(text)) return one
+    return this.large.blockingSpan(start, end, at, transaction)
+  }
+
+  /** A write of another transaction to such a key, in flight or prepared. */
+  standing(transaction: number, concerns: (text: string) => boolean): Blocking | undefined {
+    for (const one of this.#inFlight) if (one.transaction !== transaction && one.keys.some(concerns)) return one
+    for (const [text, one] of this.machine.preparedKeys)
+      if (one.transaction !== transaction && concerns(text)) return one
     return undefined
   }
 
@@ -306,7 +328,7 @@ export class Leaseholder implements MachineEvents {
       }
       const cursor = this.engine.cursor(part, at, reverse ? { reverse: true } : undefined)
       try {
-        return await this.#collect(cursor, request, part, at)
+        return await collect(cursor, request, part, at, node)
       } finally {
         cursor.close()
       }
@@ -320,41 +342,6 @@ export class Leaseholder implements MachineEvents {
     if (replica === undefined) return undefined
     const part = intersect(span, replica.partition)
     return { span: part, rest: rest(span, reverse, part, undefined) }
-  }
-
-  async #collect(cursor: EngineCursor, request: ScanRequest, part: Span, at: Timestamp): Promise<ScanAnswer> {
-    const keys: Uint8Array[] = []
-    const values: Uint8Array[] = []
-    const timestamps: number[] = []
-    let bytes = 0
-    let more = false
-    while (!more) {
-      const step = cursor.next(Math.min(1024, request.limit - keys.length))
-      if (step === WAIT) {
-        await cursor.ready()
-        continue
-      }
-      if (step === END) break
-      const b = cursor.batch
-      for (let i = 0; i < b.count; i++) {
-        const { bytes: from } = b.slabs[b.slab[i]]
-        keys.push(from.slice(b.keyStart[i], b.keyEnd[i]))
-        values.push(from.slice(b.valueStart[i], b.valueEnd[i]))
-        timestamps.push(b.timestamps[i])
-        bytes += b.valueEnd[i] - b.keyStart[i]
-      }
-      more = keys.length >= request.limit || bytes >= scanBytes
-    }
-    const last = keys[keys.length - 1]
-    return {
-      at,
-      node: this.host.nodeId,
-      uncertain: 0,
-      keys,
-      values,
-      timestamps,
-      resume: rest(request.span, request.reverse, part, more ? last : undefined),
-    }
   }
 
   // ---- locks
@@ -514,11 +501,12 @@ export class Leaseholder implements MachineEvents {
   /** Commits a transaction whose writes and checks all lie in one partition: one Raft round. */
   async commit(request: CommitRequest): Promise<Timestamp> {
     const { payload, transaction } = request
+    if (isPointer(payload, writeHeader)) return await this.large.commit(request)
     const { keys, first } = keysOf(payload, writeHeader)
     const owner = this.owner(request.owner)
     for (;;) {
       const replica = this.#writable(first, keys)
-      this.#inside(replica, request.checks)
+      this.inside(replica, request.checks)
       if (this.engine.stalled) {
         await this.engine.unstalled()
         continue
@@ -530,7 +518,7 @@ export class Leaseholder implements MachineEvents {
       }
       const timestamp = this.clock.next()
       stampWrite(payload, replica.partition.generation, timestamp)
-      const applied = await this.#propose(replica, payload, transaction, timestamp, keys)
+      const applied = await this.propose(replica, payload, transaction, timestamp, keys)
       if (applied === 'stale') continue
       if (applied === 0) throw aborted('it was given up while its outcome was unknown')
       this.releaseAll(owner)
@@ -543,7 +531,7 @@ export class Leaseholder implements MachineEvents {
     const { keys, first } = keysOf(writes, 0)
     for (;;) {
       const replica = this.#writable(first, keys)
-      this.#inside(replica, request.checks)
+      this.inside(replica, request.checks)
       if (this.engine.stalled) {
         await this.engine.unstalled()
         continue
@@ -563,7 +551,7 @@ export class Leaseholder implements MachineEvents {
         anchor: request.anchor,
         writes,
       })
-      const applied = await this.#propose(replica, entry, transaction, timestamp, keys)
+      const applied = await this.propose(replica, entry, transaction, timestamp, keys)
       if (applied === 'stale') continue
       if (applied === 0) throw aborted('it was given up before it was prepared everywhere')
       return timestamp
@@ -575,7 +563,7 @@ export class Leaseholder implements MachineEvents {
     const { checks, upTo, transaction } = request
     const at = checks.keys[0]?.key ?? checks.spans[0]?.start ?? checks.tails[0].start
     for (;;) {
-      this.#inside(this.serving(at, upTo), checks)
+      this.inside(this.serving(at, upTo), checks)
       const wait = this.#check(checks, [], upTo, transaction, request.wait)
       if (wait === undefined) return
       await wait
@@ -586,7 +574,7 @@ export class Leaseholder implements MachineEvents {
     for (;;) {
       const replica = this.serving(request.anchor, request.timestamp)
       const entry = encodeRecord({ generation: replica.partition.generation, ...request })
-      const applied = await this.#propose(replica, entry, request.transaction, request.timestamp, [])
+      const applied = await this.propose(replica, entry, request.transaction, request.timestamp, [])
       if (applied !== 'stale') return applied
     }
   }
@@ -594,10 +582,15 @@ export class Leaseholder implements MachineEvents {
   async resolve(request: ResolveRequest): Promise<void> {
     for (;;) {
       const replica = this.serving(request.key, request.timestamp)
-      if (!this.machine.state(replica).prepared.has(request.transaction)) return
       const { transaction, timestamp } = request
+      const { prepared, chunks } = this.machine.state(replica)
+      if (timestamp === 0 && !prepared.has(transaction) && chunks.has(transaction)) {
+        await this.outcome({ transaction, key: request.key, fence: true })
+        return
+      }
+      if (!prepared.has(transaction)) return
       const entry = encodeResolve({ generation: replica.partition.generation, transaction, timestamp })
-      if ((await this.#propose(replica, entry, transaction, timestamp, [])) !== 'stale') return
+      if ((await this.propose(replica, entry, transaction, timestamp, [])) !== 'stale') return
     }
   }
 
@@ -610,7 +603,7 @@ export class Leaseholder implements MachineEvents {
       if (known !== undefined) return known
       if (!request.fence) return undecided
       const entry = encodeAnchor(kindFence, { generation: replica.partition.generation, transaction, anchor: key })
-      const applied = await this.#propose(replica, entry, transaction, 0, [])
+      const applied = await this.propose(replica, entry, transaction, 0, [])
       if (applied !== 'stale') return applied
     }
   }
@@ -620,7 +613,7 @@ export class Leaseholder implements MachineEvents {
       const replica = this.serving(anchor, 0)
       if (!this.machine.state(replica).records.has(transaction)) return
       const entry = encodeAnchor(kindForget, { generation: replica.partition.generation, transaction, anchor })
-      if ((await this.#propose(replica, entry, 0, 0, [])) !== 'stale') return
+      if ((await this.propose(replica, entry, 0, 0, [])) !== 'stale') return
     }
   }
 
@@ -636,7 +629,7 @@ export class Leaseholder implements MachineEvents {
   }
 
   /** Raises Regroup when a check reaches out of the partition. */
-  #inside(replica: PartitionReplica, { keys, spans, tails }: Checks): void {
+  inside(replica: PartitionReplica, { keys, spans, tails }: Checks): void {
     const { partition } = replica
     const inside =
       keys.every(({ key }) => covers(partition, key)) &&
@@ -646,7 +639,7 @@ export class Leaseholder implements MachineEvents {
   }
 
   /** Replicates an entry; its keys are in flight until it is applied. Raises Misrouted, statement_completion_unknown. */
-  #propose(
+  propose(
     replica: PartitionReplica,
     payload: Uint8Array,
     transaction: number,
@@ -666,6 +659,7 @@ export class Leaseholder implements MachineEvents {
         fail(new Misrouted(undefined))
         return
       }
+      flight.index = replica.raft.lastIndex
       this.#inFlight.add(flight)
       for (const key of keys) this.#inFlightKeys.set(key, flight)
     })
@@ -676,7 +670,8 @@ export class Leaseholder implements MachineEvents {
     const now = this.host.now()
     for (const one of this.#inFlight) {
       if (now - one.sinceMicros < afterMicros) return
-      one.giveUp()
+      // What is committed will be applied, however long that takes.
+      if (one.index > one.replica.raft.commit) one.giveUp()
     }
   }
 
@@ -684,6 +679,11 @@ export class Leaseholder implements MachineEvents {
     this.#inFlight.delete(flight)
     for (const key of flight.keys) if (this.#inFlightKeys.get(key) === flight) this.#inFlightKeys.delete(key)
     flight.end()
+  }
+
+  /** For large commits: as #check, of checks up to any time. */
+  check(checks: Checks, transaction: number): Promise<void> | undefined {
+    return this.#check(checks, [], maxTimestamp, transaction)
   }
 
   /** Undefined: everything holds. A promise: check again after it. Raises serialization_failure. */
@@ -760,36 +760,6 @@ function keysOf(bytes: Uint8Array, at: number): { keys: string[]; first: Uint8Ar
   return { keys, first }
 }
 
-/** The key by which a scan finds the partition that it begins in. */
-export function scanEdge(router: Router, span: Span, reverse: boolean): Uint8Array | undefined {
-  if (!reverse) return span.start
-  const route = span.end === undefined ? router.routes.at(-1) : router.before(span.end)
-  if (route === undefined) return undefined
-  return Buffer.compare(route.partition.start, span.start) > 0 ? route.partition.start : span.start
-}
-
-function intersect(span: Span, within: { start: Uint8Array; end: Uint8Array | undefined }): Span {
-  const start = Buffer.compare(span.start, within.start) < 0 ? within.start : span.start
-  const { end } = span
-  const bounded = within.end !== undefined && (end === undefined || Buffer.compare(end, within.end) > 0)
-  return { start, end: bounded ? within.end : end }
-}
-
-/** What of a request is left after `part` was read up to `last` (undefined: all of it). */
-function rest(span: Span, reverse: boolean, part: Span, last: Uint8Array | undefined): Span | undefined {
-  if (reverse) {
-    if (last !== undefined) return { start: span.start, end: last }
-    return Buffer.compare(part.start, span.start) > 0 ? { start: span.start, end: part.start } : undefined
-  }
-  if (last !== undefined) {
-    const start = new Uint8Array(last.length + 1)
-    start.set(last)
-    return { start, end: span.end }
-  }
-  const ends = part.end === undefined || (span.end !== undefined && Buffer.compare(part.end, span.end) >= 0)
-  return ends ? undefined : { start: part.end!, end: span.end }
-}
-
 function notGranted(node: number): LockAnswer {
   return { granted: false, node, at: 0, timestamp: 0, value: undefined }
 }
@@ -798,15 +768,4 @@ function lockNotAvailable(): DbError {
   return new DbError('lock_not_available', 'could not obtain lock on row', {
     hint: 'Another transaction holds the row; retry later.',
   })
-}
-
-function aborted(why: string): DbError {
-  return new DbError(
-    'serialization_failure',
-    'could not serialize access due to read/write dependencies among transactions',
-    {
-      detail: `The transaction was given up because ${why}.`,
-      hint: 'The transaction might succeed if retried.',
-    },
-  )
 }

@@ -38,13 +38,15 @@ import type { ReleaseRequest } from './requests.ts'
 const patienceMs = 5_000
 /** How long one node is waited for before another is asked. */
 const attemptMs = 2_000
+/** How long a node that is one of several is waited for. */
+const nearMs = 1_000
 /** Lock waits last; the request is repeated. */
 const lockAttemptMs = 10_000
 /** How often those who wait look who leads. */
 const watchMs = 100
 const pauseMs: readonly [number, number] = [5, 40]
 
-interface Operation<Q, A> {
+export interface Operation<Q, A> {
   readonly code: number
   readonly request: Codec<Q>
   readonly answer: Codec<A>
@@ -86,6 +88,9 @@ export const recordOperation = operation(7, recordRequest, number, (at, r) => at
 export const resolveOperation = operation(8, resolveRequest, nothing, (at, r) => at.resolve(r))
 export const outcomeOperation = operation(9, outcomeRequest, number, (at, r) => at.outcome(r))
 export const forgetOperation = operation(10, forgetRequest, nothing, (at, r) => at.forget(r.transaction, r.anchor))
+/** The same of nodes that need not lead: see FollowerReads. */
+export const nearReadOperation = operation(12, readRequest, readAnswer, (at, r) => at.followers.read(r), true, nearMs)
+export const nearScanOperation = operation(13, scanRequest, scanAnswer, (at, r) => at.followers.scan(r), true, nearMs)
 const releaseOperation = operation(11, releaseRequest, nothing, (at, r) => at.release(r))
 
 const operations = new Map<number, Operation<any, any>>(
@@ -101,6 +106,8 @@ const operations = new Map<number, Operation<any, any>>(
     outcomeOperation,
     forgetOperation,
     releaseOperation,
+    nearReadOperation,
+    nearScanOperation,
   ].map((o) => [o.code, o as Operation<any, any>]),
 )
 
@@ -244,6 +251,16 @@ export class Routing {
     // A leader whose lease is being renewed is still the leader: nobody would tell us again that we are.
     if (this.#host.replicas.get(route.partition.id)?.serving) return
     router.setLeader(route.partition.id, 0)
+  }
+
+  /** Asks one node, once; undefined when it cannot answer or does not. Raises what is raised there. */
+  async askOnce<Q, A>(op: Operation<Q, A>, node: number, request: Q): Promise<A | undefined> {
+    try {
+      return await this.#askNode(op, node, request)
+    } catch (error) {
+      if (this.#host.io.dead || !(error instanceof Misrouted || error instanceof RemoteFailure)) throw error
+      return undefined
+    }
   }
 
   async #askNode<Q, A>(op: Operation<Q, A>, node: number, request: Q): Promise<A> {

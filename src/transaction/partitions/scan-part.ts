@@ -1,0 +1,88 @@
+/**
+ * One partition's part of a scan, as leaseholders and followers answer it.
+ *
+ *   span       ├────────── part ──────────┤ rest …
+ *   answer     rows up to a limit, and where to go on
+ *
+ * Not here: who may answer (leaseholder.ts, follower-reads.ts), going on (cluster-cursor.ts).
+ */
+import { END, type Timestamp, WAIT } from '../../base/index.ts'
+import type { Router } from '../../replication/index.ts'
+import type { EngineCursor, Span } from '../../storage/index.ts'
+import type { ScanAnswer, ScanRequest } from './requests.ts'
+
+/** What one answer holds at most. */
+const scanBytes = 256 * 1024
+
+/** Reads a part of a request's span until an answer is full. The cursor stays the caller's to close. */
+export async function collect(
+  cursor: EngineCursor,
+  request: ScanRequest,
+  part: Span,
+  at: Timestamp,
+  node: number,
+): Promise<ScanAnswer> {
+  const keys: Uint8Array[] = []
+  const values: Uint8Array[] = []
+  const timestamps: number[] = []
+  let bytes = 0
+  let more = false
+  while (!more) {
+    const step = cursor.next(Math.min(1024, request.limit - keys.length))
+    if (step === WAIT) {
+      await cursor.ready()
+      continue
+    }
+    if (step === END) break
+    const b = cursor.batch
+    for (let i = 0; i < b.count; i++) {
+      const { bytes: from } = b.slabs[b.slab[i]]
+      keys.push(from.slice(b.keyStart[i], b.keyEnd[i]))
+      values.push(from.slice(b.valueStart[i], b.valueEnd[i]))
+      timestamps.push(b.timestamps[i])
+      bytes += b.valueEnd[i] - b.keyStart[i]
+    }
+    more = keys.length >= request.limit || bytes >= scanBytes
+  }
+  const last = keys[keys.length - 1]
+  return {
+    at,
+    node,
+    uncertain: 0,
+    keys,
+    values,
+    timestamps,
+    resume: rest(request.span, request.reverse, part, more ? last : undefined),
+  }
+}
+
+/** The key by which a scan finds the partition that it begins in. */
+export function scanEdge(router: Router, span: Span, reverse: boolean): Uint8Array | undefined {
+  if (!reverse) return span.start
+  const route = span.end === undefined ? router.routes.at(-1) : router.before(span.end)
+  if (route === undefined) return undefined
+  return Buffer.compare(route.partition.start, span.start) > 0 ? route.partition.start : span.start
+}
+
+/** The part of a span that lies in a partition. */
+export function intersect(span: Span, within: { start: Uint8Array; end: Uint8Array | undefined }): Span {
+  const start = Buffer.compare(span.start, within.start) < 0 ? within.start : span.start
+  const { end } = span
+  const bounded = within.end !== undefined && (end === undefined || Buffer.compare(end, within.end) > 0)
+  return { start, end: bounded ? within.end : end }
+}
+
+/** What of a request is left after `part` was read up to `last` (undefined: all of it). */
+export function rest(span: Span, reverse: boolean, part: Span, last: Uint8Array | undefined): Span | undefined {
+  if (reverse) {
+    if (last !== undefined) return { start: span.start, end: last }
+    return Buffer.compare(part.start, span.start) > 0 ? { start: span.start, end: part.start } : undefined
+  }
+  if (last !== undefined) {
+    const start = new Uint8Array(last.length + 1)
+    start.set(last)
+    return { start, end: span.end }
+  }
+  const ends = part.end === undefined || (span.end !== undefined && Buffer.compare(part.end, span.end) >= 0)
+  return ends ? undefined : { start: part.end!, end: span.end }
+}

@@ -43,11 +43,9 @@ import {
   stampWrite,
   writeHeader,
 } from './entry.ts'
-import { isPointer } from './chunks.ts'
 import { FollowerReads } from './follower-reads.ts'
-import { LargeCommits } from './large-commits.ts'
 import type { Applied, MachineEvents, TransactionMachine } from './machine.ts'
-import { aborted, Misrouted, outcomeUnknown, Regroup } from './misrouted.ts'
+import { Misrouted, outcomeUnknown, Regroup } from './misrouted.ts'
 import {
   type Checks,
   type CommitRequest,
@@ -71,7 +69,7 @@ import {
 import { collect, intersect, rest, scanEdge } from './scan-part.ts'
 
 /** A write on its way to being applied, or a prepare that is. */
-export interface Blocking {
+interface Blocking {
   readonly transaction: number
   readonly timestamp: Timestamp
   readonly keys: readonly string[]
@@ -86,8 +84,6 @@ class InFlight implements Blocking {
   readonly sinceMicros: number
   /** Tells the proposer that nobody knows; the entry may still be applied. */
   readonly giveUp: () => void
-  /** Its place in the log. */
-  index = 0
   readonly #waiters: (() => void)[] = []
   done = false
 
@@ -133,8 +129,6 @@ export class Leaseholder implements MachineEvents {
   readonly followers: FollowerReads
   /** Told of committed write sets on partitions of this node, in apply order. */
   onApplied: ((set: Uint8Array) => void) | undefined
-  /** Writes that came in chunks, on their way to their commit. */
-  readonly large: LargeCommits
   readonly #inFlightKeys = new Map<string, InFlight>()
   readonly #inFlight = new Set<InFlight>()
   /** When this node's newest lease began: timestamps chosen here before that say nothing about its partition. */
@@ -156,7 +150,6 @@ export class Leaseholder implements MachineEvents {
     this.machine = machine
     this.rows = rows
     this.followers = new FollowerReads(host, machine, this, distance)
-    this.large = new LargeCommits(this)
     this.#found = host.engine.found()
   }
 
@@ -208,13 +201,12 @@ export class Leaseholder implements MachineEvents {
     }
     this.rows.abortWaits((text) => covers(replica.partition, Buffer.from(text, 'latin1')), lost)
     for (const one of this.#inFlight) if (one.replica === replica) one.wake()
-    this.large.leaseLost(replica)
     this.machine.wakeWaiters(replica)
   }
 
   quiescent(replica: PartitionReplica): boolean {
     for (const one of this.#inFlight) if (one.replica === replica) return false
-    return this.large.quiescent(replica)
+    return true
   }
 
   split(): void {}
@@ -235,16 +227,16 @@ export class Leaseholder implements MachineEvents {
       const one = this.machine.preparedKeys.get(text)
       if (one !== undefined && one.timestamp <= at && one.transaction !== transaction) return one
     }
-    return this.large.busy ? this.large.blocking(text, at, transaction) : undefined
+    return undefined
   }
 
   /** Whether anything may stand in the way of a read at all. */
   get busy(): boolean {
-    return this.#inFlightKeys.size > 0 || this.machine.preparedKeys.size > 0 || this.large.busy
+    return this.#inFlightKeys.size > 0 || this.machine.preparedKeys.size > 0
   }
 
   blockingSpan(span: Span, at: Timestamp, transaction: number): Blocking | undefined {
-    if (this.#inFlight.size === 0 && this.machine.preparedKeys.size === 0 && !this.large.busy) return undefined
+    if (this.#inFlight.size === 0 && this.machine.preparedKeys.size === 0) return undefined
     const start = keyText(span.start, 0, span.start.length)
     const end = span.end === undefined ? undefined : keyText(span.end, 0, span.end.length)
     const inside = (text: string) => text >= start && (end === undefined || text < end)
@@ -252,14 +244,6 @@ export class Leaseholder implements MachineEvents {
       if (one.timestamp <= at && one.transaction !== transaction && one.keys.some(inside)) return one
     for (const [text, one] of this.machine.preparedKeys)
       if (one.timestamp <= at && one.transaction !== transaction && inside(text)) return one
-    return this.large.blockingSpan(start, end, at, transaction)
-  }
-
-  /** A write of another transaction to such a key, in flight or prepared. */
-  standing(transaction: number, concerns: (text: string) => boolean): Blocking | undefined {
-    for (const one of this.#inFlight) if (one.transaction !== transaction && one.keys.some(concerns)) return one
-    for (const [text, one] of this.machine.preparedKeys)
-      if (one.transaction !== transaction && concerns(text)) return one
     return undefined
   }
 
@@ -501,12 +485,11 @@ export class Leaseholder implements MachineEvents {
   /** Commits a transaction whose writes and checks all lie in one partition: one Raft round. */
   async commit(request: CommitRequest): Promise<Timestamp> {
     const { payload, transaction } = request
-    if (isPointer(payload, writeHeader)) return await this.large.commit(request)
     const { keys, first } = keysOf(payload, writeHeader)
     const owner = this.owner(request.owner)
     for (;;) {
       const replica = this.#writable(first, keys)
-      this.inside(replica, request.checks)
+      this.#inside(replica, request.checks)
       if (this.engine.stalled) {
         await this.engine.unstalled()
         continue
@@ -518,7 +501,7 @@ export class Leaseholder implements MachineEvents {
       }
       const timestamp = this.clock.next()
       stampWrite(payload, replica.partition.generation, timestamp)
-      const applied = await this.propose(replica, payload, transaction, timestamp, keys)
+      const applied = await this.#propose(replica, payload, transaction, timestamp, keys)
       if (applied === 'stale') continue
       if (applied === 0) throw aborted('it was given up while its outcome was unknown')
       this.releaseAll(owner)
@@ -531,7 +514,7 @@ export class Leaseholder implements MachineEvents {
     const { keys, first } = keysOf(writes, 0)
     for (;;) {
       const replica = this.#writable(first, keys)
-      this.inside(replica, request.checks)
+      this.#inside(replica, request.checks)
       if (this.engine.stalled) {
         await this.engine.unstalled()
         continue
@@ -551,7 +534,7 @@ export class Leaseholder implements MachineEvents {
         anchor: request.anchor,
         writes,
       })
-      const applied = await this.propose(replica, entry, transaction, timestamp, keys)
+      const applied = await this.#propose(replica, entry, transaction, timestamp, keys)
       if (applied === 'stale') continue
       if (applied === 0) throw aborted('it was given up before it was prepared everywhere')
       return timestamp
@@ -563,7 +546,7 @@ export class Leaseholder implements MachineEvents {
     const { checks, upTo, transaction } = request
     const at = checks.keys[0]?.key ?? checks.spans[0]?.start ?? checks.tails[0].start
     for (;;) {
-      this.inside(this.serving(at, upTo), checks)
+      this.#inside(this.serving(at, upTo), checks)
       const wait = this.#check(checks, [], upTo, transaction, request.wait)
       if (wait === undefined) return
       await wait
@@ -574,7 +557,7 @@ export class Leaseholder implements MachineEvents {
     for (;;) {
       const replica = this.serving(request.anchor, request.timestamp)
       const entry = encodeRecord({ generation: replica.partition.generation, ...request })
-      const applied = await this.propose(replica, entry, request.transaction, request.timestamp, [])
+      const applied = await this.#propose(replica, entry, request.transaction, request.timestamp, [])
       if (applied !== 'stale') return applied
     }
   }
@@ -582,15 +565,10 @@ export class Leaseholder implements MachineEvents {
   async resolve(request: ResolveRequest): Promise<void> {
     for (;;) {
       const replica = this.serving(request.key, request.timestamp)
+      if (!this.machine.state(replica).prepared.has(request.transaction)) return
       const { transaction, timestamp } = request
-      const { prepared, chunks } = this.machine.state(replica)
-      if (timestamp === 0 && !prepared.has(transaction) && chunks.has(transaction)) {
-        await this.outcome({ transaction, key: request.key, fence: true })
-        return
-      }
-      if (!prepared.has(transaction)) return
       const entry = encodeResolve({ generation: replica.partition.generation, transaction, timestamp })
-      if ((await this.propose(replica, entry, transaction, timestamp, [])) !== 'stale') return
+      if ((await this.#propose(replica, entry, transaction, timestamp, [])) !== 'stale') return
     }
   }
 
@@ -603,7 +581,7 @@ export class Leaseholder implements MachineEvents {
       if (known !== undefined) return known
       if (!request.fence) return undecided
       const entry = encodeAnchor(kindFence, { generation: replica.partition.generation, transaction, anchor: key })
-      const applied = await this.propose(replica, entry, transaction, 0, [])
+      const applied = await this.#propose(replica, entry, transaction, 0, [])
       if (applied !== 'stale') return applied
     }
   }
@@ -613,7 +591,7 @@ export class Leaseholder implements MachineEvents {
       const replica = this.serving(anchor, 0)
       if (!this.machine.state(replica).records.has(transaction)) return
       const entry = encodeAnchor(kindForget, { generation: replica.partition.generation, transaction, anchor })
-      if ((await this.propose(replica, entry, 0, 0, [])) !== 'stale') return
+      if ((await this.#propose(replica, entry, 0, 0, [])) !== 'stale') return
     }
   }
 
@@ -629,7 +607,7 @@ export class Leaseholder implements MachineEvents {
   }
 
   /** Raises Regroup when a check reaches out of the partition. */
-  inside(replica: PartitionReplica, { keys, spans, tails }: Checks): void {
+  #inside(replica: PartitionReplica, { keys, spans, tails }: Checks): void {
     const { partition } = replica
     const inside =
       keys.every(({ key }) => covers(partition, key)) &&
@@ -639,7 +617,7 @@ export class Leaseholder implements MachineEvents {
   }
 
   /** Replicates an entry; its keys are in flight until it is applied. Raises Misrouted, statement_completion_unknown. */
-  propose(
+  #propose(
     replica: PartitionReplica,
     payload: Uint8Array,
     transaction: number,
@@ -659,7 +637,6 @@ export class Leaseholder implements MachineEvents {
         fail(new Misrouted(undefined))
         return
       }
-      flight.index = replica.raft.lastIndex
       this.#inFlight.add(flight)
       for (const key of keys) this.#inFlightKeys.set(key, flight)
     })
@@ -670,8 +647,7 @@ export class Leaseholder implements MachineEvents {
     const now = this.host.now()
     for (const one of this.#inFlight) {
       if (now - one.sinceMicros < afterMicros) return
-      // What is committed will be applied, however long that takes.
-      if (one.index > one.replica.raft.commit) one.giveUp()
+      one.giveUp()
     }
   }
 
@@ -679,11 +655,6 @@ export class Leaseholder implements MachineEvents {
     this.#inFlight.delete(flight)
     for (const key of flight.keys) if (this.#inFlightKeys.get(key) === flight) this.#inFlightKeys.delete(key)
     flight.end()
-  }
-
-  /** For large commits: as #check, of checks up to any time. */
-  check(checks: Checks, transaction: number): Promise<void> | undefined {
-    return this.#check(checks, [], maxTimestamp, transaction)
   }
 
   /** Undefined: everything holds. A promise: check again after it. Raises serialization_failure. */
@@ -768,4 +739,15 @@ function lockNotAvailable(): DbError {
   return new DbError('lock_not_available', 'could not obtain lock on row', {
     hint: 'Another transaction holds the row; retry later.',
   })
+}
+
+function aborted(why: string): DbError {
+  return new DbError(
+    'serialization_failure',
+    'could not serialize access due to read/write dependencies among transactions',
+    {
+      detail: `The transaction was given up because ${why}.`,
+      hint: 'The transaction might succeed if retried.',
+    },
+  )
 }

@@ -30,6 +30,9 @@ export interface ReadSpan extends Span {
  */
 export const rerunStatement = Symbol('rerun')
 
+/** Makes what is sent along to nodes that scan for us, when it is needed; undefined: nothing. */
+export type ScanProgram = () => Uint8Array | undefined
+
 export interface Savepoint {
   readonly overlay: number
   readonly rowLocks: number
@@ -128,8 +131,11 @@ export class Transaction {
     return this.readAt(key, maxTimestamp, Number.POSITIVE_INFINITY)
   }
 
-  /** A cursor over the span at the snapshot, merged with own earlier statements' writes. */
-  cursor(span: Span, reverse = false): EngineCursor {
+  /**
+   * A cursor over the span at the snapshot, merged with own earlier statements' writes. Where rows are asked of other
+   * nodes, the program may leave out some that it says are of no use.
+   */
+  cursor(span: Span, reverse = false, _program?: ScanProgram): EngineCursor {
     if (this.isolation === 'serializable') this.noteRead(span.start, span.end)
     return this.cursorAt(span, this.snapshot, this.statement, reverse)
   }

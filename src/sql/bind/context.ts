@@ -39,6 +39,8 @@ export interface BindContext {
   /** Relations looked up, so that a cached plan can tell whether its names still mean the same. */
   readonly dependencies: { readonly schema: string | undefined; readonly name: string; readonly oid: number }[]
   notice(message: string, severity?: string): void
+  /** In a cluster: the commit that a table's definition is known as of. */
+  readonly fenceOf?: (table: number) => number
 }
 
 /** Raises what the statement's text position is known for; `at` is the parser's byte offset. */

@@ -7,6 +7,7 @@
 import { END, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
 import { ByteWriter } from '../../encoding/index.ts'
 import type { EngineCursor, EntryBatch } from '../../storage/index.ts'
+import type { RemoteFilter } from '../plan/remote-filter.ts'
 import type { Value } from '../types/type.ts'
 import { RowDecoder } from './decoder.ts'
 import { type Eval, type Execution, type NodeDescription, Operator } from './execution.ts'
@@ -21,6 +22,8 @@ export interface ScanOptions {
   readonly filter: Eval | undefined
   readonly filterText: string | undefined
   readonly filterUses: ReadonlySet<number>
+  /** What other nodes that hold the rows may test of the condition before they answer. */
+  readonly remote: RemoteFilter | undefined
   /** The condition may suspend (it has a sub-plan). */
   readonly filterSuspends: boolean
 }
@@ -86,7 +89,10 @@ export abstract class TableScan extends Operator {
   }
 
   protected details(): [string, string][] {
-    return this.options.filterText === undefined ? [] : [['Filter', this.options.filterText]]
+    const { filterText, remote } = this.options
+    const out: [string, string][] = filterText === undefined ? [] : [['Filter', filterText]]
+    if (remote !== undefined) out.push(['Remote Filter', remote.text])
+    return out
   }
 
   protected get label(): string {
@@ -104,7 +110,9 @@ export class SeqScan extends TableScan {
   open(x: Execution): void {
     this.prepare()
     this.#pseudo = this.wantsPseudo
-    this.#cursor = x.tx.cursor(storageSpan(this.options.access.descriptor.storage))
+    const { access, remote } = this.options
+    const program = remote === undefined ? undefined : () => remote.program(x)
+    this.#cursor = x.tx.cursor(storageSpan(access.descriptor.storage), false, program)
     this.#at = 0
     this.#count = 0
     this.held = false

@@ -13,6 +13,7 @@ import { compile, typeOf } from './compile.ts'
 import { relationRows, selectivity } from './estimate.ts'
 import { exprText } from './expr-text.ts'
 import { type Condition, getRel, type Rel, relsOf, subset } from './rel.ts'
+import { remoteFilter } from './remote-filter.ts'
 import type { PlanScope } from './scope.ts'
 
 /** Cost units are those of PostgreSQL: one sequential page is 1. */
@@ -75,7 +76,7 @@ export function relationPaths(
     startup: 0,
     cost: total * rowCost * (1 + 0.25 * usable.length),
     ordered: false,
-    build: () => new SeqScan(scanOptions(rel, access, usable)),
+    build: () => new SeqScan({ ...scanOptions(rel, access, usable), remote: remoteFilter(rel, access, usable) }),
   })
   const ways: (IndexAccess | undefined)[] = [...(access.primary === undefined ? [] : [undefined]), ...access.indexes]
   for (const way of ways) {
@@ -109,6 +110,7 @@ function scanOptions(rel: Rel, access: TableAccess, conditions: readonly Conditi
     filterText: filter?.text,
     filterUses: filter?.uses ?? new Set<number>(),
     filterSuspends: filter?.suspends ?? false,
+    remote: undefined,
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { assert, DbError } from '../../base/index.ts'
 import type { Io } from '../../io/index.ts'
-import type { TransactionStore } from '../../transaction/index.ts'
+import type { ClusterStore, TransactionStore } from '../../transaction/index.ts'
 import { Catalog, type Change } from '../catalog/catalog.ts'
 import {
   descriptorKey,
@@ -29,6 +29,7 @@ import { registerCatalogFunctions } from './catalog-functions.ts'
 import { CatalogSync } from './catalog-sync.ts'
 import { registerInformationFunctions } from './information-functions.ts'
 import { registerPrivilegeFunctions } from './privilege-functions.ts'
+import { RemoteFilters } from './remote-filters.ts'
 import { Session } from './session.ts'
 import { registerSessionFunctions } from './session-functions.ts'
 import { clearTemporaryFiles } from './spill-files.ts'
@@ -80,6 +81,8 @@ export class Database implements SqlDatabase {
   readonly cluster: SqlCluster | undefined
   /** Keeps this catalog like those of the cluster's other nodes. */
   readonly sync: CatalogSync | undefined
+  /** See BindContext. */
+  readonly fenceOf: ((table: number) => number) | undefined
   readonly sequences: Sequences
   readonly sessions = new Map<number, Session>()
   /** Sessions that LISTEN to a channel of a database, by "database.channel". */
@@ -100,6 +103,12 @@ export class Database implements SqlDatabase {
     this.temporaryDirectory = options.temporaryDirectory
     this.cluster = options.cluster
     this.sync = options.cluster && new CatalogSync(this, options.cluster)
+    if (this.sync !== undefined) {
+      const { sync } = this
+      const filters = new RemoteFilters(this)
+      this.fenceOf = (table) => sync.fenceOf(table)
+      ;(this.store as ClusterStore).leaseholder.compileFilter = (program) => filters.compile(program)
+    }
     this.sequences = new Sequences(options.store, options.cluster)
     options.cluster?.onBroadcast(notifyTopic, ({ database, process, messages }) =>
       this.deliver(database, process, messages),

@@ -283,6 +283,7 @@ export class Session implements SqlSession, ExecutionSession {
       parameters,
       dependencies: [],
       notice: (m, s) => this.notice(m, s),
+      fenceOf: this.database.fenceOf,
     }
   }
 

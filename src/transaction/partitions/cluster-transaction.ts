@@ -16,7 +16,15 @@ import type { EngineCursor, Span } from '../../storage/index.ts'
 import { keyText, MergedCursor } from '../cursor.ts'
 import { type LockOwner, rowExclusive } from '../lock-table.ts'
 import { storageId } from '../overlay.ts'
-import { conflict, type Isolation, rerunStatement, type Savepoint, storageEnd, Transaction } from '../transaction.ts'
+import {
+  conflict,
+  type Isolation,
+  rerunStatement,
+  type Savepoint,
+  type ScanProgram,
+  storageEnd,
+  Transaction,
+} from '../transaction.ts'
 import { ClusterCursor, type ScanSource } from './cluster-cursor.ts'
 import type { ClusterStore } from './cluster-store.ts'
 import { commitAcross } from './coordinator.ts'
@@ -388,19 +396,26 @@ export class ClusterTransaction extends Transaction {
 
   // ---- scans
 
-  override cursor(span: Span, reverse = false): EngineCursor {
-    return this.#scan(span, this.statement, reverse, false).merged
+  override cursor(span: Span, reverse = false, program?: ScanProgram): EngineCursor {
+    return this.#scan(span, this.statement, reverse, false, program).merged
   }
 
   override cursorLatest(span: Span): EngineCursor {
     return this.#scan(span, Number.POSITIVE_INFINITY, false, true).merged
   }
 
-  #scan(span: Span, before: number, reverse: boolean, latest: boolean): { merged: EngineCursor; source: Scan } {
-    const source = new Scan(this, latest)
-    const cursor = new ClusterCursor(source, span, reverse)
+  #scan(
+    span: Span,
+    before: number,
+    reverse: boolean,
+    latest: boolean,
+    program?: ScanProgram,
+  ): { merged: EngineCursor; source: Scan } {
     const storage = storageId(span.start)
-    if (this.overlay.empty || !this.overlay.hasStorage(storage)) return { merged: cursor, source }
+    const plain = this.overlay.empty || !this.overlay.hasStorage(storage)
+    const source = new Scan(this, latest, plain ? program : undefined)
+    const cursor = new ClusterCursor(source, span, reverse)
+    if (plain) return { merged: cursor, source }
     const end = span.end === undefined ? undefined : keyText(span.end, 0, span.end.length)
     const start = keyText(span.start, 0, span.start.length)
     return { merged: new MergedCursor(cursor, this.overlay, storage, start, end, before, reverse), source }
@@ -454,12 +469,18 @@ export class ClusterTransaction extends Transaction {
     return { cursor: engine.cursor(part.span, at, reverse ? { reverse: true } : undefined), rest: part.rest, at }
   }
 
-  async askScan(span: Span, reverse: boolean, limit: number, latest: boolean): Promise<ScanAnswer> {
+  async askScan(
+    span: Span,
+    reverse: boolean,
+    limit: number,
+    latest: boolean,
+    program: Uint8Array | undefined,
+  ): Promise<ScanAnswer> {
     const { store } = this
     while (!latest && this.#chosenBy === 0 && this.#choosing !== undefined) await this.#choosing
     const at = latest ? { at: latestTimestamp, uncertainTo: 0, chosenBy: 0 } : this.#at()
     const edge = store.edge(span, reverse)
-    const request = { span, reverse, limit, ...at }
+    const request = { span, reverse, limit, program, ...at }
     const answer =
       this.#stale && !latest
         ? store.askNear(nearScanOperation, scanOperation, edge, request)
@@ -666,12 +687,15 @@ function answered(span: Span, resume: Span | undefined): Span {
 class Scan implements ScanSource {
   readonly #transaction: ClusterTransaction
   readonly #latest: boolean
+  readonly #program: ScanProgram | undefined
+  #bytes: Uint8Array | undefined
   /** The lowest timestamp that a part was read at. */
   oldest: Timestamp = Number.MAX_SAFE_INTEGER
 
-  constructor(transaction: ClusterTransaction, latest: boolean) {
+  constructor(transaction: ClusterTransaction, latest: boolean, program: ScanProgram | undefined) {
     this.#transaction = transaction
     this.#latest = latest
+    this.#program = program
   }
 
   get blocker(): { ready(): Promise<void> } | undefined {
@@ -685,7 +709,8 @@ class Scan implements ScanSource {
   }
 
   askScan(span: Span, reverse: boolean, limit: number): Promise<ScanAnswer> {
-    return this.#transaction.askScan(span, reverse, limit, this.#latest)
+    this.#bytes ??= this.#program?.()
+    return this.#transaction.askScan(span, reverse, limit, this.#latest, this.#bytes)
   }
 
   accept(answer: ScanAnswer, span: Span): boolean | Promise<void> {

@@ -152,6 +152,7 @@ export const scanRequest: Codec<ScanRequest> = {
     out.u32(r.chosenBy)
     out.u8(r.reverse ? 1 : 0)
     out.varint(r.limit)
+    optional.write(out, r.program)
   },
   read(from) {
     const s = span.read(from)
@@ -159,7 +160,8 @@ export const scanRequest: Codec<ScanRequest> = {
     const uncertainTo = from.i64()
     const chosenBy = from.u32()
     const reverse = from.u8() === 1
-    return { span: s, at, uncertainTo, chosenBy, reverse, limit: from.varint() }
+    const limit = from.varint()
+    return { span: s, at, uncertainTo, chosenBy, reverse, limit, program: optional.read(from) }
   },
 }
 

@@ -61,6 +61,7 @@ import {
   type RecordRequest,
   type ReleaseRequest,
   type ResolveRequest,
+  type RowFilter,
   type ScanAnswer,
   type ScanRequest,
   undecided,
@@ -129,6 +130,11 @@ export class Leaseholder implements MachineEvents {
   readonly followers: FollowerReads
   /** Told of committed write sets on partitions of this node, in apply order. */
   onApplied: ((set: Uint8Array) => void) | undefined
+  /** Makes filters of programs; undefined: it cannot, so all rows are answered. */
+  compileFilter: ((program: Uint8Array) => RowFilter | undefined) | undefined
+  filterOf(program: Uint8Array | undefined): RowFilter | undefined {
+    return program === undefined ? undefined : this.compileFilter?.(program)
+  }
   readonly #inFlightKeys = new Map<string, InFlight>()
   readonly #inFlight = new Set<InFlight>()
   /** When this node's newest lease began: timestamps chosen here before that say nothing about its partition. */
@@ -312,7 +318,7 @@ export class Leaseholder implements MachineEvents {
       }
       const cursor = this.engine.cursor(part, at, reverse ? { reverse: true } : undefined)
       try {
-        return await collect(cursor, request, part, at, node)
+        return await collect(cursor, request, part, at, node, this.filterOf(request.program))
       } finally {
         cursor.close()
       }

@@ -45,7 +45,15 @@ export interface ScanRequest {
   readonly chosenBy: number
   readonly reverse: boolean
   readonly limit: number
+  /** A filter in the form that whoever asks and whoever answers agree on above this layer; a hint: see RowFilter. */
+  readonly program: Uint8Array | undefined
 }
+
+/**
+ * Made of a request's program where rows are: false for a value (a row tuple at an offset) that the asker has no use for.
+ * The asker tests for itself again what it gets, so any row may be let through.
+ */
+export type RowFilter = (bytes: Uint8Array, view: DataView, start: number) => boolean
 
 export interface ScanAnswer {
   readonly at: Timestamp

@@ -9,10 +9,13 @@
 import { END, type Timestamp, WAIT } from '../../base/index.ts'
 import type { Router } from '../../replication/index.ts'
 import type { EngineCursor, Span } from '../../storage/index.ts'
-import type { ScanAnswer, ScanRequest } from './requests.ts'
+import type { RowFilter, ScanAnswer, ScanRequest } from './requests.ts'
 
 /** What one answer holds at most. */
 const scanBytes = 256 * 1024
+/** What one answer looks at, at most, where most is filtered out: a few milliseconds of work. */
+const examinedRows = 16_384
+const examinedBytes = 4 * 1024 * 1024
 
 /** Reads a part of a request's span until an answer is full. The cursor stays the caller's to close. */
 export async function collect(
@@ -21,30 +24,38 @@ export async function collect(
   part: Span,
   at: Timestamp,
   node: number,
+  filter: RowFilter | undefined,
 ): Promise<ScanAnswer> {
   const keys: Uint8Array[] = []
   const values: Uint8Array[] = []
   const timestamps: number[] = []
   let bytes = 0
+  let examined = 0
+  let seen = 0
+  let last: Uint8Array | undefined
   let more = false
   while (!more) {
-    const step = cursor.next(Math.min(1024, request.limit - keys.length))
+    const step = cursor.next(Math.min(1024, filter === undefined ? request.limit - keys.length : 1024))
     if (step === WAIT) {
       await cursor.ready()
       continue
     }
     if (step === END) break
     const b = cursor.batch
-    for (let i = 0; i < b.count; i++) {
-      const { bytes: from } = b.slabs[b.slab[i]]
+    let i = 0
+    for (; i < b.count && keys.length < request.limit; i++) {
+      const { bytes: from, view } = b.slabs[b.slab[i]]
+      seen += b.valueEnd[i] - b.keyStart[i]
+      if (filter !== undefined && !filter(from, view, b.valueStart[i])) continue
       keys.push(from.slice(b.keyStart[i], b.keyEnd[i]))
       values.push(from.slice(b.valueStart[i], b.valueEnd[i]))
       timestamps.push(b.timestamps[i])
       bytes += b.valueEnd[i] - b.keyStart[i]
     }
-    more = keys.length >= request.limit || bytes >= scanBytes
+    examined += i
+    last = b.slabs[b.slab[i - 1]].bytes.slice(b.keyStart[i - 1], b.keyEnd[i - 1])
+    more = keys.length >= request.limit || bytes >= scanBytes || examined >= examinedRows || seen >= examinedBytes
   }
-  const last = keys[keys.length - 1]
   return {
     at,
     node,

@@ -90,6 +90,14 @@ export class LockWait {
   }
 }
 
+/** Ends the owner's wait, if it has one: whoever awaits it gets the error, and a lock granted meanwhile goes back. */
+export function endWait(owner: LockOwner, error: DbError): void {
+  const wait = owner.waiting
+  if (wait === undefined) return
+  wait.abort(error)
+  wait.table.giveUp(owner)
+}
+
 export interface HeldLock {
   readonly key: string
   readonly mode: number

@@ -439,7 +439,8 @@ export class Host {
       left.stream,
       index,
     )
-    if (!exists) this.#bornOfSplit(left, id, right)
+    if (exists) this.machine.split(left, undefined)
+    else this.#bornOfSplit(left, id, right)
     this.learnOwn(left)
     return id
   }
@@ -448,6 +449,7 @@ export class Host {
     const again = this.log.hardState(stream).term > 0
     this.beginStream(stream, state)
     if (again) {
+      this.machine.split(left, undefined)
       // A former life had come further than tables did: its log says how far.
       this.#open(stream, state).then(
         (replica) => this.activate(replica),

@@ -36,8 +36,11 @@ export interface PartitionMachine {
   leaseLost(replica: PartitionReplica): void
   /** Whether the partition may be cut now: nothing prepared or in flight lies in it. False: ask again a little later. */
   quiescent(replica: PartitionReplica): boolean
-  /** The left side has shrunk to its new span, the right side was made: divide what is kept in memory. */
-  split(left: PartitionReplica, right: PartitionReplica): void
+  /**
+   * The left side has shrunk to its new span: divide what is kept in memory. `right` undefined: the right side is here
+   * already, or is opened from what a former life has kept.
+   */
+  split(left: PartitionReplica, right: PartitionReplica | undefined): void
   /** What followers must have beside rows and their addressed keys: goes with snapshots. */
   exportState(replica: PartitionReplica): Uint8Array
   importState(replica: PartitionReplica, state: Uint8Array): void

@@ -10,6 +10,7 @@ import { DbError, END, type Step, WAIT } from '../../base/index.ts'
 import type { Clock, Timer } from '../../io/index.ts'
 import {
   type ClusterStore,
+  endWait,
   type Isolation,
   LockOwner,
   type Savepoint as StoreSavepoint,
@@ -396,8 +397,7 @@ export class Session implements SqlSession, ExecutionSession {
     return limited ? this.timeouts.lockWait(this.owner, ready) : ready
   }
   fail(): void {
-    this.#abortWaits(new DbError('query_canceled', 'canceling statement'))
-    this.owner.waiting = undefined
+    this.#endWaits(new DbError('query_canceled', 'canceling statement'))
     this.cancelled = undefined
     if (this.block === 'explicit') {
       this.failed = true
@@ -429,12 +429,16 @@ export class Session implements SqlSession, ExecutionSession {
     this.owner.waiting?.abort(error)
     this.owner.remote?.abort(error)
   }
+  /** Nobody comes back for what was waited for. */
+  #endWaits(error: DbError): void {
+    endWait(this.owner, error)
+    this.owner.remote?.abort(error)
+  }
   close(): void {
     if (this.closed) return
     this.closed = true
     this.timeouts.busy()
-    this.#abortWaits(new DbError('query_canceled', 'session closed'))
-    this.owner.waiting = undefined
+    this.#endWaits(new DbError('query_canceled', 'session closed'))
     for (const portal of this.portals.values()) portal.close()
     if (this.tx !== undefined && !this.tx.ended) this.abort()
     this.releaseAdvisory()

@@ -14,7 +14,7 @@ import type { Io } from '../../io/index.ts'
 import type { Host, Route } from '../../replication/index.ts'
 import type { Engine, Span } from '../../storage/index.ts'
 import { keyText } from '../cursor.ts'
-import { LockOwner } from '../lock-table.ts'
+import { endWait, LockOwner } from '../lock-table.ts'
 import { TransactionStore, visitAll } from '../store.ts'
 import type { Isolation } from '../transaction.ts'
 import { ClusterTransaction } from './cluster-transaction.ts'
@@ -313,7 +313,7 @@ export class ClusterStore extends TransactionStore {
     const held = this.#tableOwners.get(name)
     if (held === undefined) return
     this.#tableOwners.delete(name)
-    held.owner.waiting?.abort(new DbError('query_canceled', 'the transaction has ended'))
+    endWait(held.owner, new DbError('query_canceled', 'the transaction has ended'))
     for (const table of held.tables) this.tables.release(held.owner, table)
   }
 

@@ -31,7 +31,7 @@ import {
 } from '../../replication/index.ts'
 import type { Engine, Found, Span } from '../../storage/index.ts'
 import { keyText } from '../cursor.ts'
-import { LockOwner, type LockTable } from '../lock-table.ts'
+import { endWait, LockOwner, type LockTable } from '../lock-table.ts'
 import {
   encodeAnchor,
   encodePrepare,
@@ -381,8 +381,11 @@ export class Leaseholder implements MachineEvents {
 
   async #lock(request: LockRequest, owner: LockOwner): Promise<LockAnswer> {
     const { key, mode, policy } = request
+    const name = `${request.owner.node}:${request.owner.session}`
     const text = keyText(key, 0, key.length)
     for (;;) {
+      // Released while it waited: a lock granted now would be nobody's.
+      if (this.#owners.get(name) !== owner) throw new DbError('query_canceled', 'the transaction has ended')
       this.serving(key, 0)
       const blocking = this.blocking(text, maxTimestamp, request.transaction)
       if (blocking !== undefined) {
@@ -426,8 +429,7 @@ export class Leaseholder implements MachineEvents {
     const owner = this.#owners.get(name)
     if (owner === undefined) return
     if (keys === undefined) {
-      owner.waiting?.abort(new DbError('query_canceled', 'the transaction has ended'))
-      owner.waiting = undefined
+      endWait(owner, new DbError('query_canceled', 'the transaction has ended'))
       this.releaseAll(owner)
     } else {
       for (const key of keys) {
@@ -461,8 +463,7 @@ export class Leaseholder implements MachineEvents {
   forgetNode(node: number): void {
     for (const [name, owner] of [...this.#owners]) {
       if (!name.startsWith(`${node}:`)) continue
-      owner.waiting?.abort(new DbError('connection_failure', 'the gateway of the transaction is gone'))
-      owner.waiting = undefined
+      endWait(owner, new DbError('connection_failure', 'the gateway of the transaction is gone'))
       this.releaseAll(owner)
       this.#owners.delete(name)
     }

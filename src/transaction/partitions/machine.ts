@@ -345,16 +345,17 @@ export class TransactionMachine implements PartitionMachine {
     return this.state(replica).prepared.size === 0 && this.events.quiescent(replica)
   }
 
-  split(left: PartitionReplica, right: PartitionReplica): void {
+  split(left: PartitionReplica, right: PartitionReplica | undefined): void {
     const from = this.state(left)
     assert(from.prepared.size === 0, 'a partition with prepared transactions is not cut')
     const state = new PartitionState()
-    state.inherit(from, right.applied)
     for (const [transaction, record] of from.records) {
-      if (!covers(right.partition, record.anchor)) continue
+      if (covers(left.partition, record.anchor)) continue
       from.records.delete(transaction)
       state.records.set(transaction, record)
     }
+    if (right === undefined) return
+    state.inherit(from, right.applied)
     this.#states.set(right, state)
     this.events.split(left, right)
   }

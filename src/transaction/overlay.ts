@@ -51,6 +51,16 @@ export class OverlayVersion {
   }
 }
 
+/** Where a version lies; see `Overlay.newest`. */
+export interface OverlayRange {
+  bytes: Uint8Array
+  keyStart: number
+  keyEnd: number
+  /** -1 for a deletion. */
+  valueStart: number
+  valueEnd: number
+}
+
 /**
  * Rows appended in ascending key order (COPY, row ids): kept as offsets only, without an object or a string each, until
  * somebody looks at the storage.
@@ -295,6 +305,32 @@ export class Overlay {
     for (const partition of this.#partitions.values()) {
       partition.settle()
       partition.newest.forEach(each)
+    }
+  }
+
+  /**
+   * The newest version of every key written, one after the other: always the same object, valid until the next. Appended
+   * rows cost no object each; nothing may be written meanwhile.
+   */
+  *newest(): IterableIterator<OverlayRange> {
+    const range: OverlayRange = { bytes: new Uint8Array(0), keyStart: 0, keyEnd: 0, valueStart: 0, valueEnd: 0 }
+    for (const { newest, run, settled } of this.#partitions.values()) {
+      for (let i = settled; run !== undefined && i < run.count; i++) {
+        range.bytes = run.slabs[run.slab[i]].bytes
+        range.keyStart = run.keyStart[i]
+        range.keyEnd = run.keyEnd[i]
+        range.valueStart = run.keyEnd[i]
+        range.valueEnd = run.valueEnd[i]
+        yield range
+      }
+      for (const version of newest.values()) {
+        range.bytes = version.slab.bytes
+        range.keyStart = version.keyStart
+        range.keyEnd = version.keyEnd
+        range.valueStart = version.valueStart
+        range.valueEnd = version.valueEnd
+        yield range
+      }
     }
   }
 

@@ -33,6 +33,8 @@ const sweepMs = 500
 const askAfterMicros = 1_000_000
 const giveUpAfterMicros = 4_000_000
 const tableLockMs = 60_000
+/** Chunks of a transaction that has not gone on for so long are dropped, and with them its chance to commit. */
+const chunksAfterMicros = 60_000_000
 /** A proposal that no quorum has answered for so long is of unknown outcome. */
 const unansweredMicros = 3_000_000
 
@@ -345,6 +347,11 @@ export class ClusterStore extends TransactionStore {
         const gone = this.#isGone(prepared.gateway)
         if (age < askAfterMicros && !gone) continue
         this.#once(prepared.transaction, () => this.#recover(prepared, gone || age > giveUpAfterMicros))
+      }
+      for (const { transaction, gateway, first, sinceMicros } of state.chunks.values()) {
+        const left = this.#isGone(gateway) || now - sinceMicros > chunksAfterMicros
+        if (!left || this.leaseholder.large.commits(transaction)) continue
+        this.#once(transaction, () => this.leaseholder.resolve({ transaction, timestamp: 0, key: first }))
       }
       for (const record of state.records.values()) {
         if (this.clock.last - record.timestamp < giveUpAfterMicros) continue

@@ -9,6 +9,7 @@
  */
 import type { ByteReader, ByteWriter } from '../../encoding/index.ts'
 import type { Span } from '../../storage/index.ts'
+import { type Chunk, readChunk, writeChunk } from './chunks.ts'
 import { readRecord, writeRecord } from './entry.ts'
 import type {
   Checks,
@@ -243,6 +244,8 @@ export const commitRequest: Codec<CommitRequest> = {
     return { owner, transaction, checks: c, payload: from.block() }
   },
 }
+
+export const chunkRequest: Codec<Chunk> = { write: writeChunk, read: readChunk }
 
 export const prepareRequest: Codec<PrepareRequest> = {
   write(out, r) {

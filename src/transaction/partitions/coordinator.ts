@@ -1,7 +1,7 @@
 /**
  * Commits at the gateway. PROTOCOLS "Transactions": validation decides.
  *
- *   one partition    commit: one request, one Raft round
+ *   one partition    commit: one request, one Raft round; of large ones the writes go ahead, in chunks
  *   several          prepare on every written partition ─► C = the highest prepare timestamp
  *                    ─► every partition of the checks: nothing has changed up to C ─► record at the anchor: committed
  *                    ─► (nobody waits) resolve everywhere else, then forget the record
@@ -12,14 +12,17 @@
  * Not here: recovery of what a dead gateway left (cluster-store.ts).
  */
 import { assert, DbError, type Timestamp } from '../../base/index.ts'
-import { WriteSetBuilder } from '../../encoding/index.ts'
+import { WriteSetBuilder, WriteSetReader, writeSetHeader } from '../../encoding/index.ts'
 import { keyText } from '../cursor.ts'
-import type { Overlay, OverlayVersion } from '../overlay.ts'
+import type { Overlay } from '../overlay.ts'
+import { type Chunk, chunkBytes, encodePointer, largeBytes, maxChunks } from './chunks.ts'
 import type { ClusterStore } from './cluster-store.ts'
 import { encodeWrite } from './entry.ts'
 import { OutcomeUnknown, outcomeUnknown, Regroup } from './misrouted.ts'
 import type { Checks, KeyCheck, OwnerId, SpanCheck } from './requests.ts'
 import {
+  chunkOperation,
+  commitLargeOperation,
   commitOperation,
   forgetOperation,
   outcomeOperation,
@@ -35,17 +38,27 @@ export interface Commitment {
   readonly checks: Checks
 }
 
+type Piece = Pick<Chunk, 'low' | 'high' | 'writes'>
+
 /** What a commitment means for one partition. */
 interface Share {
   readonly partition: number
   /** A key by which the partition is found. */
   key: Uint8Array
   readonly set: WriteSetBuilder
+  /** All that is written, when it is much; `set` is empty then. */
+  readonly chunks: Piece[]
+  /** Bounds of what is in `set`, of large transactions. */
+  low: Uint8Array | undefined
+  high: Uint8Array | undefined
   readonly keys: KeyCheck[]
   readonly spans: SpanCheck[]
   readonly tails: SpanCheck[]
 }
 
+/** Rows that are divided between two turns of the loop, where there are many. */
+const sliceRows = 2048
+const chunksOnTheWay = 2
 /** How often partitions may be cut under a commit before it is given up. */
 const maxRegroups = 20
 
@@ -53,8 +66,8 @@ const maxRegroups = 20
 export async function commitAcross(store: ClusterStore, commitment: Commitment): Promise<Timestamp> {
   for (let attempt = 0; ; attempt++) {
     const transaction = attempt === 0 ? commitment.owner.session : store.newTransactionId()
-    const shares = divide(store, commitment)
-    const written = shares.filter((s) => s.set.count > 0)
+    const shares = await divide(store, commitment)
+    const written = shares.filter(isWritten)
     assert(written.length > 0, 'a transaction that commits has written')
     try {
       const timestamp =
@@ -68,24 +81,47 @@ export async function commitAcross(store: ClusterStore, commitment: Commitment):
   }
 }
 
+/** What the share has gathered becomes a chunk. */
+function cut(share: Share): void {
+  const writes = new Uint8Array(share.set.finish(0))
+  share.chunks.push({ low: share.low!, high: share.high!, writes })
+  share.set.reset()
+  share.low = undefined
+  share.high = undefined
+}
+
+function isWritten({ set, chunks }: Share): boolean {
+  return set.count + chunks.length > 0
+}
+
 /** Writes and checks by partition, as this node knows partitions now. */
-function divide(store: ClusterStore, { overlay, checks }: Commitment): Share[] {
+async function divide(store: ClusterStore, { overlay, checks }: Commitment): Promise<Share[]> {
   const shares = new Map<number, Share>()
   const share = (key: Uint8Array): Share => {
     const partition = store.partitionOf(key)
     let one = shares.get(partition)
     if (one === undefined) {
-      one = { partition, key, set: new WriteSetBuilder(), keys: [], spans: [], tails: [] }
+      const set = new WriteSetBuilder()
+      one = { partition, key, set, chunks: [], low: undefined, high: undefined, keys: [], spans: [], tails: [] }
       shares.set(partition, one)
     }
     return one
   }
-  overlay.forEach((v: OverlayVersion) => {
-    const { bytes } = v.slab
-    const { set } = share(bytes.subarray(v.keyStart, v.keyEnd))
-    if (v.valueStart < 0) set.deleteRange(bytes, v.keyStart, v.keyEnd)
-    else set.putRange(bytes, v.keyStart, v.keyEnd, v.valueStart, v.valueEnd)
-  })
+  const large = overlay.bytes > largeBytes
+  let seen = 0
+  for (const { bytes, keyStart, keyEnd, valueStart, valueEnd } of overlay.newest()) {
+    const key = bytes.subarray(keyStart, keyEnd)
+    const one = share(key)
+    const { set } = one
+    if (valueStart < 0) set.deleteRange(bytes, keyStart, keyEnd)
+    else set.putRange(bytes, keyStart, keyEnd, valueStart, valueEnd)
+    if (!large) continue
+    if (one.low === undefined || Buffer.compare(key, one.low) < 0) one.low = key
+    if (one.high === undefined || Buffer.compare(key, one.high) > 0) one.high = key
+    if (set.writer.length >= chunkBytes) cut(one)
+    if (++seen % sliceRows === 0) await store.io.tasks.yield()
+  }
+  for (const one of shares.values()) if (one.chunks.length > 0 && one.set.count > 0) cut(one)
   for (const check of checks.keys) share(check.key).keys.push(check)
   for (const [list, of] of [
     [checks.spans, 'spans'],
@@ -95,19 +131,67 @@ function divide(store: ClusterStore, { overlay, checks }: Commitment): Share[] {
       for (const part of store.splitSpan(check)) share(part.start)[of].push({ ...part, at: check.at })
   // A share that only holds tails of storages written elsewhere has nothing to check.
   for (const [partition, one] of shares)
-    if (one.set.count === 0 && one.keys.length + one.spans.length === 0) shares.delete(partition)
+    if (!isWritten(one) && one.keys.length + one.spans.length === 0) shares.delete(partition)
   return [...shares.values()]
 }
 
 async function commitOne(store: ClusterStore, owner: OwnerId, transaction: number, share: Share): Promise<Timestamp> {
+  if (share.chunks.length > 0) return await commitLarge(store, owner, transaction, share)
   const { set, key, keys, spans, tails } = share
-  const request = { owner, transaction, payload: encodeWrite(set), checks: { keys, spans, tails } }
+  const request = { owner, transaction, payload: encodeWrite(set.finish(0)), checks: { keys, spans, tails } }
   try {
     return await store.routing.ask(commitOperation, key, request)
   } catch (error) {
     if (!isUnknown(error)) throw error
     return await settle(store, transaction, key)
   }
+}
+
+/** Sends the chunks ahead, then the entry that names them. */
+async function commitLarge(store: ClusterStore, owner: OwnerId, transaction: number, share: Share): Promise<Timestamp> {
+  const { keys, spans, tails, chunks } = share
+  const first = new Uint8Array(share.key)
+  try {
+    await sendChunks(store, owner.node, transaction, first, chunks)
+    const payload = encodeWrite(encodePointer({ first, count: chunks.length }))
+    const request = { owner, transaction, payload, checks: { keys, spans, tails } }
+    return await store.routing.ask(commitLargeOperation, first, request)
+  } catch (error) {
+    if (isUnknown(error)) return await settle(store, transaction, first)
+    background(store, store.routing.ask(resolveOperation, first, { transaction, timestamp: 0, key: first }))
+    throw error
+  }
+}
+
+/** A few at a time: others use the same connections. */
+async function sendChunks(
+  store: ClusterStore,
+  gateway: number,
+  transaction: number,
+  first: Uint8Array,
+  pieces: readonly Piece[],
+): Promise<void> {
+  if (pieces.length > maxChunks) {
+    throw new DbError('program_limit_exceeded', 'the transaction writes too much', {
+      detail: `The limit is about ${Math.floor((maxChunks * chunkBytes) / 1e9)} GB in one partition.`,
+      hint: 'Divide it into smaller ones.',
+    })
+  }
+  let next = 0
+  let failed = false
+  const sendRest = async () => {
+    while (next < pieces.length && !failed) {
+      const number = next++
+      try {
+        const chunk = { transaction, number, gateway, first, ...pieces[number] }
+        await store.routing.ask(chunkOperation, first, chunk)
+      } catch (error) {
+        failed = true
+        throw error
+      }
+    }
+  }
+  await allOf(Array.from({ length: chunksOnTheWay }, sendRest))
 }
 
 async function commitSeveral(
@@ -124,7 +208,7 @@ async function commitSeveral(
   try {
     const prepared = await allOf(
       written.map((s) => {
-        const writes = new Uint8Array(s.set.finish(0))
+        const writes = wholeOf(s)
         const checks = { keys: s.keys, spans: s.spans, tails: s.tails }
         return routing.ask(prepareOperation, s.key, { owner, transaction, anchor, writes, checks })
       }),
@@ -147,9 +231,29 @@ async function commitSeveral(
   return decided
 }
 
+/** One write set of all that the share holds. */
+function wholeOf({ set, chunks }: Share): Uint8Array {
+  if (chunks.length === 0) return new Uint8Array(set.finish(0))
+  let length = writeSetHeader
+  let count = 0
+  for (const { writes } of chunks) {
+    length += writes.length - writeSetHeader
+    count += new WriteSetReader(writes).count
+  }
+  const out = Buffer.alloc(length)
+  out.writeUInt32BE(count, 8)
+  let at = writeSetHeader
+  for (const { writes } of chunks) {
+    out.set(writes.subarray(writeSetHeader), at)
+    at += writes.length - writeSetHeader
+  }
+  return out
+}
+
 /** What was checked when it was prepared is protected by the prepare where it is written; the rest is checked up to C. */
 async function validate(store: ClusterStore, transaction: number, share: Share, upTo: Timestamp): Promise<void> {
   const own = new Set<string>()
+  // Our own prepare does not count: of a large transaction all is checked again rather than gathered here.
   if (share.set.count > 0) for (const text of store.keysOf(share.set)) own.add(text)
   const keys = share.keys.filter(({ key }) => !own.has(keyText(key, 0, key.length)))
   const { spans } = share

@@ -1,7 +1,7 @@
 /**
  * What transactions replicate: the payloads of a partition's log entries.
  *
- *   write     u8 16 │ u32 generation │ write set                                    a transaction of one partition
+ *   write     u8 16 │ u32 generation │ write set, or what names chunks (chunks.ts)  a transaction of one partition
  *   prepare   u8 17 │ u32 generation │ i64 transaction │ u32 gateway │ block anchor │ write set at the prepare timestamp
  *   resolve   u8 18 │ u32 generation │ i64 transaction │ i64 commit timestamp, 0: aborted
  *   record    u8 19 │ u32 generation │ i64 transaction │ i64 commit timestamp │ block anchor │ u16 n │ n × block key
@@ -15,7 +15,7 @@
  * Not here: applying (machine.ts).
  */
 import type { Timestamp } from '../../base/index.ts'
-import { ByteReader, ByteWriter, type WriteSetBuilder } from '../../encoding/index.ts'
+import { ByteReader, ByteWriter } from '../../encoding/index.ts'
 
 export const kindWrite = 16
 export const kindPrepare = 17
@@ -27,8 +27,8 @@ export const kindForget = 21
 /** Where a write entry's write set begins. */
 export const writeHeader = 5
 
-export function encodeWrite(set: WriteSetBuilder): Uint8Array {
-  const bytes = set.finish(0)
+/** @param bytes a write set, or what names chunks in its place */
+export function encodeWrite(bytes: Uint8Array): Uint8Array {
   const out = new Uint8Array(writeHeader + bytes.length)
   out[0] = kindWrite
   out.set(bytes, writeHeader)

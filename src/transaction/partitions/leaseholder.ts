@@ -32,6 +32,7 @@ import {
 import type { Engine, Found, Span } from '../../storage/index.ts'
 import { keyText } from '../cursor.ts'
 import { endWait, LockOwner, type LockTable } from '../lock-table.ts'
+import { isPointer } from './chunks.ts'
 import {
   encodeAnchor,
   encodePrepare,
@@ -44,8 +45,9 @@ import {
   writeHeader,
 } from './entry.ts'
 import { FollowerReads } from './follower-reads.ts'
+import { LargeCommits } from './large-commits.ts'
 import type { Applied, MachineEvents, TransactionMachine } from './machine.ts'
-import { Misrouted, outcomeUnknown, Regroup } from './misrouted.ts'
+import { aborted, Misrouted, outcomeUnknown, Regroup } from './misrouted.ts'
 import {
   type Checks,
   type CommitRequest,
@@ -70,10 +72,12 @@ import {
 import { collect, intersect, rest, scanEdge } from './scan-part.ts'
 
 /** A write on its way to being applied, or a prepare that is. */
-interface Blocking {
+export interface Blocking {
   readonly transaction: number
   readonly timestamp: Timestamp
   readonly keys: readonly string[]
+  /** Whoever meets it may wait for it. */
+  readonly waitsForNobody?: boolean
   ready(): Promise<void>
 }
 
@@ -85,6 +89,8 @@ class InFlight implements Blocking {
   readonly sinceMicros: number
   /** Tells the proposer that nobody knows; the entry may still be applied. */
   readonly giveUp: () => void
+  /** Its place in the log. */
+  index = 0
   readonly #waiters: (() => void)[] = []
   done = false
 
@@ -130,6 +136,8 @@ export class Leaseholder implements MachineEvents {
   readonly followers: FollowerReads
   /** Told of committed write sets on partitions of this node, in apply order. */
   onApplied: ((set: Uint8Array) => void) | undefined
+  /** Writes that came in chunks, on their way to their commit. */
+  readonly large: LargeCommits
   /** Makes filters of programs; undefined: it cannot, so all rows are answered. */
   compileFilter: ((program: Uint8Array) => RowFilter | undefined) | undefined
   filterOf(program: Uint8Array | undefined): RowFilter | undefined {
@@ -156,6 +164,7 @@ export class Leaseholder implements MachineEvents {
     this.machine = machine
     this.rows = rows
     this.followers = new FollowerReads(host, machine, this, distance)
+    this.large = new LargeCommits(this)
     this.#found = host.engine.found()
   }
 
@@ -207,12 +216,13 @@ export class Leaseholder implements MachineEvents {
     }
     this.rows.abortWaits((text) => covers(replica.partition, Buffer.from(text, 'latin1')), lost)
     for (const one of this.#inFlight) if (one.replica === replica) one.wake()
+    this.large.leaseLost(replica)
     this.machine.wakeWaiters(replica)
   }
 
   quiescent(replica: PartitionReplica): boolean {
     for (const one of this.#inFlight) if (one.replica === replica) return false
-    return true
+    return this.large.quiescent(replica)
   }
 
   split(): void {}
@@ -233,16 +243,16 @@ export class Leaseholder implements MachineEvents {
       const one = this.machine.preparedKeys.get(text)
       if (one !== undefined && one.timestamp <= at && one.transaction !== transaction) return one
     }
-    return undefined
+    return this.large.busy ? this.large.blocking(text, at, transaction) : undefined
   }
 
   /** Whether anything may stand in the way of a read at all. */
   get busy(): boolean {
-    return this.#inFlightKeys.size > 0 || this.machine.preparedKeys.size > 0
+    return this.#inFlightKeys.size > 0 || this.machine.preparedKeys.size > 0 || this.large.busy
   }
 
   blockingSpan(span: Span, at: Timestamp, transaction: number): Blocking | undefined {
-    if (this.#inFlight.size === 0 && this.machine.preparedKeys.size === 0) return undefined
+    if (this.#inFlight.size === 0 && this.machine.preparedKeys.size === 0 && !this.large.busy) return undefined
     const start = keyText(span.start, 0, span.start.length)
     const end = span.end === undefined ? undefined : keyText(span.end, 0, span.end.length)
     const inside = (text: string) => text >= start && (end === undefined || text < end)
@@ -250,6 +260,13 @@ export class Leaseholder implements MachineEvents {
       if (one.timestamp <= at && one.transaction !== transaction && one.keys.some(inside)) return one
     for (const [text, one] of this.machine.preparedKeys)
       if (one.timestamp <= at && one.transaction !== transaction && inside(text)) return one
+    return this.large.blockingSpan(start, end, at, transaction)
+  }
+
+  /** A write of another transaction to such a key, in flight or prepared. */
+  standing(transaction: number, concerns: (text: string) => boolean): Blocking | undefined {
+    for (const one of this.#inFlight) if (one.transaction !== transaction && one.keys.some(concerns)) return one
+    for (const [key, one] of this.machine.preparedKeys) if (one.transaction !== transaction && concerns(key)) return one
     return undefined
   }
 
@@ -492,11 +509,12 @@ export class Leaseholder implements MachineEvents {
   /** Commits a transaction whose writes and checks all lie in one partition: one Raft round. */
   async commit(request: CommitRequest): Promise<Timestamp> {
     const { payload, transaction } = request
+    if (isPointer(payload, writeHeader)) return await this.large.commit(request)
     const { keys, first } = keysOf(payload, writeHeader)
     const owner = this.owner(request.owner)
     for (;;) {
       const replica = this.#writable(first, keys)
-      this.#inside(replica, request.checks)
+      this.inside(replica, request.checks)
       if (this.engine.stalled) {
         await this.engine.unstalled()
         continue
@@ -508,7 +526,7 @@ export class Leaseholder implements MachineEvents {
       }
       const timestamp = this.clock.next()
       stampWrite(payload, replica.partition.generation, timestamp)
-      const applied = await this.#propose(replica, payload, transaction, timestamp, keys)
+      const applied = await this.propose(replica, payload, transaction, timestamp, keys)
       if (applied === 'stale') continue
       if (applied === 0) throw aborted('it was given up while its outcome was unknown')
       this.releaseAll(owner)
@@ -521,7 +539,7 @@ export class Leaseholder implements MachineEvents {
     const { keys, first } = keysOf(writes, 0)
     for (;;) {
       const replica = this.#writable(first, keys)
-      this.#inside(replica, request.checks)
+      this.inside(replica, request.checks)
       if (this.engine.stalled) {
         await this.engine.unstalled()
         continue
@@ -541,7 +559,7 @@ export class Leaseholder implements MachineEvents {
         anchor: request.anchor,
         writes,
       })
-      const applied = await this.#propose(replica, entry, transaction, timestamp, keys)
+      const applied = await this.propose(replica, entry, transaction, timestamp, keys)
       if (applied === 'stale') continue
       if (applied === 0) throw aborted('it was given up before it was prepared everywhere')
       return timestamp
@@ -553,7 +571,7 @@ export class Leaseholder implements MachineEvents {
     const { checks, upTo, transaction } = request
     const at = checks.keys[0]?.key ?? checks.spans[0]?.start ?? checks.tails[0].start
     for (;;) {
-      this.#inside(this.serving(at, upTo), checks)
+      this.inside(this.serving(at, upTo), checks)
       const wait = this.#check(checks, [], upTo, transaction, request.wait)
       if (wait === undefined) return
       await wait
@@ -564,7 +582,7 @@ export class Leaseholder implements MachineEvents {
     for (;;) {
       const replica = this.serving(request.anchor, request.timestamp)
       const entry = encodeRecord({ generation: replica.partition.generation, ...request })
-      const applied = await this.#propose(replica, entry, request.transaction, request.timestamp, [])
+      const applied = await this.propose(replica, entry, request.transaction, request.timestamp, [])
       if (applied !== 'stale') return applied
     }
   }
@@ -572,10 +590,15 @@ export class Leaseholder implements MachineEvents {
   async resolve(request: ResolveRequest): Promise<void> {
     for (;;) {
       const replica = this.serving(request.key, request.timestamp)
-      if (!this.machine.state(replica).prepared.has(request.transaction)) return
       const { transaction, timestamp } = request
+      const { prepared, chunks } = this.machine.state(replica)
+      if (timestamp === 0 && !prepared.has(transaction) && chunks.has(transaction)) {
+        await this.outcome({ transaction, key: request.key, fence: true })
+        return
+      }
+      if (!prepared.has(transaction)) return
       const entry = encodeResolve({ generation: replica.partition.generation, transaction, timestamp })
-      if ((await this.#propose(replica, entry, transaction, timestamp, [])) !== 'stale') return
+      if ((await this.propose(replica, entry, transaction, timestamp, [])) !== 'stale') return
     }
   }
 
@@ -588,7 +611,7 @@ export class Leaseholder implements MachineEvents {
       if (known !== undefined) return known
       if (!request.fence) return undecided
       const entry = encodeAnchor(kindFence, { generation: replica.partition.generation, transaction, anchor: key })
-      const applied = await this.#propose(replica, entry, transaction, 0, [])
+      const applied = await this.propose(replica, entry, transaction, 0, [])
       if (applied !== 'stale') return applied
     }
   }
@@ -598,7 +621,7 @@ export class Leaseholder implements MachineEvents {
       const replica = this.serving(anchor, 0)
       if (!this.machine.state(replica).records.has(transaction)) return
       const entry = encodeAnchor(kindForget, { generation: replica.partition.generation, transaction, anchor })
-      if ((await this.#propose(replica, entry, 0, 0, [])) !== 'stale') return
+      if ((await this.propose(replica, entry, 0, 0, [])) !== 'stale') return
     }
   }
 
@@ -614,7 +637,7 @@ export class Leaseholder implements MachineEvents {
   }
 
   /** Raises Regroup when a check reaches out of the partition. */
-  #inside(replica: PartitionReplica, { keys, spans, tails }: Checks): void {
+  inside(replica: PartitionReplica, { keys, spans, tails }: Checks): void {
     const { partition } = replica
     const inside =
       keys.every(({ key }) => covers(partition, key)) &&
@@ -624,7 +647,7 @@ export class Leaseholder implements MachineEvents {
   }
 
   /** Replicates an entry; its keys are in flight until it is applied. Raises Misrouted, statement_completion_unknown. */
-  #propose(
+  propose(
     replica: PartitionReplica,
     payload: Uint8Array,
     transaction: number,
@@ -644,6 +667,7 @@ export class Leaseholder implements MachineEvents {
         fail(new Misrouted(undefined))
         return
       }
+      flight.index = replica.raft.lastIndex
       this.#inFlight.add(flight)
       for (const key of keys) this.#inFlightKeys.set(key, flight)
     })
@@ -654,7 +678,8 @@ export class Leaseholder implements MachineEvents {
     const now = this.host.now()
     for (const one of this.#inFlight) {
       if (now - one.sinceMicros < afterMicros) return
-      one.giveUp()
+      // What is committed will be applied, however long that takes.
+      if (one.index > one.replica.raft.commit) one.giveUp()
     }
   }
 
@@ -675,14 +700,13 @@ export class Leaseholder implements MachineEvents {
     for (const text of own) {
       const blocking = this.blocking(text, maxTimestamp, transaction)
       if (blocking === undefined) continue
-      // Only later ones wait, so no two wait for each other.
-      if (wait || transaction > blocking.transaction) return blocking.ready()
+      if (wait || mayWait(transaction, blocking)) return blocking.ready()
       throw aborted('a row that it changes is being changed by another transaction')
     }
     for (const { key, at } of checks.keys) {
       const blocking = this.blocking(keyText(key, 0, key.length), upTo, transaction)
       if (blocking !== undefined) {
-        if (wait || transaction > blocking.transaction) return blocking.ready()
+        if (wait || mayWait(transaction, blocking)) return blocking.ready()
         throw aborted('a row that it relied on is being changed by another transaction')
       }
       if (this.engine.get(key, upTo, this.#found) === WAIT) return this.#found.ready()
@@ -691,7 +715,7 @@ export class Leaseholder implements MachineEvents {
     for (const span of checks.spans) {
       const blocking = this.blockingSpan(span, upTo, transaction)
       if (blocking !== undefined) {
-        if (wait || transaction > blocking.transaction) return blocking.ready()
+        if (wait || mayWait(transaction, blocking)) return blocking.ready()
         throw aborted('what it read is being changed by another transaction')
       }
       const step = this.engine.changed(span, span.at, upTo, this.#found)
@@ -738,6 +762,11 @@ function keysOf(bytes: Uint8Array, at: number): { keys: string[]; first: Uint8Ar
   return { keys, first }
 }
 
+/** Only later ones wait, so that no two wait for each other. */
+function mayWait(transaction: number, blocking: Blocking): boolean {
+  return transaction > blocking.transaction || blocking.waitsForNobody === true
+}
+
 function notGranted(node: number): LockAnswer {
   return { granted: false, node, at: 0, timestamp: 0, value: undefined }
 }
@@ -746,15 +775,4 @@ function lockNotAvailable(): DbError {
   return new DbError('lock_not_available', 'could not obtain lock on row', {
     hint: 'Another transaction holds the row; retry later.',
   })
-}
-
-function aborted(why: string): DbError {
-  return new DbError(
-    'serialization_failure',
-    'could not serialize access due to read/write dependencies among transactions',
-    {
-      detail: `The transaction was given up because ${why}.`,
-      hint: 'The transaction might succeed if retried.',
-    },
-  )
 }

@@ -1,6 +1,7 @@
 /**
  * Applies what transactions replicate. Every replica does the same at the same index.
  *
+ *   chunk     part of a large write under an addressed key; rows are untouched  ── write names chunks: their rows, and they go
  *   write     rows at the commit timestamp
  *   prepare   the writes under one addressed key; rows are untouched          ─┐ resolve: rows at the commit timestamp,
  *   record    the commit record, and what the anchor's partition had prepared  ├─ or nothing; the addressed key goes
@@ -12,7 +13,7 @@
  * Not here: who may propose what (leaseholder.ts).
  */
 import { assert, type HybridClock, maxTimestamp, ROW, type Timestamp, WAIT } from '../../base/index.ts'
-import { ByteReader, ByteWriter, WriteSetBuilder, WriteSetReader } from '../../encoding/index.ts'
+import { ByteReader, ByteWriter, WriteSetBuilder, WriteSetReader, writeSetHeader } from '../../encoding/index.ts'
 import type { Io } from '../../io/index.ts'
 import {
   addressedSpan,
@@ -23,6 +24,7 @@ import {
   type PartitionReplica,
 } from '../../replication/index.ts'
 import type { Engine } from '../../storage/index.ts'
+import { Chunked, chunkHeader, chunkKey, decodePointer, isPointer, kindChunk, readChunk } from './chunks.ts'
 import {
   decodeAnchor,
   decodePrepare,
@@ -35,6 +37,7 @@ import {
   kindResolve,
   kindWrite,
   readRecord,
+  stampSet,
   writeHeader,
   writeRecord,
 } from './entry.ts'
@@ -118,8 +121,13 @@ export class TransactionMachine implements PartitionMachine {
       const b = cursor.batch
       for (let i = 0; i < b.count; i++) {
         const { bytes } = b.slabs[b.slab[i]]
+        const mark = markOf(bytes.subarray(b.keyStart[i], b.keyEnd[i]))
+        if (mark === 'chunk') {
+          this.#noteChunk(state, bytes.subarray(b.valueStart[i], b.valueEnd[i]), b.timestamps[i])
+          continue
+        }
         const value = bytes.slice(b.valueStart[i], b.valueEnd[i])
-        if (markOf(bytes.subarray(b.keyStart[i], b.keyEnd[i])) === 'prepare') {
+        if (mark === 'prepare') {
           const prepared = decodePrepared(value, this.#now())
           state.prepared.set(prepared.transaction, prepared)
         } else {
@@ -163,6 +171,8 @@ export class TransactionMachine implements PartitionMachine {
     switch (payload[0]) {
       case kindWrite:
         return this.#applyWrite(replica, payload, transactionId, index)
+      case kindChunk:
+        return this.#applyChunk(replica, payload, index)
       case kindPrepare:
         return this.#applyPrepare(replica, payload, index)
       case kindResolve: {
@@ -185,13 +195,37 @@ export class TransactionMachine implements PartitionMachine {
     transactionId: number,
     index: number,
   ): Promise<Applied> | undefined {
-    if (generationOf(payload) !== replica.partition.generation) return undefined
-    if (payload[0] === kindWrite) {
-      const aborted = transactionId !== 0 && this.state(replica).outcome(transactionId) === 0
-      if (payload.length < slicedBytes || aborted) return undefined
-      return this.#writeSlices(replica, payload, transactionId, index)
+    const kind = payload[0]
+    if (kind === kindWrite) {
+      const small = payload.length < slicedBytes && !isPointer(payload, writeHeader)
+      if (small || generationOf(payload) !== replica.partition.generation) return undefined
+      return this.#largeWrite(replica, payload, transactionId, index)
     }
-    return undefined
+    if (kind !== kindResolve && kind !== kindRecord) return undefined
+    const prepared = this.state(replica).prepared.get(transactionId)
+    if (prepared === undefined || prepared.writes.length < slicedBytes) return undefined
+    if (generationOf(payload) !== replica.partition.generation) return undefined
+    const record = kind === kindRecord ? decodeRecord(payload) : undefined
+    const { timestamp } = record ?? decodeResolve(payload)
+    return timestamp === 0 ? undefined : this.#resolveSlices(replica, prepared, timestamp, record, index)
+  }
+
+  #largeWrite(
+    replica: PartitionReplica,
+    payload: Uint8Array,
+    transaction: number,
+    index: number,
+  ): Promise<Applied> | undefined {
+    const state = this.state(replica)
+    const known = state.outcome(transaction)
+    const set = payload.subarray(writeHeader)
+    if (isPointer(set, 0)) {
+      const chunked = state.chunks.get(transaction)
+      if (known !== undefined || !chunked?.complete(decodePointer(set).count)) return undefined
+      return this.#writeChunks(replica, chunked, setTimestamp(set), index)
+    }
+    if (transaction !== 0 && known === 0) return undefined
+    return this.#writeSlices(replica, payload, transaction, index)
   }
 
   async #writeSlices(
@@ -207,6 +241,93 @@ export class TransactionMachine implements PartitionMachine {
     if (transaction !== 0) this.state(replica).note(transaction, timestamp, index)
     this.events.applied(replica, set)
     return timestamp
+  }
+
+  async #resolveSlices(
+    replica: PartitionReplica,
+    prepared: Prepared,
+    timestamp: Timestamp,
+    record: TransactionRecord | undefined,
+    index: number,
+  ): Promise<Applied> {
+    const { transaction } = prepared
+    const { set, together } = this.#resolution(prepared, timestamp, record)
+    const bytes = new Uint8Array(set.finish(timestamp))
+    this.#clock.observe(timestamp)
+    if (!(await this.#applyInSlices(replica, bytes, together, index))) return 0
+    const state = this.state(replica)
+    if (record !== undefined) state.records.set(transaction, record)
+    state.note(transaction, timestamp, index)
+    this.#drop(state, prepared)
+    this.events.applied(replica, bytes)
+    return timestamp
+  }
+
+  /** Makes the rows of chunks visible, and drops the chunks together with the last step: a crash before repeats it all. */
+  async #writeChunks(
+    replica: PartitionReplica,
+    chunked: Chunked,
+    timestamp: Timestamp,
+    index: number,
+  ): Promise<Applied> {
+    this.#clock.observe(timestamp)
+    const rows = await this.#assemble(replica, chunked, timestamp)
+    if (rows === undefined || !(await this.#applyInSlices(replica, rows, chunked.parts.size, index))) return 0
+    const state = this.state(replica)
+    state.chunks.delete(chunked.transaction)
+    state.note(chunked.transaction, timestamp, index)
+    this.events.applied(replica, rows)
+    return timestamp
+  }
+
+  /** One write set of all chunks and of the chunks' own deletion; undefined: the replica went. */
+  async #assemble(replica: PartitionReplica, chunked: Chunked, timestamp: Timestamp): Promise<Uint8Array | undefined> {
+    const deletions = new WriteSetBuilder()
+    chunked.deleteFrom(deletions)
+    const end = deletions.finish(0).subarray(writeSetHeader)
+    let length = writeSetHeader + end.length
+    let { count } = deletions
+    for (const { bytes, entries } of chunked.parts.values()) {
+      length += bytes
+      count += entries
+    }
+    const out = Buffer.allocUnsafeSlow(length)
+    stampSet(new DataView(out.buffer), 0, timestamp)
+    out.writeUInt32BE(count, 8)
+    let at = writeSetHeader
+    for (let number = 0; number < chunked.parts.size; number++) {
+      const there = await this.readChunk(replica, chunked, number, (writes) => {
+        out.set(writes.subarray(writeSetHeader), at)
+        at += writes.length - writeSetHeader
+      })
+      if (!there) return undefined
+      await this.#io.tasks.yield()
+    }
+    out.set(end, at)
+    assert(at + end.length === length, 'chunks are as long as they were')
+    return out
+  }
+
+  /** Visits a chunk's write set, which is valid during the call; false: the replica went. */
+  async readChunk(
+    replica: PartitionReplica,
+    { first, transaction }: Chunked,
+    number: number,
+    visit: (writes: Uint8Array) => void,
+  ): Promise<boolean> {
+    const found = this.#engine.found()
+    const key = chunkKey(first, transaction, number)
+    for (;;) {
+      if (this.#io.dead || replica.removed) return false
+      const step = this.#engine.get(key, maxTimestamp, found)
+      if (step === WAIT) {
+        await found.ready()
+        continue
+      }
+      assert(step === ROW, 'a chunk stays until its transaction ends')
+      visit(readChunk(new ByteReader(found.slab.bytes.subarray(found.valueStart, found.valueEnd))).writes)
+      return true
+    }
   }
 
   /** Applies a write set a little at a time, its last `together` entries in one step with the index; false: the replica went. */
@@ -229,12 +350,61 @@ export class TransactionMachine implements PartitionMachine {
       return 0
     }
     const set = payload.subarray(writeHeader)
+    if (isPointer(set, 0)) return this.#applyPointer(replica, state, transaction, index)
     this.#engine.apply(set, replica.stream, index)
     const timestamp = setTimestamp(set)
     this.#clock.observe(timestamp)
     if (transaction !== 0) state.note(transaction, timestamp, index)
     this.events.applied(replica, set)
     return timestamp
+  }
+
+  /** It names chunks that are not all here, or not any more. */
+  #applyPointer(replica: PartitionReplica, state: PartitionState, transaction: number, index: number): Applied {
+    const known = state.outcome(transaction)
+    if (known === undefined) return this.#dropChunks(replica, state, transaction, index)
+    this.#engine.apply(this.#empty, replica.stream, index)
+    return known
+  }
+
+  /** The transaction will not commit. */
+  #dropChunks(replica: PartitionReplica, state: PartitionState, transaction: number, index: number): Applied {
+    const chunked = state.chunks.get(transaction)
+    const set = new WriteSetBuilder()
+    chunked?.deleteFrom(set)
+    this.#engine.apply(set.finish((chunked?.timestamp ?? 0) + 1), replica.stream, index)
+    state.chunks.delete(transaction)
+    state.note(transaction, 0, index)
+    return 0
+  }
+
+  #applyChunk(replica: PartitionReplica, payload: Uint8Array, index: number): Applied {
+    const state = this.state(replica)
+    const fields = payload.subarray(chunkHeader)
+    const { transaction, number, first, writes } = readChunk(new ByteReader(fields))
+    const timestamp = setTimestamp(writes)
+    const twice = state.chunks.get(transaction)?.parts.has(number) === true
+    if (twice || state.outcome(transaction) !== undefined) {
+      this.#engine.apply(this.#empty, replica.stream, index)
+      return twice ? timestamp : 0
+    }
+    const set = new WriteSetBuilder()
+    set.put(chunkKey(first, transaction, number), fields)
+    this.#engine.apply(set.finish(timestamp), replica.stream, index)
+    this.#clock.observe(timestamp)
+    this.#noteChunk(state, fields, timestamp)
+    return timestamp
+  }
+
+  #noteChunk(state: PartitionState, fields: Uint8Array, timestamp: Timestamp): void {
+    const chunk = readChunk(new ByteReader(fields))
+    const { transaction, gateway } = chunk
+    let chunked = state.chunks.get(transaction)
+    if (chunked === undefined) {
+      chunked = new Chunked(transaction, gateway, chunk.first.slice())
+      state.chunks.set(transaction, chunked)
+    }
+    chunked.add(chunk.number, chunk, timestamp, this.#now())
   }
 
   #applyPrepare(replica: PartitionReplica, payload: Uint8Array, index: number): Applied {
@@ -276,15 +446,8 @@ export class TransactionMachine implements PartitionMachine {
       if (known === undefined) state.note(transaction, record === undefined ? timestamp : 0, index)
       return known ?? 0
     }
-    const set = new WriteSetBuilder()
-    if (timestamp > 0) copySet(prepared.writes, set)
-    if (record !== undefined) {
-      const value = new ByteWriter(64)
-      writeRecord(value, { generation: 0, ...record })
-      set.put(recordKey(record.anchor, transaction), value.copy())
-      state.records.set(transaction, record)
-    }
-    set.delete(prepareKey(prepared))
+    const { set } = this.#resolution(prepared, timestamp, record)
+    if (record !== undefined) state.records.set(transaction, record)
     const at = timestamp > 0 ? timestamp : prepared.timestamp
     const bytes = set.finish(at)
     this.#engine.apply(bytes, replica.stream, index)
@@ -295,6 +458,24 @@ export class TransactionMachine implements PartitionMachine {
     return timestamp
   }
 
+  /** What ends a prepared transaction: its rows, then, `together`, its record and the end of the prepare. */
+  #resolution(
+    prepared: Prepared,
+    timestamp: Timestamp,
+    record: TransactionRecord | undefined,
+  ): { set: WriteSetBuilder; together: number } {
+    const set = new WriteSetBuilder()
+    if (timestamp > 0) copySet(prepared.writes, set)
+    const rows = set.count
+    if (record !== undefined) {
+      const value = new ByteWriter(64)
+      writeRecord(value, { generation: 0, ...record })
+      set.put(recordKey(record.anchor, prepared.transaction), value.copy())
+    }
+    set.delete(prepareKey(prepared))
+    return { set, together: set.count - rows }
+  }
+
   #applyFence(replica: PartitionReplica, payload: Uint8Array, index: number): Applied {
     const state = this.state(replica)
     const { transaction } = decodeAnchor(payload)
@@ -302,6 +483,8 @@ export class TransactionMachine implements PartitionMachine {
     // A prepare whose coordinator was given up: it goes, and with it the chance to commit.
     if (known === undefined && state.prepared.has(transaction))
       return this.#resolve(replica, transaction, 0, undefined, index)
+    if (known === undefined && state.chunks.has(transaction))
+      return this.#dropChunks(replica, state, transaction, index)
     this.#engine.apply(this.#empty, replica.stream, index)
     if (known !== undefined) return known
     state.note(transaction, 0, index)
@@ -342,12 +525,13 @@ export class TransactionMachine implements PartitionMachine {
   }
 
   quiescent(replica: PartitionReplica): boolean {
-    return this.state(replica).prepared.size === 0 && this.events.quiescent(replica)
+    const { prepared, chunks } = this.state(replica)
+    return prepared.size === 0 && chunks.size === 0 && this.events.quiescent(replica)
   }
 
   split(left: PartitionReplica, right: PartitionReplica | undefined): void {
     const from = this.state(left)
-    assert(from.prepared.size === 0, 'a partition with prepared transactions is not cut')
+    assert(from.prepared.size + from.chunks.size === 0, 'a partition with unfinished transactions is not cut')
     const state = new PartitionState()
     for (const [transaction, record] of from.records) {
       if (covers(left.partition, record.anchor)) continue

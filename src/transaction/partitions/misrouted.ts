@@ -36,3 +36,15 @@ export class OutcomeUnknown extends DbError {
 export function outcomeUnknown(): DbError {
   return new OutcomeUnknown()
 }
+
+/** Validation has failed: the transaction is given up, and may be repeated. */
+export function aborted(why: string): DbError {
+  return new DbError(
+    'serialization_failure',
+    'could not serialize access due to read/write dependencies among transactions',
+    {
+      detail: `The transaction was given up because ${why}.`,
+      hint: 'The transaction might succeed if retried.',
+    },
+  )
+}

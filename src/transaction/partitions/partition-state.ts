@@ -1,8 +1,8 @@
 /**
- * What a replica knows of transactions beside rows: prepares that wait for an outcome, commit records that others may
- * still ask for, and the outcomes of recent transactions.
+ * What a replica knows of transactions beside rows: prepares that wait for an outcome, chunks of large ones, commit
+ * records that others may still ask for, and the outcomes of recent transactions.
  *
- * Prepares and records are kept in the store under addressed keys. Recent outcomes are not: they are what the last
+ * Prepares, chunks and records are kept in the store under addressed keys. Recent outcomes are not: they are what the last
  * `keptOutcomes` entries of the log say, so that every replica gives the same answer, restarted or not.
  *
  * Not here: deciding (machine.ts), waiting for outcomes (leaseholder.ts).
@@ -11,6 +11,7 @@ import type { Timestamp } from '../../base/index.ts'
 import { ByteReader, ByteWriter, WriteSetReader } from '../../encoding/index.ts'
 import { addressedKey } from '../../replication/index.ts'
 import { keyText } from '../cursor.ts'
+import { type Chunked, chunkMark } from './chunks.ts'
 import type { RecordEntry } from './entry.ts'
 
 /** Entries back in the log within which a transaction's outcome is known. */
@@ -74,6 +75,8 @@ export type TransactionRecord = Omit<RecordEntry, 'generation'>
 export class PartitionState {
   readonly prepared = new Map<number, Prepared>()
   readonly records = new Map<number, TransactionRecord>()
+  /** Chunks of transactions that have not committed yet. */
+  readonly chunks = new Map<number, Chunked>()
   /** Commit timestamps (0: aborted) of transactions that recent entries decided, oldest first, with the entry's index. */
   readonly #recent = new Map<number, { readonly timestamp: Timestamp; readonly index: number }>()
 
@@ -134,7 +137,8 @@ function suffix(mark: number, transaction: number): Uint8Array {
   return out.copy()
 }
 
-/** Which of the two an addressed key is: its last nine bytes say. */
-export function markOf(key: Uint8Array): 'prepare' | 'record' {
-  return key[key.length - 9] === prepareMark ? 'prepare' : 'record'
+/** Which of them an addressed key is: its last nine bytes say. */
+export function markOf(key: Uint8Array): 'prepare' | 'record' | 'chunk' {
+  const mark = key[key.length - 9]
+  return mark === prepareMark ? 'prepare' : mark === chunkMark ? 'chunk' : 'record'
 }

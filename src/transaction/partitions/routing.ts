@@ -14,6 +14,7 @@ import { ByteReader, ByteWriter } from '../../encoding/index.ts'
 import { decodeRoute, encodeRoute, type Host, nodeOfReplica } from '../../replication/index.ts'
 import {
   type Codec,
+  chunkRequest,
   commitRequest,
   lockAnswer,
   lockRequest,
@@ -42,6 +43,7 @@ const attemptMs = 2_000
 const nearMs = 1_000
 /** Lock waits last; the request is repeated. */
 const lockAttemptMs = 10_000
+const largeMs = 120_000
 /** How often those who wait look who leads. */
 const watchMs = 100
 const pauseMs: readonly [number, number] = [5, 40]
@@ -91,6 +93,9 @@ export const forgetOperation = operation(10, forgetRequest, nothing, (at, r) => 
 /** The same of nodes that need not lead: see FollowerReads. */
 export const nearReadOperation = operation(12, readRequest, readAnswer, (at, r) => at.followers.read(r), true, nearMs)
 export const nearScanOperation = operation(13, scanRequest, scanAnswer, (at, r) => at.followers.scan(r), true, nearMs)
+export const chunkOperation = operation(14, chunkRequest, number, (at, r) => at.large.chunk(r), true, lockAttemptMs)
+/** As commit, of what chunks have brought: there is more to check and to apply. */
+export const commitLargeOperation = operation(15, commitRequest, number, (at, r) => at.commit(r), false, largeMs)
 const releaseOperation = operation(11, releaseRequest, nothing, (at, r) => at.release(r))
 
 const operations = new Map<number, Operation<any, any>>(
@@ -108,6 +113,8 @@ const operations = new Map<number, Operation<any, any>>(
     releaseOperation,
     nearReadOperation,
     nearScanOperation,
+    chunkOperation,
+    commitLargeOperation,
   ].map((o) => [o.code, o as Operation<any, any>]),
 )
 

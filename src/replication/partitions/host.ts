@@ -499,8 +499,10 @@ export class Host {
       return
     }
     if (replica.id !== message.to) {
-      // A later replica of the group here: the one we hold was removed without our hearing of it.
-      if (message.to > replica.id && nodeOfReplica(message.to) === this.nodeId) this.#removeSoon(replica)
+      // A later replica of the group here: the one we hold was removed without our hearing of it. A leader of an earlier
+      // term may have meant to add one and never did: ours may be younger than that.
+      const later = message.to > replica.id && message.term >= replica.raft.term
+      if (later && nodeOfReplica(message.to) === this.nodeId) this.#removeSoon(replica)
       return
     }
     replica.step(message)

@@ -35,6 +35,11 @@ export function leavingKey(node: number): string {
   return `leaving ${node}`
 }
 
+/** The hint that a node's disk is full. */
+function fullKey(node: number): string {
+  return `full ${node}`
+}
+
 const tickMs = 500
 /** Changes of replicas under way at once, in the whole cluster. */
 const maxMoves = 2
@@ -85,6 +90,7 @@ export class Controller {
       host.publishSizes()
       this.#splitLarge()
     }
+    this.#noteFullDisk()
     if (this.#ticks % learnerTicks === 0) this.#dropLearners()
     const first = host.router.routes[0]
     if (first === undefined || host.replicas.get(first.partition.id)?.serving !== true) return
@@ -126,6 +132,7 @@ export class Controller {
       replicas: counts.get(m.nodeId) ?? 0,
       load: 0,
       unreliability: membership.unreliability(m.nodeId),
+      full: membership.info(fullKey(m.nodeId)) === true,
     }))
   }
 
@@ -171,6 +178,37 @@ export class Controller {
         if (!(error instanceof DbError)) this.#options.io.fatal('taking learners out failed', error)
       })
     }
+  }
+
+  // ---- full disks
+
+  /** A node without room says so and hands over what it leads, to nodes that have some. */
+  #noteFullDisk(): void {
+    const { host, membership } = this.#options
+    const { full } = host.log
+    const said = membership.info(fullKey(host.nodeId)) === true
+    if (full !== said) membership.publish(fullKey(host.nodeId), full ? true : null)
+    if (!full) return
+    for (const replica of host.replicas.values()) {
+      if (!replica.serving || replica.frozen) continue
+      const to = replica.voterNodes().filter((node) => {
+        return (
+          membership.get(node)?.state === 'alive' && node !== host.nodeId && membership.info(fullKey(node)) !== true
+        )
+      })
+      if (to.length > 0) this.#handOver(replica, to[this.#ticks % to.length])
+    }
+  }
+
+  #handOver(replica: PartitionReplica, to: number): void {
+    const { io } = this.#options
+    const { id } = replica.partition
+    this.changes.run({ kind: 'transfer', partition: id, to }).then(
+      () => io.log.info('leadership-left-full-disk', { partition: id, to }),
+      (error) => {
+        if (!(error instanceof DbError) && !io.dead) io.fatal('handing a leadership over failed', error)
+      },
+    )
   }
 
   // ---- sizes

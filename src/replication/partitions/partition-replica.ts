@@ -21,6 +21,7 @@ import {
   entryNoop,
   type HardState,
   type Message,
+  messageAppend,
   Raft,
 } from '../raft/index.ts'
 import { nodeOfReplica, type PartitionDescriptor, type ReplicaState } from './descriptor.ts'
@@ -232,6 +233,8 @@ export class PartitionReplica {
   step(message: Message): void {
     // What arrives while a snapshot is installed would go into the log that it replaces; senders repeat.
     if (this.#removed || this.installing) return
+    // On a full disk nothing more is taken in or acknowledged; leaders repeat.
+    if (this.#log.full && message.type === messageAppend && message.entries.length > 0) return
     this.raft.step(message)
     this.schedule()
   }
@@ -261,7 +264,14 @@ export class PartitionReplica {
 
   #handleReady(): void {
     const ready = this.raft.ready()
-    this.#persist(ready.mustSync ? ready.hardState : undefined, ready.entries, ready.afterDurable)
+    try {
+      this.#persist(ready.mustSync ? ready.hardState : undefined, ready.entries, ready.afterDurable)
+    } catch (error) {
+      if (!(error instanceof DbError) || error.code !== 'disk_full') throw error
+      // Even what is held back for this is used up: Raft's own state cannot be kept any more.
+      this.#host.io.fatal('the commit log has no room left', error)
+      return
+    }
     for (const message of ready.messages) this.#host.sendRaft(this, message)
     if (ready.lostLeadership) this.#loseLeadership()
     if (ready.becameLeader) this.#host.clock.observe(this.raft.electionCeiling)

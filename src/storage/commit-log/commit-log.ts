@@ -68,6 +68,11 @@ export interface CommitLog {
   forget(stream: number, durable?: () => void): void
   /** Streams that keep the log above its byte budget, with the index they must be flushed to. */
   laggards(): { stream: number; index: number }[]
+  /**
+   * A full disk denies the next segment: what is left of this one is for records without which nothing goes on. Whoever
+   * can, appends nothing until it is false again.
+   */
+  readonly full: boolean
   /** Resolves when all that was appended before is durable. */
   sync(): Promise<void>
   stats(): { segments: number; bytes: number; groups: number; records: number; syncs: number }

@@ -239,6 +239,10 @@ class SegmentedCommitLog implements CommitLog {
     return out
   }
 
+  get full(): boolean {
+    return this.#segments.full
+  }
+
   sync(): Promise<void> {
     const group = this.#filling ?? this.#queue.at(-1)
     if (group === undefined) return Promise.resolve()

@@ -102,6 +102,7 @@ export class LargeCommits {
         await engine.unstalled()
         continue
       }
+      this.#at.requireSpace()
       const timestamp = clock.next()
       const entry = encodeChunk(replica.partition.generation, chunk)
       stampSet(new DataView(entry.buffer), entry.length - chunk.writes.length, timestamp)

@@ -646,6 +646,14 @@ export class Leaseholder implements MachineEvents {
     if (!inside) throw new Regroup(this.host.routeOf(replica))
   }
 
+  /** Raises disk_full when the log can take no more writes; what ends transactions still fits. */
+  requireSpace(): void {
+    if (!this.host.log.full) return
+    throw new DbError('disk_full', `the disk of node ${this.host.nodeId} is full: it takes no writes`, {
+      hint: 'Reads go on, and writes do once there is room or another node leads.',
+    })
+  }
+
   /** Replicates an entry; its keys are in flight until it is applied. Raises Misrouted, statement_completion_unknown. */
   propose(
     replica: PartitionReplica,
@@ -654,6 +662,7 @@ export class Leaseholder implements MachineEvents {
     timestamp: Timestamp,
     keys: readonly string[],
   ): Promise<Applied> {
+    if (keys.length > 0) this.requireSpace()
     return new Promise((done, fail) => {
       const giveUp = () => fail(outcomeUnknown())
       const flight = new InFlight(transaction, timestamp, keys, replica, this.host.now(), giveUp)

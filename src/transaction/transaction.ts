@@ -128,6 +128,7 @@ export class Transaction {
 
   /** Point read of the newest committed version, own writes of this statement included. */
   getLatest(key: Uint8Array): Step {
+    if (this.isMade(key)) return this.readOwn(key, Number.POSITIVE_INFINITY) ?? END
     return this.readAt(key, maxTimestamp, Number.POSITIVE_INFINITY)
   }
 
@@ -187,6 +188,7 @@ export class Transaction {
    * waiting, 'skip' answers END.
    */
   lockRow(key: Uint8Array, mode: number, policy: 'wait' | 'nowait' | 'skip' = 'wait'): Step {
+    if (this.isMade(key)) return ROW
     const text = this.text(key)
     const held = this.rowModes.get(text)
     if (held !== undefined && held >= mode) return ROW
@@ -272,6 +274,18 @@ export class Transaction {
   /** Runs when the commit is durable and visible, before the locks go. */
   onCommit(hook: () => void): void {
     this.#onCommit.push(hook)
+  }
+
+  /** A storage that this transaction has made: nobody else knows it, so its keys need neither locks nor look-ups. */
+  makeStorage(storage: number): void {
+    this.#made ??= new Set()
+    this.#made.add(storage)
+  }
+  #made: Set<number> | undefined
+
+  /** Whether the key lies in a storage that this transaction has made. */
+  protected isMade(key: Uint8Array): boolean {
+    return this.#made !== undefined && this.#made.has(storageId(key))
   }
 
   /** Runs when the commit is decided, before the locks go, which wait for it where transactions span nodes. */

@@ -25,7 +25,7 @@ import {
   tableScope,
 } from './context.ts'
 import { describeRelation, dropIndex, dropRelation, viewsOver } from './drop.ts'
-import { forEachRow, isEmpty, rewriteTable } from './indexes.ts'
+import { forEachRow, isEmpty, relay, rewriteTable } from './indexes.ts'
 import { alterSequence } from './sequences.ts'
 
 export const alterTableCommands: CommandTable = {
@@ -615,16 +615,6 @@ function* checkRows(session: Session, table: RelationDescriptor, c: Constraint):
   }
   const x = new Execution(0, [], session.transaction(), session)
   yield* forEachRow(session, access, (_key, values) => relay(session, x, checkParent(x, table, c, values)))
-}
-
-/** A check's waits as the command's. */
-function* relay(session: Session, x: Execution, check: Generator<Step, void, void>): Generator<Step, void, void> {
-  for (;;) {
-    const r = check.next()
-    if (r.done) return
-    session.blocker = x.blocker
-    yield r.value
-  }
 }
 
 function* validate(session: Session, table: RelationDescriptor, name: string): Generator<Step, void, void> {

@@ -284,8 +284,22 @@ export function* rewriteTable(
     const key = writer.keyOf(x, values)
     // The new storage is ours alone: rows in key order need no look-ups.
     if (writer.appendable && writer.append(x, values, key)) return undefined
-    return insertRow(writer, x, values, key, primary?.descriptor.name)
+    return relay(session, x, insertRow(writer, x, values, key, primary?.descriptor.name))
   })
+}
+
+/** A check's waits as the command's. */
+export function* relay(
+  session: Session,
+  x: Execution,
+  check: Generator<Step, void, void>,
+): Generator<Step, void, void> {
+  for (;;) {
+    const r = check.next()
+    if (r.done) return
+    session.blocker = x.blocker
+    yield r.value
+  }
 }
 
 function* insertRow(

@@ -621,7 +621,11 @@ export class Session implements SqlSession, ExecutionSession {
   changeIn(database: number, kind: Kind, oid: number, descriptor: Descriptor | undefined, sub = 0): void {
     const change: Change = { kind, oid, sub, descriptor }
     const tx = this.transaction()
-    if (kind === 'relation' && this.database.sync !== undefined) this.#fence(oid, descriptor)
+    if (kind === 'relation') {
+      const storage = (descriptor as RelationDescriptor | undefined)?.storage ?? 0
+      if (storage !== 0 && storage !== this.catalog.relation(oid)?.storage) tx.makeStorage(storage)
+      if (this.database.sync !== undefined) this.#fence(oid, descriptor)
+    }
     const key = descriptorKey(database, kind, oid, sub)
     if (descriptor === undefined) tx.delete(key)
     else tx.put(key, encodeDescriptor(descriptor))

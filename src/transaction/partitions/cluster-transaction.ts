@@ -218,6 +218,7 @@ export class ClusterTransaction extends Transaction {
   override getLatest(key: Uint8Array): Step {
     const own = this.readOwn(key, Number.POSITIVE_INFINITY)
     if (own !== undefined) return own
+    if (this.isMade(key)) return END
     const latest = this.#readLatest(key)
     return latest === undefined ? WAIT : this.#give(latest.value, latest.timestamp)
   }
@@ -551,6 +552,7 @@ export class ClusterTransaction extends Transaction {
   // ---- locks
 
   override lockRow(key: Uint8Array, mode: number, policy: 'wait' | 'nowait' | 'skip' = 'wait'): Step {
+    if (this.isMade(key)) return ROW
     if (this.#hasReadStale) throw staleReader()
     const text = this.text(key)
     const held = this.rowModes.get(text)

@@ -204,6 +204,7 @@ export class Sequences {
 
   async #reserveShared(relation: RelationDescriptor, info: SequenceInfo): Promise<void> {
     const { storage } = relation
+    let reserved: State | undefined
     await this.#change(storage, (stored) => {
       const increment = BigInt(info.increment)
       const first =
@@ -215,9 +216,11 @@ export class Sequences {
       let last = first + increment * (step - 1n)
       if (increment > 0n && last > BigInt(info.max)) last = first + ((BigInt(info.max) - first) / increment) * increment
       if (increment < 0n && last < BigInt(info.min)) last = first + ((BigInt(info.min) - first) / increment) * increment
-      this.#states.set(storage, { last: first, called: false, reserved: last })
+      reserved = { last: first, called: false, reserved: last }
       return { value: last, called: true }
     })
+    // Not before it is committed: values that are not reserved may be given by others too.
+    if (reserved !== undefined) this.#states.set(storage, reserved)
   }
 
   async #setShared(storage: number, value: bigint, called: boolean): Promise<void> {

@@ -10,8 +10,8 @@ export const sqlPlants: readonly Plant[] = [
     edits: [
       {
         file: 'sql/execute/sequences.ts',
-        find: 'this.#states.set(storage, { last: first, called: false, reserved: last })',
-        replace: 'this.#states.set(storage, { last: first, called: false, reserved: last + 4n })',
+        find: 'reserved = { last: first, called: false, reserved: last }',
+        replace: 'reserved = { last: first, called: false, reserved: last + 4n }',
       },
     ],
     wishes: { nodes: 3, faults: ['kill'], workloads: ['sequences'] },

@@ -7,11 +7,11 @@
  *   choose C, validate, register in flight, append      one synchronous step
  *   fsync … apply: visible = C, locks released, acknowledged
  */
-import { assert, HybridClock, maxTimestamp, ROW, type Timestamp, WAIT } from '../base/index.ts'
+import { assert, HybridClock, maxTimestamp, type Timestamp } from '../base/index.ts'
 import { WriteSetBuilder, WriteSetReader } from '../encoding/index.ts'
 import type { Io } from '../io/index.ts'
 import type { Replica, StateMachine } from '../replication/index.ts'
-import type { Engine, EngineCursor, Span } from '../storage/index.ts'
+import { type Engine, type Span, visitAll } from '../storage/index.ts'
 import type { LockOwner } from './lock-table.ts'
 import { advisoryConflicts, LockTable, rowConflicts, tableConflicts } from './lock-table.ts'
 import type { Isolation } from './transaction.ts'
@@ -106,25 +106,4 @@ export class TransactionStore implements StateMachine {
     if (oldest > this.engine.collectedBefore) this.engine.collectBefore(oldest)
     this.#replica?.reclaim()
   }
-}
-
-/** Reads a cursor to its end and closes it. Keys and values are copies. */
-export async function visitAll(
-  cursor: EngineCursor,
-  visit: (key: Uint8Array, value: Uint8Array, timestamp: Timestamp) => void,
-): Promise<void> {
-  for (;;) {
-    const step = cursor.next()
-    if (step === WAIT) {
-      await cursor.ready()
-      continue
-    }
-    if (step !== ROW) break
-    const b = cursor.batch
-    for (let i = 0; i < b.count; i++) {
-      const { bytes } = b.slabs[b.slab[i]]
-      visit(bytes.slice(b.keyStart[i], b.keyEnd[i]), bytes.slice(b.valueStart[i], b.valueEnd[i]), b.timestamps[i])
-    }
-  }
-  cursor.close()
 }

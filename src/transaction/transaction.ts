@@ -285,7 +285,7 @@ export class Transaction {
 
   /** Whether the key lies in a storage that this transaction has made. */
   protected isMade(key: Uint8Array): boolean {
-    return this.#made !== undefined && this.#made.has(storageId(key))
+    return this.#made?.has(storageId(key)) === true
   }
 
   /** Runs when the commit is decided, before the locks go, which wait for it where transactions span nodes. */

@@ -11,11 +11,11 @@
  *
  * Not here: choosing where replicas live (controller), transactions (PartitionMachine).
  */
-import { assert, type HybridClock, maxTimestamp, ROW, type Timestamp, WAIT } from '../../base/index.ts'
+import { assert, type HybridClock, maxTimestamp, type Timestamp } from '../../base/index.ts'
 import { channelLiveness, channelRaft, type Transport } from '../../cluster/index.ts'
 import { ByteReader, ByteWriter, WriteSetBuilder } from '../../encoding/index.ts'
 import type { Io } from '../../io/index.ts'
-import type { CommitLog, Engine, Span } from '../../storage/index.ts'
+import { type CommitLog, type Engine, type Span, visitAll } from '../../storage/index.ts'
 import {
   type Configuration,
   decodeConfiguration,
@@ -653,26 +653,8 @@ export class Host {
   }
 
   /** Visits the newest version of every key of a span. */
-  async scan(
-    span: Span,
-    visit: (key: Uint8Array, value: Uint8Array) => void,
-    at: Timestamp = maxTimestamp,
-  ): Promise<void> {
-    const cursor = this.engine.cursor(span, at)
-    for (;;) {
-      const step = cursor.next()
-      if (step === WAIT) {
-        await cursor.ready()
-        continue
-      }
-      if (step !== ROW) break
-      const b = cursor.batch
-      for (let i = 0; i < b.count; i++) {
-        const { bytes } = b.slabs[b.slab[i]]
-        visit(bytes.slice(b.keyStart[i], b.keyEnd[i]), bytes.slice(b.valueStart[i], b.valueEnd[i]))
-      }
-    }
-    cursor.close()
+  scan(span: Span, visit: (key: Uint8Array, value: Uint8Array) => void): Promise<void> {
+    return visitAll(this.engine.cursor(span, maxTimestamp), visit)
   }
 
   /** Lets the log drop what is no longer needed. */

@@ -26,6 +26,8 @@ export interface Route {
 
 export class Router {
   #routes: Route[] = []
+  /** Whether one node leads all partitions, as far as is known. */
+  oneLeader = true
 
   get routes(): readonly Route[] {
     return this.#routes
@@ -61,13 +63,21 @@ export class Router {
     this.#routes = this.#routes.filter((r) => r !== same && !overlapping.includes(r))
     this.#routes.push(route)
     this.#routes.sort((a, b) => Buffer.compare(a.partition.start, b.partition.start))
+    this.#compareLeaders()
     return true
   }
 
   /** Notes that a node leads, or that nobody knows who does. */
   setLeader(id: number, leader: number): void {
     const at = this.#routes.findIndex((r) => r.partition.id === id)
-    if (at >= 0 && this.#routes[at].leader !== leader) this.#routes[at] = { ...this.#routes[at], leader }
+    if (at < 0 || this.#routes[at].leader === leader) return
+    this.#routes[at] = { ...this.#routes[at], leader }
+    this.#compareLeaders()
+  }
+
+  /** Every read asks; routes change seldom. */
+  #compareLeaders(): void {
+    this.oneLeader = this.#routes.every((route) => route.leader === this.#routes[0].leader)
   }
 }
 

@@ -12,10 +12,10 @@ import { serviceEnded, serviceTableLocks } from '../../cluster/index.ts'
 import { ByteReader, ByteWriter, type WriteSetBuilder, WriteSetReader } from '../../encoding/index.ts'
 import type { Io } from '../../io/index.ts'
 import type { Host, Route } from '../../replication/index.ts'
-import type { Engine, Span } from '../../storage/index.ts'
+import { type Engine, type Span, visitAll } from '../../storage/index.ts'
 import { keyText } from '../cursor.ts'
 import { endWait, LockOwner } from '../lock-table.ts'
-import { TransactionStore, visitAll } from '../store.ts'
+import { TransactionStore } from '../store.ts'
 import type { Isolation } from '../transaction.ts'
 import { ClusterTransaction } from './cluster-transaction.ts'
 import { finish } from './coordinator.ts'
@@ -108,10 +108,7 @@ export class ClusterStore extends TransactionStore {
 
   /** Whether one node leads all partitions, as far as is known. */
   get oneLeader(): boolean {
-    const { routes } = this.host.router
-    const first = routes[0]?.leader
-    for (const route of routes) if (route.leader !== first) return false
-    return true
+    return this.host.router.oneLeader
   }
 
   // ---- where keys are

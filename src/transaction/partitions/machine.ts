@@ -23,7 +23,7 @@ import {
   type PartitionMachine,
   type PartitionReplica,
 } from '../../replication/index.ts'
-import type { Engine } from '../../storage/index.ts'
+import { type Engine, visitAll } from '../../storage/index.ts'
 import { Chunked, chunkHeader, chunkKey, decodePointer, isPointer, kindChunk, readChunk } from './chunks.ts'
 import {
   decodeAnchor,
@@ -110,33 +110,17 @@ export class TransactionMachine implements PartitionMachine {
   }
 
   async #readAddressed(replica: PartitionReplica, state: PartitionState): Promise<void> {
-    const cursor = this.#engine.cursor(addressedSpan(replica.partition), maxTimestamp)
-    for (;;) {
-      const step = cursor.next()
-      if (step === WAIT) {
-        await cursor.ready()
-        continue
+    await visitAll(this.#engine.cursor(addressedSpan(replica.partition), maxTimestamp), (key, value, timestamp) => {
+      const mark = markOf(key)
+      if (mark === 'chunk') this.#noteChunk(state, value, timestamp)
+      else if (mark === 'prepare') {
+        const prepared = decodePrepared(value, this.#now())
+        state.prepared.set(prepared.transaction, prepared)
+      } else {
+        const record = readRecord(new ByteReader(value))
+        state.records.set(record.transaction, record)
       }
-      if (step !== ROW) break
-      const b = cursor.batch
-      for (let i = 0; i < b.count; i++) {
-        const { bytes } = b.slabs[b.slab[i]]
-        const mark = markOf(bytes.subarray(b.keyStart[i], b.keyEnd[i]))
-        if (mark === 'chunk') {
-          this.#noteChunk(state, bytes.subarray(b.valueStart[i], b.valueEnd[i]), b.timestamps[i])
-          continue
-        }
-        const value = bytes.slice(b.valueStart[i], b.valueEnd[i])
-        if (mark === 'prepare') {
-          const prepared = decodePrepared(value, this.#now())
-          state.prepared.set(prepared.transaction, prepared)
-        } else {
-          const record = readRecord(new ByteReader(value))
-          state.records.set(record.transaction, record)
-        }
-      }
-    }
-    cursor.close()
+    })
   }
 
   /**

@@ -1,0 +1,95 @@
+/**
+ * An event store: a grow-only map from ULID to bytes, which is a CRDT. Any two stores of one name exchange what the other
+ * lacks, in any order, as often or seldom as they meet, and end with the same events.
+ *
+ * An event has two times: the one at which it happened (its key's; it may lie in the past) and the one at which this
+ * store received it (its position, 1, 2, 3 … without gaps, the store's own). Readers follow positions, so that nothing
+ * that arrives late is missed.
+ *
+ * Not here: views (views/), JSON and its types (typed-store.ts), how stores find and reach each other (wire/http).
+ */
+import type { Timestamp } from '../../base/index.ts'
+
+/** Who received an event first: 32 hexadecimal digits of the store, a dot, and its incarnation. */
+export type Origin = string
+
+/** One life of one store's positions. A store restored from a copy begins a new incarnation: its positions are others. */
+export interface StoreIdentity {
+  /** 32 hexadecimal digits, random, for ever. */
+  readonly store: string
+  /** 16 hexadecimal digits, random. */
+  readonly incarnation: string
+}
+
+export interface StoredEvent {
+  /** ULID: 26 characters of Crockford's base32, upper case. */
+  readonly key: string
+  /** Where in this store's order of reception, from 1. */
+  readonly position: number
+  /** Empty when redacted. */
+  readonly value: Uint8Array
+  readonly contentType: string
+  readonly origin: Origin
+  /** The origin's count of its own events, from 1, without gaps. */
+  readonly sequence: number
+  /** Hybrid timestamp of the append at its origin. */
+  readonly timestamp: Timestamp
+  /** Erased: the value is gone here and wherever this marker comes. */
+  readonly redacted: boolean
+}
+
+export interface NewEvent {
+  readonly value: Uint8Array
+  readonly contentType: string
+  /** ULID of the caller's; made when absent. */
+  readonly key?: string
+  /** Milliseconds since the Unix epoch at which it happened; now when absent. Ignored beside `key`. */
+  readonly atMs?: number
+}
+
+/** The same key came with two values: the smaller hash is canonical, the other stays here to be looked at. */
+export interface Conflict {
+  readonly key: string
+  readonly kept: StoredEvent
+  readonly other: StoredEvent
+}
+
+export interface ChangesPage {
+  /** A contiguous run of reception order, sorted inside by (timestamp, key). */
+  readonly events: readonly StoredEvent[]
+  /** Continue after this position; equals `after` when nothing is new. */
+  readonly next: number
+}
+
+export interface EventStore {
+  readonly name: string
+  readonly identity: StoreIdentity
+  /** Position of the newest event, 0 when empty. */
+  readonly position: number
+  /** Events that are here, redacted ones included. */
+  readonly count: number
+
+  /**
+   * Appends all or none; resolves with their keys when they are durable. Keys of one store ascend as they are made.
+   * The same key with the same value again is no error and appends nothing.
+   * Errors: event_key_malformed, event_conflict (same key, another value; nothing of the batch is kept, the refused value
+   * is among `conflicts()`), event_too_large, store_closed, what the place reports.
+   */
+  append(events: readonly NewEvent[]): Promise<string[]>
+  /** Erases values for ever, here and everywhere the marker comes. Unknown keys are erased before they arrive. */
+  redact(keys: readonly string[]): Promise<void>
+
+  /** In the order of the keys; undefined where there is none. */
+  get(keys: readonly string[]): Promise<(StoredEvent | undefined)[]>
+  /** At most `limit` events received after `after`. Errors: position_unknown (greater than `position`). */
+  changes(after: number, limit: number): Promise<ChangesPage>
+  /** Events by the time they happened, fromMs ≤ time < toMs, by key; continue with `afterKey`. */
+  range(options: { fromMs?: number; toMs?: number; afterKey?: string; limit: number; reverse?: boolean }): Promise<StoredEvent[]>
+  /** Calls back after each append, sync or redaction, once the events can be read. Returns what unsubscribes. */
+  subscribe(listener: () => void): () => void
+  conflicts(limit: number, afterKey?: string): Promise<Conflict[]>
+
+  /** What changes its positions: a store that was copied or restored calls this before it meets others again. */
+  renewIncarnation(): Promise<void>
+  close(): Promise<void>
+}

@@ -1,0 +1,44 @@
+/**
+ * Where one event store keeps its bytes: an ordered map, changed by atomic, durable batches. It is all that a store needs
+ * of its place, so that a node's engine, a directory of a program, a browser's IndexedDB and plain memory all do.
+ *
+ * Keys are compared as unsigned bytes. One implementation is one store's own space: nobody else writes there.
+ *
+ * Not here: versions, transactions, what keys mean (see layout.ts).
+ */
+
+export interface Entry {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+/** A value to put, or undefined to delete. */
+export interface Change {
+  readonly key: Uint8Array
+  readonly value: Uint8Array | undefined
+}
+
+export interface ScanOptions {
+  /** First key, inclusive. */
+  readonly from: Uint8Array
+  /** End, exclusive. */
+  readonly to: Uint8Array
+  readonly reverse?: boolean
+  /** At most so many entries. */
+  readonly limit: number
+}
+
+export interface OrderedMap {
+  /**
+   * Makes all changes or none; resolves when they are durable, rejects when they may not be (the map is unusable then).
+   * Batches take effect in the order of the calls, whether awaited or not; a read called after a batch resolved sees it.
+   * The caller leaves keys and values unchanged.
+   */
+  write(changes: readonly Change[]): Promise<void>
+  /** Values in the order of the keys; undefined where there is none. */
+  get(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>
+  /** Entries in key order (or reverse), copied. Fewer than `limit` only at the end of the range. */
+  scan(options: ScanOptions): Promise<Entry[]>
+  /** Later calls reject. What was written stays. */
+  close(): Promise<void>
+}

@@ -169,6 +169,15 @@ const table = {
   data_corrupted: ['XX001', 500, false],
   index_corrupted: ['XX002', 500, false],
   incompatible_format: ['F0002', 500, false],
+  event_key_malformed: ['LE001', 400, false],
+  event_conflict: ['LE002', 409, false],
+  event_too_large: ['LE003', 413, false],
+  event_schema_violation: ['LE004', 400, false],
+  position_unknown: ['LE005', 409, false],
+  store_closed: ['LE006', 503, true],
+  unsupported_media_type: ['LH415', 415, false],
+  not_acceptable: ['LH406', 406, false],
+  request_too_large: ['LH413', 413, false],
 } as const satisfies Record<string, readonly [sqlstate: string, http: number, retryable: boolean]>
 
 export type ErrorCode = keyof typeof table

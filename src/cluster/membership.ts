@@ -54,7 +54,7 @@ export class Membership {
       if (event === 'up') membership.#act(membership.#core.contact(peer))
       else membership.#core.suspectSoon(peer)
     })
-    membership.#act(membership.#core.learn(options.known ?? [], membership.#now()))
+    membership.learn(options.known ?? [])
     membership.#tickLater()
     return membership
   }
@@ -95,6 +95,11 @@ export class Membership {
   /** Says something new of ourselves: that we are alive now, that we drain, new addresses. */
   change(patch: Partial<Omit<Member, 'nodeId' | 'incarnation' | 'version'>>): void {
     this.#act(this.#core.change(patch))
+  }
+
+  /** Takes records in that a seed gave; newer ones are kept. */
+  learn(members: readonly Member[]): void {
+    this.#act(this.#core.learn(members, this.#now()))
   }
 
   /** Declares that another node has left for good; it cannot come back under its id. */

@@ -22,6 +22,7 @@ import { decodeRoute, encodeRoute, Host } from '../replication/index.ts'
 import { type CommitLog, openCommitLog, openEngine } from '../storage/index.ts'
 import { ClusterStore, LockOwner, TransactionMachine } from '../transaction/index.ts'
 import {
+  type JoinOptions,
   type JoinReply,
   type JoinRequest,
   joinCluster,
@@ -31,6 +32,7 @@ import {
   type SeedAddress,
 } from '../wire/index.ts'
 import { Controller } from './controller.ts'
+import { searchSeeds } from './seed-search.ts'
 import type { OpenedStore } from './store.ts'
 
 /** Object ids of users begin here, as in PostgreSQL; the first node owns them all. */
@@ -40,8 +42,6 @@ const founder = 1
 const housekeepingMs = 5_000
 /** A node that was removed is talked to for so long. */
 const forgetAfterMs = 10_000
-/** What a node that has its identity already waits for the members it is told to join through. */
-const greetMs = 1_000
 /** Keys of the cluster itself: which token has which node id. */
 const clusterStorage = 3
 const peersFile = 'PEERS'
@@ -126,6 +126,7 @@ class Opening {
     const transport = await this.#listen(identity)
     const clock = new HybridClock(() => io.clock.wallMicros(), engine.newestInTables)
     this.#membership = this.#startMembership(transport, identity, known)
+    if (!fresh) this.#search(identity)
     const machine = new TransactionMachine(engine, clock, io)
     const host = new Host({
       io,
@@ -302,10 +303,11 @@ class Opening {
 
   /** Takes a node in: a node id for good, half of our unused identifiers, whom we know. */
   async #sponsor({ token, certificateNode, attributes }: JoinRequest): Promise<JoinReply> {
+    // Before this node serves: when all start at once, they have to find each other first.
+    if (attributes.cluster !== undefined) return this.#recognize(attributes)
     const store = this.#store
     if (store === undefined)
       throw new DbError('cannot_connect_now', 'this node is starting', { hint: 'Try again in a moment.' })
-    if (attributes.cluster !== undefined) return this.#recognize(attributes)
     const asked = certificateNode ?? (Number.isSafeInteger(attributes.node) ? (attributes.node as number) : undefined)
     const nodeId = await this.#book(store, token, asked)
     if (certificateNode !== undefined && nodeId !== certificateNode) {
@@ -367,20 +369,38 @@ class Opening {
   }
 
   /** Where to find the cluster again: whom we knew, and whom the given members know. Raises what they refuse with. */
-  async #findPeers({ clusterId, nodeId, token }: IdentityFile['identity']): Promise<Member[]> {
-    const { io, seeds, peer, certificates, insecure } = this.#options
+  async #findPeers(identity: IdentityFile['identity']): Promise<Member[]> {
+    const { io, seeds } = this.#options
     const known = await this.#readPeers()
     if (seeds.length === 0) return known
-    const attributes = { cluster: clusterId, node: nodeId }
-    const greeting = { token, host: peer.host, port: peer.port, attributes, certificates, insecure, timeoutMs: greetMs }
     try {
-      const { members } = await joinCluster(io, seeds, greeting)
-      return [...members.filter((m) => m.nodeId !== nodeId)]
+      const { members } = await joinCluster(io, seeds, { ...this.#greeting(identity), timeoutMs: 0 })
+      return [...members.filter((m) => m.nodeId !== identity.nodeId)]
     } catch (error) {
       // Nobody there, or nobody ready: perhaps all start at once.
       if (!(error instanceof DbError) || !error.retryable) throw error
       return known
     }
+  }
+
+  /** How a node that was here before says who it is. */
+  #greeting({ clusterId, nodeId, token }: IdentityFile['identity']): JoinOptions {
+    const { peer, certificates, insecure } = this.#options
+    const attributes = { cluster: clusterId, node: nodeId }
+    return { token, host: peer.host, port: peer.port, attributes, certificates, insecure }
+  }
+
+  /** Goes on looking, while the node starts and serves, for seeds that were not there or did not know us. */
+  #search(identity: IdentityFile['identity']): void {
+    const { io, seeds } = this.#options
+    const search = searchSeeds(
+      io,
+      seeds,
+      this.#greeting(identity),
+      (members) => this.#membership.learn(members),
+      (error) => io.fatal(error.message, error),
+    )
+    this.#opened.push(async () => search.stop())
   }
 
   /** Whom we knew when we last ran. */

@@ -110,6 +110,7 @@ export class Host {
   readonly #receiver: SnapshotReceiver
   readonly #orphans = new Map<PartitionReplica, number>()
   #ticking = false
+  #opened = false
   #stopped = false
 
   constructor(options: HostOptions) {
@@ -126,7 +127,7 @@ export class Host {
     this.liveness = new NodeLiveness(this.nodeId, options.incarnation, clock, () => this.now(), options.fresh)
     this.closings = new Closings(options.incarnation, clock, () => io.clock.wallMicros())
     this.closed = new ClosedTimestamps((partition) => this.#readable(partition)?.applied ?? -1)
-    this.#node = new NodeStream(log, engine)
+    this.#node = new NodeStream(log, engine, clock)
     this.#sender = new SnapshotSender(this)
     this.#receiver = new SnapshotReceiver(this)
     transport.onMessage(channelRaft, (from, bytes) => this.#receiveRaft(from, bytes))
@@ -148,6 +149,7 @@ export class Host {
       else states.push({ stream, state: decodeReplicaState(value) })
     })
     for (const { stream, state } of states) await this.#open(stream, state)
+    this.#opened = true
     for (const route of this.router.routes) {
       const own = this.replicas.get(route.partition.id)
       if (own !== undefined) this.#checkRemoved(own, route)
@@ -317,6 +319,7 @@ export class Host {
 
   /** Takes a replica off this node for good; its span's data goes, and a tombstone stays. */
   async removeReplica(replica: PartitionReplica): Promise<void> {
+    await replica.settled()
     if (this.replicas.get(replica.partition.id) !== replica) return
     this.replicas.delete(replica.partition.id)
     this.#active.delete(replica)
@@ -490,7 +493,8 @@ export class Host {
   }
 
   #receiveRaft(from: number, bytes: Uint8Array): void {
-    if (this.#stopped || this.io.dead) return
+    // Before all are opened a replica that is here would be taken for one that is to be made.
+    if (!this.#opened || this.#stopped || this.io.dead) return
     const id = new ByteReader(bytes).u32()
     const message = decodeMessage(bytes.subarray(4))
     const replica = this.replicas.get(id)

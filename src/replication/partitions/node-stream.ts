@@ -3,7 +3,8 @@
  *
  * Not here: what partitions replicate.
  */
-import type { WriteSetBuilder } from '../../encoding/index.ts'
+import type { HybridClock } from '../../base/index.ts'
+import { type WriteSetBuilder, WriteSetReader } from '../../encoding/index.ts'
 import type { CommitLog, Engine } from '../../storage/index.ts'
 
 /** Partitions and replicas have other streams. */
@@ -12,11 +13,13 @@ export const nodeStream = 1
 export class NodeStream {
   readonly #log: CommitLog
   readonly #engine: Engine
+  readonly #clock: HybridClock
   #index: number
 
-  constructor(log: CommitLog, engine: Engine) {
+  constructor(log: CommitLog, engine: Engine, clock: HybridClock) {
     this.#log = log
     this.#engine = engine
+    this.#clock = clock
     this.#index = Math.max(log.lastIndex(nodeStream), engine.applied(nodeStream))
   }
 
@@ -29,9 +32,11 @@ export class NodeStream {
   async replay(): Promise<void> {
     const applied = this.#engine.applied(nodeStream)
     if (this.#log.lastIndex(nodeStream) <= applied) return
-    await this.#log.read(nodeStream, applied + 1, this.#index, (record) =>
-      this.#engine.apply(record.payload, nodeStream, record.index),
-    )
+    await this.#log.read(nodeStream, applied + 1, this.#index, ({ payload, index }) => {
+      // What is written from now on comes later, wherever the wall clock stands.
+      this.#clock.observe(new WriteSetReader(payload).timestamp)
+      this.#engine.apply(payload, nodeStream, index)
+    })
   }
 
   /** Resolves when the writes are durable and applied. */

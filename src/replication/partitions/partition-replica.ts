@@ -66,8 +66,6 @@ export class PartitionReplica {
   /** Bytes written since the host last looked, for its choice of splits. */
   writtenBytes = 0
   requests = 0
-  /** A snapshot is taking the place of what is here: nothing is applied meanwhile. */
-  installing = false
   readonly #host: Host
   readonly #log: CommitLog
   readonly #pending = new Map<number, Pending>()
@@ -85,6 +83,8 @@ export class PartitionReplica {
   #leaseUntil = 0
   #ceiling: Timestamp = 0
   #removed = false
+  #installing = false
+  #installed: (() => void)[] = []
 
   constructor(host: Host, stream: number, state: ReplicaState, window: LogWindow, applied: number) {
     const { liveness, log } = host
@@ -115,6 +115,21 @@ export class PartitionReplica {
 
   get partition(): PartitionDescriptor {
     return this.state.partition
+  }
+
+  /** A snapshot is taking the place of what is here: nothing is applied meanwhile. */
+  get installing(): boolean {
+    return this.#installing
+  }
+
+  set installing(under: boolean) {
+    this.#installing = under
+    if (!under) for (const done of this.#installed.splice(0)) done()
+  }
+
+  /** Resolves when no snapshot is being installed: until then what is stored of this replica has two places. */
+  async settled(): Promise<void> {
+    while (this.#installing) await new Promise<void>((done) => this.#installed.push(done))
   }
 
   get removed(): boolean {

@@ -1,6 +1,7 @@
 export type { PeerCertificates } from './credentials.ts'
 export { Refusal, type RefusalReason } from './handshake.ts'
 export {
+  askSeed,
   type JoinHandler,
   type JoinOptions,
   type JoinReply,

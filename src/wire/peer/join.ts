@@ -59,21 +59,13 @@ export interface SeedAddress {
  * and at once what no waiting changes: a certificate, a protocol version, an address that needs TLS.
  */
 export async function joinCluster(io: Io, seeds: readonly SeedAddress[], options: JoinOptions): Promise<JoinReply> {
-  const tls = options.certificates && peerTls(options.certificates)
-  const context = { io, tls, insecure: options.insecure === true, handshakeMs: 5000 }
-  const { token, host, port, attributes = {} } = options
-  const packet = encodePacket(packetJoin, { token, host, port, attributes })
   const timeoutMs = options.timeoutMs ?? 30_000
   const endMicros = io.clock.monotonicMicros() + timeoutMs * 1000
   let last: unknown = new DbError('invalid_parameter_value', 'no node to join is given')
   for (let pauseMs = 100; seeds.length > 0; pauseMs = Math.min(pauseMs * 2, 2000)) {
     for (const seed of seeds) {
       try {
-        const { opening, answer } = await exchange(context, seed.host, seed.port, packet)
-        opening.socket.destroy()
-        const reply = answer.body as unknown as JoinReply
-        if (answer.kind !== packetJoined) throw new DbError('protocol_violation', 'the node does not answer a join')
-        return checkReply(reply)
+        return await askSeed(io, seed, options)
       } catch (error) {
         if (isFinal(error)) throw error
         last = error
@@ -84,6 +76,17 @@ export async function joinCluster(io: Io, seeds: readonly SeedAddress[], options
     await new Promise<void>((done) => io.tasks.after(pauseMs / 2 + io.random.below(pauseMs / 2), done))
   }
   throw last
+}
+
+/** Asks one seed, once. Raises what it refuses with, connection_failure when it cannot be reached. */
+export async function askSeed(io: Io, seed: SeedAddress, options: JoinOptions): Promise<JoinReply> {
+  const { token, host, port, attributes = {}, certificates, insecure } = options
+  const context = { io, tls: certificates && peerTls(certificates), insecure: insecure === true, handshakeMs: 5000 }
+  const packet = encodePacket(packetJoin, { token, host, port, attributes })
+  const { opening, answer } = await exchange(context, seed.host, seed.port, packet)
+  opening.socket.destroy()
+  if (answer.kind !== packetJoined) throw new DbError('protocol_violation', 'the node does not answer a join')
+  return checkReply(answer.body as unknown as JoinReply)
 }
 
 /** Whether neither time nor another seed helps. */

@@ -377,6 +377,8 @@ export class ClusterStore extends TransactionStore {
         }
       } catch (error) {
         if (!(error instanceof DbError)) throw error
+        // Its locks may have come here with a lease after it had gone.
+        if (this.#isGone(node)) this.forgetNode(node)
       }
     }
   }

@@ -17,7 +17,8 @@ const cacheBytes = 2 * 1024 * 1024
 const bootMs = 30_000
 
 export interface SimNode {
-  readonly id: number
+  /** The id it asks for; a start that was cut short may have taken that one, and it has the next. */
+  id: number
   readonly disk: SimDisk
   readonly host: string
   readonly locality: Readonly<Record<string, string>>
@@ -91,7 +92,7 @@ export class SimNodes {
   }
 
   #make(): SimNode {
-    const id = this.nodes.length + 1
+    const id = Math.max(0, ...this.nodes.map((node) => node.id)) + 1
     const { zones = 0 } = this.options
     const node: SimNode = {
       id,
@@ -152,6 +153,7 @@ export class SimNodes {
       node.died,
     ])
     node.opened = opened
+    node.id = opened.opened.host.nodeId
     node.decommissioning = new Decommissioning(opened.opened)
     const connect = async () => new EmbeddedChannel(io, opened.database, 'lattice', 'lattice', '')
     node.client = new SessionClient({ io, connect, maxSessions: 64, onClose: async () => {} })

@@ -320,6 +320,8 @@ export class Host {
   /** Takes a replica off this node for good; its span's data goes, and a tombstone stays. */
   async removeReplica(replica: PartitionReplica): Promise<void> {
     await replica.settled()
+    // A cut that is known to be committed brings its right side, which lives on, and may have voted in a former life.
+    await replica.replay()
     if (this.replicas.get(replica.partition.id) !== replica) return
     this.replicas.delete(replica.partition.id)
     this.#active.delete(replica)
@@ -376,7 +378,9 @@ export class Host {
     replica.forgetLease()
     this.learnOwn(replica)
     const { voters, outgoing, learners } = configuration
-    if (![...voters, ...outgoing, ...learners].includes(replica.id)) this.#removeSoon(replica)
+    // A snapshot may be from before the entry that this replica comes from: configurations in between know nothing of it.
+    const after = index > entryOfReplica(replica.id)
+    if (after && ![...voters, ...outgoing, ...learners].includes(replica.id)) this.#removeSoon(replica)
   }
 
   #removeSoon(replica: PartitionReplica): void {
@@ -454,10 +458,12 @@ export class Host {
     if (again) {
       this.machine.split(left, undefined)
       // A former life had come further than tables did: its log says how far.
-      this.#open(stream, state).then(
-        (replica) => this.activate(replica),
-        (error) => this.io.fatal('a replica could not be opened', error),
-      )
+      this.#open(stream, state)
+        .then(async (replica) => {
+          await replica.replay()
+          this.activate(replica)
+        })
+        .catch((error) => this.io.fatal('a replica could not be opened', error))
       return
     }
     const window = new LogWindow(state.baseIndex, state.baseTerm)

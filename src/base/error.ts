@@ -175,6 +175,8 @@ const table = {
   event_schema_violation: ['LE004', 400, false],
   position_unknown: ['LE005', 409, false],
   store_closed: ['LE006', 503, true],
+  store_restored: ['LE007', 409, true],
+  clock_skewed: ['LE008', 409, true],
   unsupported_media_type: ['LH415', 415, false],
   not_acceptable: ['LH406', 406, false],
   request_too_large: ['LH413', 413, false],

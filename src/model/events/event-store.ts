@@ -24,15 +24,16 @@ export interface StoreIdentity {
 export interface StoredEvent {
   /** ULID: 26 characters of Crockford's base32, upper case. */
   readonly key: string
-  /** Where in this store's order of reception, from 1. */
+  /** Where in this store's order of reception, from 1. 0 in `Conflict.other`, which has no place there. */
   readonly position: number
-  /** Empty when redacted. */
+  /** Empty when redacted, as is the content type. */
   readonly value: Uint8Array
   readonly contentType: string
+  /** Empty when redacted: an erasure is the same wherever it was made, so it says nothing but the key. */
   readonly origin: Origin
-  /** The origin's count of its own events, from 1, without gaps. */
+  /** 0 when redacted. The origin's count of its own events, from 1, without gaps. */
   readonly sequence: number
-  /** Hybrid timestamp of the append at its origin. */
+  /** Hybrid timestamp of the append at its origin; the time of the key when redacted. */
   readonly timestamp: Timestamp
   /** Erased: the value is gone here and wherever this marker comes. */
   readonly redacted: boolean
@@ -55,10 +56,42 @@ export interface Conflict {
 }
 
 export interface ChangesPage {
-  /** A contiguous run of reception order, sorted inside by (timestamp, key). */
+  /**
+   * A contiguous run of reception order, sorted inside by (timestamp, key). An event that was redacted, or whose value gave
+   * way to another by the rule of conflicts, is received anew: it stands at a later position, and its earlier one is empty.
+   */
   readonly events: readonly StoredEvent[]
-  /** Continue after this position; equals `after` when nothing is new. */
+  /** Continue after this position; equals `after` when nothing is new. Without events there is nothing new. */
   readonly next: number
+}
+
+/** How much is taken at once. */
+export interface StoreLimits {
+  /** Of one value. Default 1 MiB. */
+  readonly eventBytes: number
+  /** Of one call of `append`. Default 10,000. */
+  readonly batchEvents: number
+  /** Sum of the values of one call of `append`. Default 16 MiB. */
+  readonly batchBytes: number
+  /** Events of others whose hybrid timestamp is further ahead of our clock are refused. Default a day. */
+  readonly maxSkewMs: number
+}
+
+/** Another store that this one has met. */
+export interface PeerStatus {
+  /** 32 hexadecimal digits. */
+  readonly store: string
+  readonly incarnation: string
+  /** All of theirs up to this position of theirs is here. */
+  readonly received: number
+  /** Their newest position that was heard of. */
+  readonly position: number
+  /** All of ours up to this position of ours is there. */
+  readonly acknowledged: number
+  /** Positions of theirs that are to come, and of ours that are to go; a position may need nothing moved. */
+  readonly lag: { readonly toReceive: number; readonly toSend: number }
+  /** Milliseconds since the Unix epoch of the last meeting. */
+  readonly metMs: number
 }
 
 export interface EventStore {
@@ -73,7 +106,8 @@ export interface EventStore {
    * Appends all or none; resolves with their keys when they are durable. Keys of one store ascend as they are made.
    * The same key with the same value again is no error and appends nothing.
    * Errors: event_key_malformed, event_conflict (same key, another value; nothing of the batch is kept, the refused value
-   * is among `conflicts()`), event_too_large, store_closed, what the place reports.
+   * is among `conflicts()`; also for a key that was erased, whose value is not kept), event_too_large, store_closed, what
+   * the place reports.
    */
   append(events: readonly NewEvent[]): Promise<string[]>
   /** Erases values for ever, here and everywhere the marker comes. Unknown keys are erased before they arrive. */
@@ -84,10 +118,18 @@ export interface EventStore {
   /** At most `limit` events received after `after`. Errors: position_unknown (greater than `position`). */
   changes(after: number, limit: number): Promise<ChangesPage>
   /** Events by the time they happened, fromMs ≤ time < toMs, by key; continue with `afterKey`. */
-  range(options: { fromMs?: number; toMs?: number; afterKey?: string; limit: number; reverse?: boolean }): Promise<StoredEvent[]>
+  range(options: {
+    fromMs?: number
+    toMs?: number
+    afterKey?: string
+    limit: number
+    reverse?: boolean
+  }): Promise<StoredEvent[]>
   /** Calls back after each append, sync or redaction, once the events can be read. Returns what unsubscribes. */
   subscribe(listener: () => void): () => void
+  /** By key, then by hash; at most `limit`. A key that came with several values has a conflict for each. */
   conflicts(limit: number, afterKey?: string): Promise<Conflict[]>
+  peers(): PeerStatus[]
 
   /** What changes its positions: a store that was copied or restored calls this before it meets others again. */
   renewIncarnation(): Promise<void>

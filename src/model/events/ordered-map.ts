@@ -30,14 +30,16 @@ export interface ScanOptions {
 
 export interface OrderedMap {
   /**
-   * Makes all changes or none; resolves when they are durable, rejects when they may not be (the map is unusable then).
+   * Makes all changes or none; resolves when they are durable. A rejection with disk_full says that nothing was written and
+   * that the next call may succeed; after any other one the changes may be there or not, and the map is unusable.
+   * Keys are unique within a batch.
    * Batches take effect in the order of the calls, whether awaited or not; a read called after a batch resolved sees it.
    * The caller leaves keys and values unchanged.
    */
   write(changes: readonly Change[]): Promise<void>
   /** Values in the order of the keys; undefined where there is none. */
   get(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>
-  /** Entries in key order (or reverse), copied. Fewer than `limit` only at the end of the range. */
+  /** Entries in key order (or reverse), the caller's to keep and not to change. Fewer than `limit` only at the end of the range. */
   scan(options: ScanOptions): Promise<Entry[]>
   /** Later calls reject. What was written stays. */
   close(): Promise<void>

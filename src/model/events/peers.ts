@@ -1,0 +1,71 @@
+/**
+ * What a store knows of the others that it has met: how much of theirs it has, how much of its own they have, when it was.
+ *
+ *   value   number u32 │ received: mark 40 │ their newest position u64 │ acknowledged: mark 40 (store: ours) │ met ms u64
+ *
+ * `received` advances only over contiguous prefixes: everything up to it is here. It is written with the events that it
+ * covers, in one batch. Not here: talking to them (sync.ts).
+ */
+import { ByteInput, ByteOutput, type Mark, readMark, sameLife, toHex, writeMark } from '../../replication/sync/index.ts'
+
+export interface Peer {
+  /** Names the peer in entries of the reception order; from 1. */
+  readonly number: number
+  /** A place in their order: all up to it is here. */
+  readonly received: Mark
+  /** Their newest position that we have heard of, of the incarnation of `received`. */
+  readonly position: number
+  /** A place in our order: they said that all up to it is there. */
+  readonly acknowledged: Mark
+  /** Wall clock, milliseconds, of the last meeting. */
+  readonly metMs: number
+}
+
+/** A claim about a stretch of a peer's order: with what comes beside it, all of (after, upTo] is here. */
+export interface Claim {
+  readonly after: number
+  readonly upTo: Mark
+}
+
+export function writePeer(peer: Peer): Uint8Array {
+  const out = new ByteOutput(112)
+  out.u32(peer.number)
+  writeMark(out, peer.received)
+  out.safe(peer.position)
+  writeMark(out, peer.acknowledged)
+  out.safe(peer.metMs)
+  return out.bytes
+}
+
+export function readPeer(bytes: Uint8Array): Peer {
+  const input = new ByteInput(bytes)
+  const number = input.u32()
+  const received = readMark(input)
+  const position = input.safe()
+  return { number, received, position, acknowledged: readMark(input), metMs: input.safe() }
+}
+
+/** Whether a claim continues what is here; what does not, says nothing about the stretch between. */
+export function continues(received: Mark, claim: Claim): boolean {
+  return claim.after === 0 || (sameLife(received, claim.upTo) && claim.after <= received.position)
+}
+
+export class Peers {
+  readonly #byStore = new Map<string, Peer>()
+
+  get(store: Uint8Array): Peer | undefined {
+    return this.#byStore.get(toHex(store))
+  }
+
+  set(peer: Peer): void {
+    this.#byStore.set(toHex(peer.received.store), peer)
+  }
+
+  get nextNumber(): number {
+    return this.#byStore.size + 1
+  }
+
+  all(): Peer[] {
+    return [...this.#byStore.values()]
+  }
+}

@@ -14,7 +14,7 @@ const root = resolve(import.meta.dirname, '..')
 const groups: Record<string, readonly string[]> = {
   tidy: ['test/tidy/*.test.ts'],
   unit: ['src/**/*.test.ts'],
-  suites: ['test/{torture,sim,golden,conformance,sql,wire,clients,cluster,bad-input,pack}/**/*.test.ts'],
+  suites: ['test/{torture,sim,golden,conformance,sql,wire,clients,cluster,bad-input,events,pack}/**/*.test.ts'],
 }
 
 mkdirSync(join(root, '.tmp'), { recursive: true })

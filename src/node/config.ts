@@ -5,7 +5,8 @@
  *     "tls": { "certificate": "node.crt", "key": "node.key", "authority": "ca.crt" },
  *     "limits": { "connections": 500, "messageBytes": "64MiB" }, "memory": { "cache": "256MiB" }, "log": "info",
  *     "peer": "10.0.0.1:7400", "join": ["10.0.0.2:7400"], "locality": "region=eu,zone=a", "replicas": 3,
- *     "peerTls": { "certificate": "node-1.crt", "key": "node-1.key", "authority": "ca.crt" } }
+ *     "peerTls": { "certificate": "node-1.crt", "key": "node-1.key", "authority": "ca.crt" },
+ *     "tokens": [{ "name": "app", "sha256": "…", "scopes": ["read", "write"] }], "cors": ["https://app.example"] }
  *
  * Paths in the file are relative to the file's directory. Not here: what the settings do.
  */
@@ -51,6 +52,18 @@ const schema = z.strictObject({
   nodeId: z.number().int().min(1).max(0xffff_ffff).optional(),
   /** How many copies of everything the cluster keeps. */
   replicas: z.number().int().min(1).max(9).default(3),
+  /** Who may use the event databases over HTTP; everybody when there are none. `printf %s TOKEN | sha256sum` hashes one. */
+  tokens: z
+    .array(
+      z.strictObject({
+        name: z.string().min(1),
+        sha256: z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits in lower case'),
+        scopes: z.array(z.enum(['read', 'write'])).min(1),
+      }),
+    )
+    .default([]),
+  /** Origins of web pages that may use the event databases: "https://app.example", or "*" for all. */
+  cors: z.array(z.string().min(1)).default([]),
   peerTls: z.strictObject({ certificate: pem, key: pem, authority: pem }).optional(),
   limits: z
     .strictObject({

@@ -7,10 +7,13 @@
  *   GET  /status         what `lattice status` shows, as JSON
  *   POST /decommission   {"node": 3}: takes a node out of the cluster; 202 when that has begun
  *
+ *   /db, /db/…, /{name}/{view}, /openapi.json      event databases (wire/http)
+ *
  * Not here: what the answers hold.
  */
 import type { FastifyInstance } from 'fastify'
 import { DbError } from '../base/index.ts'
+import type { EventPort } from '../wire/index.ts'
 import { formatAddress, type ListenAddress } from './address.ts'
 
 export interface HttpPages {
@@ -37,7 +40,7 @@ function refuseSchema(): never {
 }
 
 /** Raises object_in_use when the port is taken. */
-export async function startHttp(address: ListenAddress, pages: HttpPages): Promise<HttpServer> {
+export async function startHttp(address: ListenAddress, pages: HttpPages, events?: EventPort): Promise<HttpServer> {
   // Loaded here: an embedded database has no use for it, and a node listens for SQL first.
   const { fastify } = await import('fastify')
   const app: FastifyInstance = fastify({ logger: false, forceCloseConnections: true, schemaController: noSchemas })
@@ -65,6 +68,10 @@ export async function startHttp(address: ListenAddress, pages: HttpPages): Promi
       return reply.code(error.httpStatus).send({ code, error: message, detail, hint })
     }
   })
+  if (events !== undefined) {
+    const { eventPort } = await import('../wire/http/index.ts')
+    await app.register(eventPort, events)
+  }
   try {
     await app.listen({ host: address.host, port: address.port })
   } catch (error) {

@@ -11,7 +11,7 @@
  */
 import { DbError } from '../base/index.ts'
 import { type Io, readText, type TlsServerOptions } from '../io/index.ts'
-import { PgServer } from '../wire/index.ts'
+import { type EventPort, PgServer } from '../wire/index.ts'
 import { formatAddress } from './address.ts'
 import { registerClusterMetrics } from './cluster-metrics.ts'
 import { clusterStatus, lostMajority } from './cluster-status.ts'
@@ -19,6 +19,7 @@ import type { NodeConfig } from './config.ts'
 import { type OpenedClusterDatabase, type OpenedDatabase, openClusterDatabase, openDatabase } from './database.ts'
 import { Decommissioning } from './decommission.ts'
 import { drain } from './drain.ts'
+import type { NodeEventDatabases } from './event-databases.ts'
 import { checkExposure } from './exposure.ts'
 import type { Failpoints } from './failpoints.ts'
 import { type HttpServer, startHttp } from './http-server.ts'
@@ -66,6 +67,7 @@ class StartingNode {
   /** The same, on a node of a cluster. */
   #member: OpenedClusterDatabase | undefined
   #decommissioning: Decommissioning | undefined
+  #events: NodeEventDatabases | undefined
   #stopped: Promise<void> | undefined
 
   constructor(config: NodeConfig, options: NodeOptions) {
@@ -81,14 +83,17 @@ class StartingNode {
     this.#pg = await this.#listen(tls)
     const { PrometheusMetrics } = await import('./metrics.ts')
     const metrics = new PrometheusMetrics(true)
-    this.#http = await startHttp(config.http, {
+    const pages = {
       unready: () => this.#unready ?? (this.#member && lostMajority(this.#member.opened)),
       metrics: () => metrics.exposition(),
       status: () => this.#status(),
-      decommission: (node) => this.#decommission(node),
-    })
+      decommission: (node: number) => this.#decommission(node),
+    }
+    this.#http = await startHttp(config.http, pages, this.#eventPort())
     const opened = await this.#open()
     this.#opened = opened
+    const { openEventDatabases } = await import('./event-databases.ts')
+    this.#events = await openEventDatabases(io, opened.opened)
     registerNodeMetrics(metrics, opened.opened, this.#pg)
     if (this.#member !== undefined) registerClusterMetrics(metrics, this.#member.opened)
     this.#pg.serve(opened.database)
@@ -112,6 +117,25 @@ class StartingNode {
       return this.#member
     }
     return (open ?? openDatabase)({ io, directory: data, cacheBytes: memory.cache, failpoints })
+  }
+
+  #eventPort(): EventPort {
+    const { tokens, cors, limits } = this.#config
+    const { tasks, log } = this.#options.io
+    const serving = () => {
+      if (this.#events !== undefined && this.#unready !== 'stopping') return this.#events
+      throw new DbError('cannot_connect_now', `the node is ${this.#unready ?? 'starting'}`)
+    }
+    return {
+      get databases() {
+        return serving()
+      },
+      tasks,
+      log,
+      tokens,
+      origins: cors,
+      maxBodyBytes: limits.messageBytes,
+    }
   }
 
   async #decommission(node: number): Promise<void> {
@@ -187,6 +211,7 @@ class StartingNode {
     this.#decommissioning?.stop()
     if (this.#member !== undefined) await drain(this.#member.opened)
     await this.#pg?.stop(this.#config.graceSeconds * 1000)
+    await this.#events?.close()
     await this.#opened?.close()
     await this.#http?.close()
     if (this.#opened !== undefined) io.log.info('stopped')

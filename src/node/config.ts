@@ -52,6 +52,8 @@ const schema = z.strictObject({
   nodeId: z.number().int().min(1).max(0xffff_ffff).optional(),
   /** How many copies of everything the cluster keeps. */
   replicas: z.number().int().min(1).max(9).default(3),
+  /** Partitions that grow above this are cut in two. */
+  splitBytes: bytes.default(64 * 1024 * 1024),
   /** Who may use the event databases over HTTP; everybody when there are none. `printf %s TOKEN | sha256sum` hashes one. */
   tokens: z
     .array(

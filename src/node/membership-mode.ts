@@ -26,7 +26,7 @@ export async function clusterOptions(
   config: NodeConfig,
   ports: { readonly pg: number; readonly http: number },
 ): Promise<ClusterOptions> {
-  const { data, peer, join, locality, nodeId, pg, memory, insecure, replicas } = config
+  const { data, peer, join, locality, nodeId, pg, memory, insecure, replicas, splitBytes } = config
   return {
     io,
     directory: data,
@@ -40,6 +40,7 @@ export async function clusterOptions(
     certificates: await readCertificates(io, config),
     insecure,
     replicas,
+    splitBytes,
   }
 }
 

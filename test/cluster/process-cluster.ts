@@ -108,9 +108,10 @@ export class ProcessCluster {
     await Promise.all(this.#started.map((node) => node.end('SIGKILL')))
   }
 
-  /** Kills all nodes and removes what they wrote. */
+  /** Kills all nodes and removes what they wrote. Writers that a failed test has left behind find no node any more, and end. */
   async close(): Promise<void> {
     await this.end()
+    this.nodes.clear()
     rmSync(this.directory, { recursive: true, force: true })
   }
 }

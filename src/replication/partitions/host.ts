@@ -26,6 +26,7 @@ import {
   messageSnapshotOffer,
   messageTimeoutNow,
 } from '../raft/index.ts'
+import { ClockWatch } from './clock-watch.ts'
 import { ClosedTimestamps, Closings } from './closed-timestamps.ts'
 import {
   addressedSpan,
@@ -102,6 +103,7 @@ export class Host {
   proposals = 0
   readonly #options: HostOptions
   readonly #node: NodeStream
+  readonly #clockWatch: ClockWatch
   readonly #active = new Set<PartitionReplica>()
   readonly #timers: { cancel(): void }[] = []
   readonly #tombstones = new Map<number, number>()
@@ -128,6 +130,7 @@ export class Host {
     this.closings = new Closings(options.incarnation, clock, () => io.clock.wallMicros())
     this.closed = new ClosedTimestamps((partition) => this.#readable(partition)?.applied ?? -1)
     this.#node = new NodeStream(log, engine, clock)
+    this.#clockWatch = new ClockWatch(io.clock)
     this.#sender = new SnapshotSender(this)
     this.#receiver = new SnapshotReceiver(this)
     transport.onMessage(channelRaft, (from, bytes) => this.#receiveRaft(from, bytes))
@@ -572,6 +575,11 @@ export class Host {
 
   #heartbeat(): void {
     if (this.#stopped || this.io.dead) return
+    const jump = this.#clockWatch.jumpMicros()
+    if (jump !== undefined) {
+      this.io.fatal(`the wall clock was set by ${Math.round(jump / 1000)} ms: no timestamp of this node can be relied on`)
+      return
+    }
     this.closings.close((at) => this.#closable(at))
     for (const peer of this.#options.peers()) {
       const message = joined(this.liveness.heartbeat(peer), this.closings.messageTo(peer))

@@ -121,6 +121,8 @@ export class ClusterTransaction extends Transaction {
     this.#stale = false
     this.#unseen = false
     this.#answers.clear()
+    // What was asked before, and not come back for, is of an earlier present.
+    for (const name of this.#pending.keys()) if (/^(get|latest) /.test(name)) this.#pending.delete(name)
     if (this.isolation !== 'serializable') {
       this.#seen = []
       this.#seenStorages = undefined
@@ -258,7 +260,9 @@ export class ClusterTransaction extends Transaction {
     const known = this.#answers.get(text)
     if (known !== undefined) return this.#give(known.value, known.timestamp)
     // One leaseholder chooses; reads begun beside it wait for its choice.
-    if (this.#chosenBy === 0 && this.#pending.size > 0 && !this.#pending.has(`get ${text}`)) return this.#waitForAny()
+    if (this.#chosenBy === 0 && this.#pending.size > 0 && !this.#pending.has(`get ${text}`) && this.#waitForAny()) {
+      return WAIT
+    }
     const got = this.#get(`get ${text}`, () => this.#askRead(key, { key, ...this.#at() }))
     if (got === undefined) return WAIT
     const answer = got.value
@@ -309,10 +313,11 @@ export class ClusterTransaction extends Transaction {
     return { at: this.snapshot, uncertainTo: this.#uncertainTo, chosenBy: this.#chosenBy }
   }
 
-  #waitForAny(): Step {
-    const all = [...this.#pending.values()].map((p) => p.promise)
+  /** False when all have their answers: those that nobody has come back for choose nothing. */
+  #waitForAny(): boolean {
+    const all = [...this.#pending.values()].filter((p) => !p.settled).map((p) => p.promise)
     this.blocker = { ready: () => Promise.race(all) }
-    return WAIT
+    return all.length > 0
   }
 
   // ---- the snapshot moves

@@ -59,7 +59,7 @@ interface Share {
 /** Rows that are divided between two turns of the loop, where there are many. */
 const sliceRows = 2048
 const chunksOnTheWay = 2
-/** How often partitions may be cut under a commit before it is given up. */
+/** How often partitions may be cut, or nodes go away, under a commit before it is given up. */
 const maxRegroups = 20
 
 /** The commit timestamp. Raises serialization_failure, statement_completion_unknown, connection_failure. */
@@ -75,6 +75,7 @@ export async function commitAcross(store: ClusterStore, commitment: Commitment):
           ? await commitOne(store, commitment.owner, transaction, written[0])
           : await commitSeveral(store, commitment.owner, transaction, shares, written)
       if (timestamp > 0) return timestamp
+      if (attempt >= maxRegroups) throw notCommitted()
     } catch (error) {
       if (!(error instanceof Regroup) || attempt >= maxRegroups) throw error
     }
@@ -194,6 +195,7 @@ async function sendChunks(
   await allOf(Array.from({ length: chunksOnTheWay }, sendRest))
 }
 
+/** 0: it did not commit, and nothing in it speaks against it: a node went away with an answer. */
 async function commitSeveral(
   store: ClusterStore,
   owner: OwnerId,
@@ -217,7 +219,8 @@ async function commitSeveral(
     await allOf(shares.map((s) => validate(store, transaction, s, timestamp)))
   } catch (error) {
     for (const key of keys) background(store, routing.ask(resolveOperation, key, { transaction, timestamp: 0, key }))
-    throw isUnknown(error) ? notCommitted() : error
+    if (isUnknown(error)) return 0
+    throw error
   }
   const participants = keys.slice(1)
   let decided: Timestamp

@@ -11,6 +11,7 @@
  */
 import { DbError } from '../base/index.ts'
 import { isPresent, Placement, serviceDecommission } from '../cluster/index.ts'
+import type { Route } from '../replication/index.ts'
 import type { OpenedCluster } from './cluster.ts'
 import { leavingKey } from './controller.ts'
 import { drain } from './drain.ts'
@@ -93,7 +94,8 @@ export class Decommissioning {
         io.log.warn('decommission-ended', { node, reason: 'the node was started again' })
         return
       }
-      if (host.router.routes.some((route) => route.nodes.includes(node))) return this.#watch(node)
+      const holds = (route: Route) => route.nodes.includes(node) || route.learners.includes(node)
+      if (host.router.routes.some(holds)) return this.#watch(node)
       this.#underWay.delete(node)
       membership.remove(node)
       io.log.info('decommissioned', { node })

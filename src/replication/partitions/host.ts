@@ -11,7 +11,7 @@
  *
  * Not here: choosing where replicas live (controller), transactions (PartitionMachine).
  */
-import { assert, type HybridClock, maxTimestamp, type Timestamp } from '../../base/index.ts'
+import { assert, type HybridClock, maxTimestamp, microtask, type Timestamp } from '../../base/index.ts'
 import { channelLiveness, channelRaft, type Transport } from '../../cluster/index.ts'
 import { ByteReader, ByteWriter, WriteSetBuilder } from '../../encoding/index.ts'
 import type { Io } from '../../io/index.ts'
@@ -290,15 +290,16 @@ export class Host {
   }
 
   routeOf(replica: PartitionReplica): Route {
-    const { partition } = replica
+    const { partition, configuration } = replica.state
+    const { voters, outgoing, learners } = configuration
     const { bytes, entries } = this.engine.estimate(spanOf(partition))
-    const { term } = replica.raft
     return {
       partition,
-      term,
+      term: replica.raft.term,
       index: replica.applied,
       leader: replica.leaderNode,
-      nodes: replica.voterNodes(),
+      nodes: nodesOf([...voters, ...outgoing]),
+      learners: nodesOf(learners),
       bytes,
       entries,
     }
@@ -310,14 +311,17 @@ export class Host {
     if (own !== undefined) this.#checkRemoved(own, route)
   }
 
+  /** A replica that its group has removed need not hear of it: nobody sends to it any more. Routes say so. */
+  #checkRemoved(replica: PartitionReplica, route: Route): void {
+    if (!replica.serving && this.#isWithout(route, replica)) this.#removeSoon(replica)
+  }
+
   /**
-   * A replica that its group has removed need not hear of it: nobody sends to it, and its node goes on to support the
-   * leader's. A route from behind its last entry that leaves its node out says so; it came with an earlier one itself.
+   * Whether the group has done without the replica: a route tells of what was applied, and behind the entry that a replica
+   * comes from it is there until it is removed, never to come back under its id.
    */
-  #checkRemoved(replica: PartitionReplica, { term, index, nodes }: Route): void {
-    const later = term >= replica.raft.term && index > replica.raft.lastIndex && index >= entryOfReplica(replica.id)
-    if (replica.state.initialized && !replica.serving && later && !nodes.includes(this.nodeId))
-      this.#removeSoon(replica)
+  #isWithout({ index, nodes, learners }: Route, { id }: PartitionReplica): boolean {
+    return index >= entryOfReplica(id) && !nodes.includes(this.nodeId) && !learners.includes(this.nodeId)
   }
 
   /** Takes a replica off this node for good; its span's data goes, and a tombstone stays. */
@@ -379,7 +383,10 @@ export class Host {
     replica.state = { ...replica.state, configuration }
     this.#applyStates([[replica.stream, replica.state]], replica.stream, index)
     replica.forgetLease()
-    this.learnOwn(replica)
+    // Once it counts as applied: those that it leaves out are told by the route.
+    microtask(() => {
+      if (!replica.removed && !this.io.dead) this.learnOwn(replica)
+    })
     const { voters, outgoing, learners } = configuration
     // A snapshot may be from before the entry that this replica comes from: configurations in between know nothing of it.
     const after = index > entryOfReplica(replica.id)
@@ -577,7 +584,8 @@ export class Host {
     if (this.#stopped || this.io.dead) return
     const jump = this.#clockWatch.jumpMicros()
     if (jump !== undefined) {
-      this.io.fatal(`the wall clock was set by ${Math.round(jump / 1000)} ms: no timestamp of this node can be relied on`)
+      const ms = Math.round(jump / 1000)
+      this.io.fatal(`the wall clock was set by ${ms} ms: no timestamp of this node can be relied on`)
       return
     }
     this.closings.close((at) => this.#closable(at))
@@ -653,8 +661,7 @@ export class Host {
     if (this.now() - since < orphanMs * 1000) return
     this.#orphans.set(replica, this.now())
     const route = this.router.find(replica.partition.start)
-    const told = route !== undefined && route.partition.id === replica.partition.id && route.leader !== 0
-    if (told && route.term > replica.raft.term - 1 && !route.nodes.includes(this.nodeId)) this.#removeSoon(replica)
+    if (route?.partition.id === replica.partition.id) this.#checkRemoved(replica, route)
   }
 
   // ---- snapshots
@@ -680,6 +687,11 @@ export class Host {
     for (const replica of this.replicas.values()) replica.reclaim(this.engine.flushed(replica.stream))
     this.#node.reclaim()
   }
+}
+
+/** Nodes of replicas, each once, ascending. */
+function nodesOf(replicas: readonly number[]): number[] {
+  return [...new Set(replicas.map(nodeOfReplica))].sort((a, b) => a - b)
 }
 
 function joined(a: Uint8Array, b: Uint8Array | undefined): Uint8Array {

@@ -18,7 +18,9 @@ export interface Route {
   readonly index: number
   /** The leader's node, 0 when unknown. */
   readonly leader: number
+  /** Where its voters and its learners are, as of that index. */
   readonly nodes: readonly number[]
+  readonly learners: readonly number[]
   /** Approximate size, for estimates of planners and for placement. */
   readonly bytes: number
   readonly entries: number
@@ -98,11 +100,22 @@ export function encodeRoute(route: Route): Uint8Array {
   out.i64(route.term)
   out.i64(route.index)
   out.u32(route.leader)
-  out.u16(route.nodes.length)
-  for (const node of route.nodes) out.u32(node)
+  writeNodes(out, route.nodes)
+  writeNodes(out, route.learners)
   out.i64(route.bytes)
   out.i64(route.entries)
   return out.copy()
+}
+
+function writeNodes(out: ByteWriter, nodes: readonly number[]): void {
+  out.u16(nodes.length)
+  for (const node of nodes) out.u32(node)
+}
+
+function readNodes(read: ByteReader): number[] {
+  const nodes: number[] = []
+  for (let n = read.u16(); n > 0; n--) nodes.push(read.u32())
+  return nodes
 }
 
 export function decodeRoute(bytes: Uint8Array): Route {
@@ -111,7 +124,7 @@ export function decodeRoute(bytes: Uint8Array): Route {
   const term = read.i64()
   const index = read.i64()
   const leader = read.u32()
-  const nodes: number[] = []
-  for (let n = read.u16(); n > 0; n--) nodes.push(read.u32())
-  return { partition, term, index, leader, nodes, bytes: read.i64(), entries: read.i64() }
+  const nodes = readNodes(read)
+  const learners = readNodes(read)
+  return { partition, term, index, leader, nodes, learners, bytes: read.i64(), entries: read.i64() }
 }

@@ -127,7 +127,7 @@ export class AdvisoryLocks {
   #leaderOf(key: string): number {
     const { host } = this.#opened
     const place = placeOf(key)
-    if (host.replicaFor(place)?.serving === true) return this.#nodeId
+    if (host.replicaFor(place)?.holdsLease(host.clock.last) === true) return this.#nodeId
     return host.router.find(place)?.leader ?? 0
   }
 
@@ -173,8 +173,9 @@ export class AdvisoryLocks {
     if (leads && !this.#led) this.#ledSince = this.#opened.host.now()
     if (!leads && this.#led) this.#forgetAll()
     this.#led = leads
-    const leader = this.#opened.host.router.find(placeOf(''))?.leader ?? 0
-    if (leader !== 0 && leader !== this.#nodeId) this.#othersLed = true
+    // Where there are several voters another one may have led, whether this node has seen it or not.
+    const { host } = this.#opened
+    this.#othersLed ||= (host.router.find(placeOf(''))?.nodes ?? []).some((node) => node !== this.#nodeId)
   }
 
   #forgetAll(): void {

@@ -11,7 +11,6 @@
  *
  * Not here: reading what was received (builder.ts), what readers do (views.ts).
  */
-import { formatUlid, parseUlid, ulidBytes } from '../../../replication/sync/index.ts'
 import type { Change } from '../ordered-map.ts'
 import type { Applied, BuildSpace } from './build-space.ts'
 import { Folding, type Pace } from './folding.ts'
@@ -90,22 +89,22 @@ export class Batch {
   }
 
   /** Sorts events by the states that they concern. Throws ViewFailure. */
-  async take(received: readonly Incoming[], source: Source | undefined): Promise<void> {
+  async take(received: readonly Incoming[]): Promise<void> {
     const { view, space, pace } = this.#place
-    const indexed = view.keyed || view.streams.some((s) => s.retract !== undefined)
+    // A view of one state whose events have an order folds again from whatever comes late, known or not.
+    const indexed = view.keyed || view.commutative
     const back = received.filter(({ item }) => item.mark <= this.#tip)
     const applied = new Map<Mark, Applied>()
     if (indexed && back.length > 0) {
       const found = await space.applied(back.map(({ item }) => item.mark))
       for (const [i, { item }] of back.entries()) if (found[i] !== undefined) applied.set(item.mark, found[i])
     }
-    const replaced = !indexed && view.commutative && source ? await replacedKeys(source, back) : new Set<string>()
     for (const { item, redacted } of received) {
       if (pace.due) await pace.rest()
       const before = applied.get(item.mark)
       const key = redacted ? undefined : keyOf(view, item)
       if (before !== undefined) this.#remove(before, item, key, redacted)
-      else if (!indexed && item.mark <= this.#tip && (redacted || replaced.has(item.event.key))) {
+      else if (!indexed && item.mark <= this.#tip && redacted) {
         this.#dirty(this.#group(''), item.mark, redacted)
       }
       if (key === undefined) continue
@@ -253,29 +252,4 @@ export class Batch {
     this.changes.push({ key: feedKey(build, sequence), value: new TextEncoder().encode(JSON.stringify(key)) })
     this.answers.push({ key, sequence, correction, old: group.erased ? undefined : old, new: answer })
   }
-}
-
-/** Which of the keys have given way to another value: they may have been folded in before. */
-async function replacedKeys(source: Source, back: readonly Incoming[]): Promise<Set<string>> {
-  const out = new Set<string>()
-  const keys = back.filter((b) => !b.redacted).map((b) => b.item.event.key)
-  if (keys.length === 0) return out
-  const last = keys.reduce((a, b) => (a > b ? a : b))
-  // What follows a key excludes its own conflicts: begin at the key before.
-  let behind = keyBefore(keys.reduce((a, b) => (a < b ? a : b)))
-  do {
-    const found = await source.store.conflicts(page, behind)
-    for (const conflict of found) out.add(conflict.key)
-    behind = found.length < page ? last : found[found.length - 1].key
-  } while (behind < last)
-  return out
-}
-
-function keyBefore(key: string): string | undefined {
-  const bytes = parseUlid(key)
-  let at = ulidBytes - 1
-  while (at >= 0 && bytes[at] === 0) bytes[at--] = 0xff
-  if (at < 0) return undefined
-  bytes[at]--
-  return formatUlid(bytes)
 }

@@ -126,7 +126,7 @@ export class Builder {
     const bounds = { positions: this.positions, upTo: lastMark }
     const { items, next } = await wholeHistory(this.sources, bounds)(scan!, this.#limit)
     const received = items.map((item) => ({ item, redacted: false }))
-    return this.#done(received, undefined, { ...this.#progress, scan: next })
+    return this.#done(received, { ...this.#progress, scan: next })
   }
 
   async #follow(): Promise<AnswerChange[] | undefined> {
@@ -139,17 +139,13 @@ export class Builder {
         source.streams.map((stream) => ({ item: itemOf(event, stream), redacted: event.redacted })),
       )
       const stores = this.#progress.stores.map((s, j) => (j === i ? { ...s, position: next } : s))
-      return this.#done(received, source, { ...this.#progress, stores })
+      return this.#done(received, { ...this.#progress, stores })
     }
     return undefined
   }
 
   /** Folds, writes, and only then believes it. */
-  async #done(
-    received: readonly { item: Item; redacted: boolean }[],
-    source: Source | undefined,
-    progress: Progress,
-  ): Promise<AnswerChange[]> {
+  async #done(received: readonly { item: Item; redacted: boolean }[], progress: Progress): Promise<AnswerChange[]> {
     const { tip, sequence } = this.#progress
     const batch = new Batch(
       this.#place,
@@ -157,7 +153,7 @@ export class Builder {
       tip,
       sequence,
     )
-    await batch.take(received, source)
+    await batch.take(received)
     await batch.fold((key) => this.#held.get(key))
     const last = received.reduce((mark, { item }) => (item.mark > mark ? item.mark : mark), tip)
     const next = { ...progress, tip: last, sequence: batch.sequence }

@@ -36,7 +36,10 @@ export interface ViewEvent<T> {
 export interface ViewStream<T, S> {
   /** Name of the store. Absent: the only one that there is; of a join: the name of the stream. */
   readonly store?: string
-  /** Which of the view's states the event belongs to, at most 1 KiB as UTF-8; undefined when it concerns none. */
+  /**
+   * Which of the view's states the event belongs to, at most 1 KiB as UTF-8; undefined when it concerns none. That there
+   * was such a key is known even after its events were erased.
+   */
   readonly key?: (event: ViewEvent<T>) => string | undefined
   /**
    * The state after the event. The given state may be changed and returned: it is the reducer's alone. Must depend on

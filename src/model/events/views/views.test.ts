@@ -352,14 +352,20 @@ test('another version is built beside the one that answers; its readers are told
 
 test('a store that begins a new life has its views made anew', async () => {
   const { store, views } = await openBench()
-  await views.add(total)
+  const seen: number[] = []
+  const reduce = (sum: number, e: { value: Order }) => {
+    seen.push(e.value.cents)
+    return sum + e.value.cents
+  }
+  await views.add(view<Order>()({ name: 'seen', version: 1, initial: 0, reduce }))
   await store.append([json({ customer: 'ann', cents: 5 })])
-  assert.equal(await views.get('total'), 5)
+  assert.equal(await views.get('seen'), 5)
   await store.renewIncarnation()
   await store.append([json({ customer: 'ann', cents: 6 })])
-  await views.settled('total')
-  await views.settled('total')
-  assert.equal(await views.get('total'), 11)
+  await views.settled('seen')
+  await views.settled('seen')
+  assert.equal(await views.get('seen'), 11)
+  assert.deepEqual(seen, [5, 5, 6])
 })
 
 test('what cannot be is refused, with what to do', async () => {

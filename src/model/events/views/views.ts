@@ -297,7 +297,12 @@ class StoredViews implements Views {
 
   async #point(view: RunningView, { position, timeMs }: AsOf) {
     const builder = await view.current()
-    const upTo: Mark = timeMs === undefined ? lastMark : markBehind(lastKeyOf(timeMs))
+    if (timeMs !== undefined && !(timeMs >= 0 && timeMs < 2 ** 48)) {
+      throw new DbError('invalid_parameter_value', `${timeMs} is no time that an event can have`, {
+        hint: 'Give milliseconds since 1970, from 0 to 281474976710655.',
+      })
+    }
+    const upTo: Mark = timeMs === undefined ? lastMark : markBehind(lastKeyOf(Math.floor(timeMs)))
     const positions = builder.sources.map(({ store }, i) => {
       const wanted = typeof position === 'number' && builder.sources.length > 1 ? undefined : position
       if (wanted === undefined && position !== undefined) {

@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
 import { DbError } from '../../base/index.ts'
-import { SimRandom } from '../../testing/index.ts'
+import { SimRandom } from '../../testing/sim-random.ts'
 import { type EventStore, memoryMap, type NewEvent, type OrderedMap, openEventStore } from './index.ts'
 
 const encoder = new TextEncoder()

@@ -14,15 +14,20 @@ import { DbError } from '../../base/index.ts'
 import type { Clock, Random } from '../../io/index.ts'
 import {
   checkContentType,
+  compareBytes,
   formatUlid,
+  type Hashed,
   hashRecord,
   incarnationBytes,
+  isRedaction,
   type Mark,
+  malformed,
   noStamp,
   parseUlid,
   putUlidTime,
   RangeIndex,
   readRecord,
+  type Stretch,
   sameBytes,
   storeBytes,
   toHex,
@@ -40,11 +45,11 @@ import type {
 } from './event-store.ts'
 import { type Life, lifeKey, peersFrom, peersTo, readLife, writeLife } from './layout.ts'
 import type { OrderedMap } from './ordered-map.ts'
-import { type Claim, type Peer, Peers, readPeer } from './peers.ts'
+import { type Peer, Peers, readPeer } from './peers.ts'
 import { type RangeOptions, StoreReader } from './store-reader.ts'
 import { StoreWriter } from './store-writer.ts'
 import type { Id, IdPage, Received, RecordPage, SyncStore } from './sync-store.ts'
-import type { AppendWork, Work } from './works.ts'
+import type { AppendWork, ReceiveWork, Work } from './works.ts'
 import { WriteQueue } from './write-queue.ts'
 
 export interface EventStoreOptions {
@@ -194,6 +199,8 @@ class MappedEventStore implements SyncStore {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    // A map that has failed takes nothing more, and what is lost then is not needed.
+    if (this.#writer.unsaved) await this.#queue.add({ kind: 'save' }, 0).catch(() => undefined)
     await this.#queue.idle()
     this.#listeners.clear()
     await this.#map.close()
@@ -219,14 +226,14 @@ class MappedEventStore implements SyncStore {
     return this.#writer.peers.get(store)
   }
 
-  async met(store: Uint8Array, told: { position: Mark; acknowledged: Mark | undefined }): Promise<void> {
-    this.#check()
-    await this.#queue.add({ kind: 'meet', peer: store, ...told }, 200)
+  met(store: Uint8Array, { position, acknowledged }: { position: Mark; acknowledged: Mark | undefined }): void {
+    this.#writer.meet(store, position, acknowledged)
   }
 
-  idsAfter(position: number, limit: number, peer: Uint8Array): Promise<IdPage> {
+  idsAfter(position: number, limit: number, peer: Uint8Array | undefined): Promise<IdPage> {
     this.#check()
-    return this.#reader.idsAfter(this.#writer.life, position, limit, this.peer(peer)?.number ?? 0)
+    const source = peer === undefined ? 0 : (this.peer(peer)?.number ?? 0)
+    return this.#reader.idsAfter(this.#writer.life, position, limit, source)
   }
 
   lacking(ids: readonly Id[]): Promise<number[]> {
@@ -234,12 +241,17 @@ class MappedEventStore implements SyncStore {
     return this.#reader.lacking(ids)
   }
 
-  records(keys: readonly Uint8Array[], maxBytes: number): Promise<RecordPage> {
+  records(keys: readonly Uint8Array[], maxBytes: number, cap: number): Promise<RecordPage> {
     this.#check()
-    return this.#reader.records(this.#writer.life, keys, maxBytes)
+    return this.#reader.records(this.#writer.life, keys, maxBytes, cap)
   }
 
-  async receive(peer: Uint8Array, records: readonly Uint8Array[], claim: Claim | undefined): Promise<Received> {
+  async receive(
+    peer: Uint8Array,
+    records: readonly Uint8Array[],
+    claim: Stretch | undefined,
+    expected?: ReadonlyMap<string, Uint8Array>,
+  ): Promise<Received> {
     this.#check()
     const wallMicros = this.#clock.wallMicros()
     const refusedAbove = wallMicros + this.limits.maxSkewMs * 1000
@@ -257,14 +269,15 @@ class MappedEventStore implements SyncStore {
       }
       if (timestamp <= followedUpTo && timestamp > newest) newest = timestamp
       bytes += record.length
-      kept.push({ record, hash: hashRecord(record) })
+      const hashed = { record, hash: hashRecord(record) }
+      if (expected !== undefined) checkExpected(hashed, expected.get(formatUlid(key)))
+      kept.push(hashed)
     }
     const sound = skewed === undefined ? claim : undefined
-    const work = { kind: 'receive', peer, records: kept, claim: sound, newest, added: 0, conflicts: 0 } as const
-    const open: Work & { kind: 'receive' } = { ...work }
-    await this.#queue.add(open, bytes)
+    const work: ReceiveWork = { kind: 'receive', peer, records: kept, claim: sound, newest, added: 0, conflicts: 0 }
+    await this.#queue.add(work, bytes)
     if (skewed !== undefined) throw skew(formatUlid(skewed.key), skewed.timestamp - wallMicros)
-    return { added: open.added, conflicts: open.conflicts }
+    return { added: work.added, conflicts: work.conflicts }
   }
 
   ranges(): Promise<RangeIndex> {
@@ -340,6 +353,12 @@ class MappedEventStore implements SyncStore {
       hint: 'Keep large things elsewhere and their address in the event, or raise the limit of all stores that sync.',
     })
   }
+}
+
+/** What was offered may have given way meanwhile, but only to what takes its place. */
+function checkExpected(record: Hashed, hash: Uint8Array | undefined): void {
+  const fits = hash !== undefined && (isRedaction(record.record) || compareBytes(record.hash, hash) <= 0)
+  if (!fits) throw malformed('it brings another event than the one that was offered')
 }
 
 function checkLimit(limit: number): void {

@@ -6,7 +6,16 @@
  * `received` advances only over contiguous prefixes: everything up to it is here. It is written with the events that it
  * covers, in one batch. Not here: talking to them (sync.ts).
  */
-import { ByteInput, ByteOutput, type Mark, readMark, sameLife, toHex, writeMark } from '../../replication/sync/index.ts'
+import {
+  ByteInput,
+  ByteOutput,
+  type Mark,
+  readMark,
+  type Stretch,
+  sameMark,
+  toHex,
+  writeMark,
+} from '../../replication/sync/index.ts'
 
 export interface Peer {
   /** Names the peer in entries of the reception order; from 1. */
@@ -19,12 +28,6 @@ export interface Peer {
   readonly acknowledged: Mark
   /** Wall clock, milliseconds, of the last meeting. */
   readonly metMs: number
-}
-
-/** A claim about a stretch of a peer's order: with what comes beside it, all of (after, upTo] is here. */
-export interface Claim {
-  readonly after: number
-  readonly upTo: Mark
 }
 
 export function writePeer(peer: Peer): Uint8Array {
@@ -45,24 +48,30 @@ export function readPeer(bytes: Uint8Array): Peer {
   return { number, received, position, acknowledged: readMark(input), metMs: input.safe() }
 }
 
-/** Whether a claim continues what is here; what does not, says nothing about the stretch between. */
-export function continues(received: Mark, claim: Claim): boolean {
-  return claim.after === 0 || (sameLife(received, claim.upTo) && claim.after <= received.position)
+/**
+ * Whether a claim that a stretch is here begins at the very place that we know, or at the beginning of everything. Number
+ * and stamp must be the same: a peer that was restored and went on cannot continue the history that it has lost.
+ */
+export function continues(received: Mark, claim: Stretch): boolean {
+  return claim.after.position === 0 || sameMark(received, claim.after)
 }
 
 export class Peers {
   readonly #byStore = new Map<string, Peer>()
+  #lastNumber = 0
 
   get(store: Uint8Array): Peer | undefined {
     return this.#byStore.get(toHex(store))
   }
 
   set(peer: Peer): void {
+    this.#lastNumber = Math.max(this.#lastNumber, peer.number)
     this.#byStore.set(toHex(peer.received.store), peer)
   }
 
-  get nextNumber(): number {
-    return this.#byStore.size + 1
+  /** A number that no peer has had. */
+  takeNumber(): number {
+    return ++this.#lastNumber
   }
 
   all(): Peer[] {

@@ -6,6 +6,7 @@
 import {
   beginning,
   compareBytes,
+  isRedaction,
   type Mark,
   maxUlidMs,
   noStamp,
@@ -118,7 +119,7 @@ export class StoreReader {
     let stamp: Uint8Array | undefined
     // A page is as long as a scan: what is skipped counts, so that one page costs so much and no more.
     const to = receptionKey(life.position + 1)
-    const places = await this.#map.scan({ from: receptionKey(position + 1), to, limit })
+    const places = limit === 0 ? [] : await this.#map.scan({ from: receptionKey(position + 1), to, limit })
     for (const { value } of places) {
       last++
       stamp = receptionStamp(value)
@@ -144,17 +145,16 @@ export class StoreReader {
   }
 
   async #knowsOther(id: Id, cell: StoredCell): Promise<boolean> {
-    if (cell.record[0] !== 0) return true
+    if (isRedaction(cell.record)) return true
     const [other] = await this.#map.get([otherKey(id.key, id.hash)])
     return other !== undefined
   }
 
-  async records(life: Life, keys: readonly Uint8Array[], maxBytes: number): Promise<RecordPage> {
+  async records(life: Life, keys: readonly Uint8Array[], maxBytes: number, cap: number): Promise<RecordPage> {
     const records: Uint8Array[] = []
     let bytes = 0
     let taken = 0
     let last = 0
-    let ascending = true
     // Values may be large: not all of them at once.
     for (let at = 0; at < keys.length && bytes < maxBytes; at += 64) {
       for (const cell of await this.#cells(keys.slice(at, at + 64))) {
@@ -164,8 +164,7 @@ export class StoreReader {
         }
         taken++
         if (cell === undefined) continue
-        if (cell.position <= last) ascending = false
-        if (ascending) last = cell.position
+        if (cell.position <= cap && cell.position > last) last = cell.position
         records.push(cell.record)
         bytes += cell.record.length
       }

@@ -40,7 +40,7 @@ import {
 import type { OrderedMap } from './ordered-map.ts'
 import { continues, type Peer, type Peers } from './peers.ts'
 import { originOf } from './stored-event.ts'
-import type { AppendWork, MeetWork, ReceiveWork, RedactWork, Work } from './works.ts'
+import type { AppendWork, ReceiveWork, RedactWork, Work } from './works.ts'
 
 /** What a record takes beside its value and content type, at most. */
 const recordOverhead = 72
@@ -56,6 +56,8 @@ export class StoreWriter {
   /** Told of each event that got a position, once it can be read. */
   readonly #received: (group: CommitGroup) => void
   readonly peers: Peers
+  /** Peers of which something is known that is not yet durable. */
+  readonly #heard: Uint8Array[] = []
   life: Life
   #origin: Uint8Array
 
@@ -86,9 +88,9 @@ export class StoreWriter {
       if (work.kind === 'append') this.#append(group, work)
       else if (work.kind === 'redact') redact(group, work)
       else if (work.kind === 'receive') this.#receive(group, work)
-      else if (work.kind === 'meet') this.#meet(group, work)
-      else incarnation = this.#random.bytes(incarnationBytes)
+      else if (work.kind === 'renew') incarnation = this.#random.bytes(incarnationBytes)
     }
+    for (const peer of this.#heard.splice(0)) if (group.peer(peer) === undefined) group.setPeer(this.peers.get(peer)!)
     group.flush()
     const renewed = incarnation !== this.life.incarnation
     if (group.changes.length === 0 && !renewed) return
@@ -239,26 +241,33 @@ export class StoreWriter {
     group.setPeer({ ...peer, received: upTo, position, metMs: this.#wallMs() })
   }
 
-  #meet(group: CommitGroup, { peer: store, position, acknowledged }: MeetWork): void {
-    const peer = this.#peer(group, store)
+  /** Takes note of what a peer said; written with the next group. */
+  meet(store: Uint8Array, position: Mark, acknowledged: Mark | undefined): void {
+    const peer = this.peers.get(store) ?? this.#stranger(store)
     const known = sameLife(peer.received, position)
-    group.setPeer({
+    this.peers.set({
       ...peer,
-      // Of an incarnation that is new to us nothing is here for certain.
+      // Of a life that is new to us nothing is here for certain.
       received: known ? peer.received : beginning(store, position.incarnation),
       position: position.position,
       acknowledged: acknowledged ?? peer.acknowledged,
       metMs: this.#wallMs(),
     })
+    this.#heard.push(store)
+  }
+
+  get unsaved(): boolean {
+    return this.#heard.length > 0
   }
 
   #peer(group: CommitGroup, store: Uint8Array): Peer {
-    const known = group.peer(store) ?? this.peers.get(store)
-    if (known !== undefined) return known
-    const nobody = beginning(store, new Uint8Array(incarnationBytes))
-    const acknowledged: Mark = beginning(this.life.store, this.life.incarnation)
-    const number = this.peers.nextNumber + group.peers.size
-    return { number, received: nobody, position: 0, acknowledged, metMs: this.#wallMs() }
+    return group.peer(store) ?? this.peers.get(store) ?? this.#stranger(store)
+  }
+
+  #stranger(store: Uint8Array): Peer {
+    const received = beginning(store, new Uint8Array(incarnationBytes))
+    const acknowledged = beginning(this.life.store, this.life.incarnation)
+    return { number: this.peers.takeNumber(), received, position: 0, acknowledged, metMs: this.#wallMs() }
   }
 
   #wallMs(): number {

@@ -3,9 +3,9 @@
  *
  * Not here: messages (replication/sync), the conversation (sync.ts, answer-sync.ts).
  */
-import type { Mark, RangeIndex } from '../../replication/sync/index.ts'
+import type { Mark, RangeIndex, Stretch } from '../../replication/sync/index.ts'
 import type { EventStore, StoreLimits } from './event-store.ts'
-import type { Claim, Peer } from './peers.ts'
+import type { Peer } from './peers.ts'
 
 export interface Id {
   readonly key: Uint8Array
@@ -21,7 +21,7 @@ export interface IdPage {
 /** Records with the places where they stand in this store's order. */
 export interface RecordPage {
   readonly records: readonly Uint8Array[]
-  /** Of the last record whose position ascends without a break from the first; undefined when there is none. */
+  /** The place of the last of them that has not moved, undefined when all have. */
   readonly upTo: Mark | undefined
   /** How many of the keys were answered, from the front. */
   readonly taken: number
@@ -43,20 +43,32 @@ export interface SyncStore extends EventStore {
   /** Whether the place lies in this store's history. False for another incarnation's, and when the history was another one. */
   knows(mark: Mark): Promise<boolean>
   peer(store: Uint8Array): Peer | undefined
-  /** Takes note of a meeting; durable with the next write or at once. */
-  met(store: Uint8Array, told: { position: Mark; acknowledged: Mark | undefined }): Promise<void>
-  /** At most `limit` ids received after a position, without those that are known to be at `peer`. */
-  idsAfter(position: number, limit: number, peer: Uint8Array): Promise<IdPage>
+  /** Takes note of a meeting: where they are, what they have of ours. Durable with the next write; nothing rests on it. */
+  met(store: Uint8Array, told: { position: Mark; acknowledged: Mark | undefined }): void
+  /**
+   * Ids of at most `limit` positions after one. Without those that came from `peer`, when one is given: their present life
+   * must be that of what we know to have received.
+   */
+  idsAfter(position: number, limit: number, peer: Uint8Array | undefined): Promise<IdPage>
   /** Indices of the ids whose records would change something here. */
   lacking(ids: readonly Id[]): Promise<number[]>
-  /** Records of the keys, in their order, until so many bytes are full (one at least); unknown keys are passed over. */
-  records(keys: readonly Uint8Array[], maxBytes: number): Promise<RecordPage>
+  /**
+   * Records of the keys, in their order, until so many bytes are full (one at least); unknown keys are passed over. Those
+   * that stand behind position `cap` have moved since they were offered and do not count for `upTo`.
+   */
+  records(keys: readonly Uint8Array[], maxBytes: number, cap: number): Promise<RecordPage>
   /**
    * Joins records of a peer, durable when it resolves. With a claim they advance what is known to be here of the peer,
    * in the same write. Errors: protocol_violation, event_too_large (nothing is kept then); clock_skewed (what is not
-   * skewed is kept, and the claim is not).
+   * skewed is kept, and the claim is not). With `expected`, the hash for each key: protocol_violation for a record that is
+   * neither that nor one that takes its place.
    */
-  receive(peer: Uint8Array, records: readonly Uint8Array[], claim: Claim | undefined): Promise<Received>
+  receive(
+    peer: Uint8Array,
+    records: readonly Uint8Array[],
+    claim: Stretch | undefined,
+    expected?: ReadonlyMap<string, Uint8Array>,
+  ): Promise<Received>
   /** Fingerprints over all events; loaded when it is first asked for, kept since. */
   ranges(): Promise<RangeIndex>
 }

@@ -3,9 +3,8 @@
  *
  * Not here: how they are carried out (store-writer.ts).
  */
-import type { Hashed, Mark } from '../../replication/sync/index.ts'
+import type { Hashed, Stretch } from '../../replication/sync/index.ts'
 import type { NewEvent } from './event-store.ts'
-import type { Claim } from './peers.ts'
 
 export interface AppendWork {
   readonly kind: 'append'
@@ -27,22 +26,20 @@ export interface ReceiveWork {
   readonly kind: 'receive'
   readonly peer: Uint8Array
   readonly records: readonly Hashed[]
-  readonly claim: Claim | undefined
+  readonly claim: Stretch | undefined
   /** Newest hybrid timestamp among the records that our clock may follow, 0 when there is none. */
   readonly newest: number
   added: number
   conflicts: number
 }
 
-export interface MeetWork {
-  readonly kind: 'meet'
-  readonly peer: Uint8Array
-  readonly position: Mark
-  readonly acknowledged: Mark | undefined
+/** What was heard of peers becomes durable. */
+export interface SaveWork {
+  readonly kind: 'save'
 }
 
 export interface RenewWork {
   readonly kind: 'renew'
 }
 
-export type Work = AppendWork | RedactWork | ReceiveWork | MeetWork | RenewWork
+export type Work = AppendWork | RedactWork | ReceiveWork | SaveWork | RenewWork

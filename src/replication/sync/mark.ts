@@ -39,6 +39,10 @@ export function sameLife(a: Mark, b: Mark): boolean {
   return sameBytes(a.store, b.store) && sameBytes(a.incarnation, b.incarnation)
 }
 
+export function sameMark(a: Mark, b: Mark): boolean {
+  return a.position === b.position && sameLife(a, b) && sameBytes(a.stamp, b.stamp)
+}
+
 export function writeMark(out: ByteOutput, mark: Mark): void {
   out.raw(mark.store)
   out.raw(mark.incarnation)

@@ -6,7 +6,7 @@
  *   leaf     key 4 × u32 │ hash 4 × u32 │ …      flat, up to 512 entries
  *            sum 4 × u32                         of its hashes, mod 2^128
  *
- *   fingerprint of a range = the first 16 bytes of SHA-256 of (sum of its hashes mod 2^128, count)
+ *   fingerprint of a range = the first 12 bytes of SHA-256 of (sum of its hashes mod 2^128, count)
  *
  * Sums of leaves make a range cost its leaves, not its entries; at its two ends entries are added. A flat list of leaves
  * does what a tree's inner nodes would: inserting one moves some thousand pointers. 32 bytes an event in full leaves, as
@@ -24,7 +24,8 @@ import { putU32 } from './byte-output.ts'
 
 const leafEntries = 512
 const words = 8
-export const fingerprintBytes = 16
+/** Shorter than a hash: they meet by accident in one of 2^96 comparisons, and they are most of what travels. */
+export const fingerprintBytes = 12
 
 class Leaf {
   count = 0
@@ -38,7 +39,10 @@ interface Place {
   readonly at: number
 }
 
-/** Half-open range of keys; undefined is the beginning or the end of all. */
+/**
+ * Half-open range of keys; undefined is the beginning or the end of all. A bound may be shorter than a key, and stands for
+ * itself followed by zeros.
+ */
 export interface KeyRange {
   readonly from: Uint8Array | undefined
   readonly to: Uint8Array | undefined
@@ -106,17 +110,21 @@ export class RangeIndex {
           at = 0
         }
       }
-      const to = part === n ? range.to : this.#keyAt(l, at)
+      const to = part === n ? range.to : this.#boundBefore(l, at)
       out.push({ to, count: target - first, fingerprint: fingerprintOf(sum, target - first) })
     }
     return out
   }
 
-  /** Visits the entries of a range in order; key and hash are new arrays. */
-  each(visit: (key: Uint8Array, hash: Uint8Array) => void, range: KeyRange = { from: undefined, to: undefined }): void {
+  /** Visits at most `limit` entries of a range in order; key and hash are new arrays. */
+  each(
+    visit: (key: Uint8Array, hash: Uint8Array) => void,
+    range: KeyRange = { from: undefined, to: undefined },
+    limit = Number.POSITIVE_INFINITY,
+  ): void {
     const end = range.to === undefined ? this.#last() : this.#placeOf(range.to)
     let { leaf: l, at } = range.from === undefined ? this.#first() : this.#placeOf(range.from)
-    while (l < end.leaf || (l === end.leaf && at < end.at)) {
+    while (limit > 0 && (l < end.leaf || (l === end.leaf && at < end.at))) {
       const leaf = this.#leaves[l]
       if (at >= leaf.count) {
         l++
@@ -124,6 +132,7 @@ export class RangeIndex {
         continue
       }
       visit(wordsAt(leaf.data, at * words), wordsAt(leaf.data, at * words + 4))
+      limit--
       at++
     }
   }
@@ -181,8 +190,14 @@ export class RangeIndex {
     return sum
   }
 
-  #keyAt(l: number, at: number): Uint8Array {
-    return wordsAt(this.#leaves[l].data, at * words)
+  /** The shortest bound that lies between an entry, not the first, and the one before it. */
+  #boundBefore(l: number, at: number): Uint8Array {
+    const before = at > 0 ? this.#leaves[l] : this.#leaves[l - 1]
+    const key = wordsAt(this.#leaves[l].data, at * words)
+    const previous = wordsAt(before.data, (at > 0 ? at - 1 : before.count - 1) * words)
+    let i = 0
+    while (key[i] === previous[i]) i++
+    return key.subarray(0, i + 1)
   }
 
   /** The last leaf that begins at or before the key; the first when there is none. */
@@ -251,7 +266,12 @@ function subtract(sum: Uint32Array, from: Uint32Array, at: number): void {
 }
 
 function loadWords(into: Uint32Array, at: number, bytes: Uint8Array): void {
-  for (let i = 0; i < 4; i++) into[at + i] = getU32(bytes, 4 * i)
+  if (bytes.length >= 16) {
+    for (let i = 0; i < 4; i++) into[at + i] = getU32(bytes, 4 * i)
+    return
+  }
+  into.fill(0, at, at + 4)
+  for (let i = 0; i < bytes.length; i++) into[at + (i >> 2)] |= bytes[i] << (24 - 8 * (i & 3))
 }
 
 function wordsAt(data: Uint32Array, at: number): Uint8Array {

@@ -25,6 +25,9 @@ const nothing: Sum = { digits: '0', scale: 0, count: 0 }
 function adding(sign: 1n | -1n) {
   return (sum: Sum, value: unknown): Sum => {
     if (typeof value !== 'number') return sum
+    if (sum.scale === 0 && sum.digits.length < 16 && Number.isSafeInteger(value) && Math.abs(value) < 1e15) {
+      return { digits: String(Number(sum.digits) + Number(sign) * value), scale: 0, count: sum.count + Number(sign) }
+    }
     const [mantissa, exponent] = value.toExponential().split('e')
     const [whole, fraction = ''] = mantissa.split('.')
     let digits = sign * BigInt(whole + fraction)

@@ -77,7 +77,10 @@ const head = 6
 function begin(build: number, kind: Kind, rest: number): Uint8Array<ArrayBuffer> {
   const key = new Uint8Array(head + rest)
   key[0] = 0x10
-  new DataView(key.buffer).setUint32(1, build)
+  key[1] = build >>> 24
+  key[2] = build >>> 16
+  key[3] = build >>> 8
+  key[4] = build
   key[5] = kind.charCodeAt(0)
   return key
 }

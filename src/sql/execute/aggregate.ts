@@ -7,9 +7,10 @@
  */
 import { END, ROW, type Step } from '../../base/index.ts'
 import type { AggregateCode, CallSite } from '../functions/function.ts'
-import type { Type, Value } from '../types/type.ts'
+import { plainContext, type Type, type Value } from '../types/type.ts'
 import { type Eval, type Execution, type NodeDescription, Operator } from './execution.ts'
 import { overflow } from './hash-overflow.ts'
+import type { GatheredRow, SeqScan } from './scan.ts'
 import { type RowOrder, rowOrder, type SortKey } from './sort.ts'
 
 export interface AggregateCall {
@@ -120,6 +121,8 @@ export interface AggregateOptions {
   readonly carried: readonly number[]
   /** Input arrives sorted by the keys: groups end when the key changes. One set only. */
   readonly sorted: boolean
+  /** The input, when it may bring gathered rows among others. */
+  readonly gathering: SeqScan | undefined
   /** Types of registers, for spilling. */
   readonly typeOfRegister: (register: number) => Type | undefined
 }
@@ -208,6 +211,11 @@ export class Aggregation extends Operator {
     for (;;) {
       const step = this.input.next(x)
       if (step !== ROW) return step
+      const gathered = this.options.gathering?.gathered
+      if (gathered !== undefined) {
+        this.#merge(x, gathered)
+        continue
+      }
       for (let i = 0; i < keys.length; i++) values[i] = keys[i].input(x)
       if (plain) {
         const group = table.find(values) ?? this.#add(x, 0, values)
@@ -225,6 +233,14 @@ export class Aggregation extends Operator {
       }
     }
   }
+  /** Groups that were made elsewhere: they are few, and kept whatever memory there is. */
+  #merge(x: Execution, [texts, saved]: GatheredRow): void {
+    const { keys, calls } = this.options
+    const plain = plainContext(x.types)
+    const values = keys.map(({ type }, i) => (texts[i] === null ? null : type.parse(texts[i]!, -1, plain)))
+    const { states } = this.#tables[0].find(values) ?? this.#add(x, 0, values)
+    for (let i = 0; i < calls.length; i++) states[i] = calls[i].code.partial!.merge(states[i], saved[i], plain)
+  }
   /** From now on only groups that are in the table grow; the rows of others are sorted and grouped after. */
   #overflow(x: Execution): Operator | undefined {
     const { keys, calls, carried, typeOfRegister } = this.options
@@ -238,6 +254,11 @@ export class Aggregation extends Operator {
       needed,
       typeOfRegister,
       take: () => {
+        const gathered = this.options.gathering?.gathered
+        if (gathered !== undefined) {
+          this.#merge(x, gathered)
+          return true
+        }
         for (let i = 0; i < keys.length; i++) values[i] = keys[i].input(x)
         const group = table.find(values)
         if (group !== undefined) this.#step(x, group)
@@ -250,6 +271,7 @@ export class Aggregation extends Operator {
       ...this.options,
       keys: keys.map((k) => ({ ...k, input: (x) => x.r[k.output] })),
       sorted: true,
+      gathering: undefined,
     })
     rest.open(x)
     return rest
@@ -412,7 +434,10 @@ export class Aggregation extends Operator {
     const { keys, sets, sorted } = this.options
     const name =
       sets.length > 1 ? 'MixedAggregate' : keys.length === 0 ? 'Aggregate' : sorted ? 'GroupAggregate' : 'HashAggregate'
-    return { name, details: keys.length === 0 ? [] : [['Group Key', keys.map((k) => k.text).join(', ')]] }
+    const details: [string, string][] = keys.length === 0 ? [] : [['Group Key', keys.map((k) => k.text).join(', ')]]
+    const remote = this.options.calls.map((c) => c.text).join(', ')
+    if (this.options.gathering !== undefined) details.push(['Remote Aggregate', remote === '' ? 'groups' : remote])
+    return { name, details }
   }
 }
 

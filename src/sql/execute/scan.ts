@@ -7,7 +7,8 @@
 import { END, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
 import { ByteWriter } from '../../encoding/index.ts'
 import type { EngineCursor, EntryBatch } from '../../storage/index.ts'
-import type { RemoteFilter } from '../plan/remote-filter.ts'
+import { gathered } from '../../transaction/index.ts'
+import type { RemoteWork } from '../plan/remote-program.ts'
 import type { Value } from '../types/type.ts'
 import { RowDecoder } from './decoder.ts'
 import { type Eval, type Execution, type NodeDescription, Operator } from './execution.ts'
@@ -22,8 +23,8 @@ export interface ScanOptions {
   readonly filter: Eval | undefined
   readonly filterText: string | undefined
   readonly filterUses: ReadonlySet<number>
-  /** What other nodes that hold the rows may test of the condition before they answer. */
-  readonly remote: RemoteFilter | undefined
+  /** What other nodes that hold the rows may do with them before they answer. */
+  readonly remote: RemoteWork | undefined
   /** The condition may suspend (it has a sub-plan). */
   readonly filterSuspends: boolean
 }
@@ -91,7 +92,7 @@ export abstract class TableScan extends Operator {
   protected details(): [string, string][] {
     const { filterText, remote } = this.options
     const out: [string, string][] = filterText === undefined ? [] : [['Filter', filterText]]
-    if (remote !== undefined) out.push(['Remote Filter', remote.text])
+    if (remote !== undefined && remote.text !== '') out.push(['Remote Filter', remote.text])
     return out
   }
 
@@ -101,17 +102,25 @@ export abstract class TableScan extends Operator {
   }
 }
 
+/** What stands for rows of a group: texts of its keys, saved states. */
+export type GatheredRow = readonly [keys: readonly (string | null)[], states: readonly unknown[]]
+
 export class SeqScan extends TableScan {
+  /** Set when the current row is none, but stands for rows that were gathered elsewhere. */
+  gathered: GatheredRow | undefined
   #cursor: EngineCursor | undefined
   #at = 0
   #count = 0
   #pseudo = false
+  #gathers = false
 
   open(x: Execution): void {
     this.prepare()
     this.#pseudo = this.wantsPseudo
     const { access, remote } = this.options
-    const program = remote === undefined ? undefined : () => remote.program(x)
+    this.#gathers = remote?.gathers === true
+    this.gathered = undefined
+    const program = remote === undefined || remote.empty ? undefined : () => remote.program(x)
     this.#cursor = x.tx.cursor(storageSpan(access.descriptor.storage), false, program)
     this.#at = 0
     this.#count = 0
@@ -129,7 +138,7 @@ export class SeqScan extends TableScan {
         }
         this.#load(x, this.#cursor!.batch, this.#at++)
       }
-      if (filter === undefined) return ROW
+      if (filter === undefined || this.gathered !== undefined) return ROW
       this.held = suspends
       const pass = filter(x)
       this.held = false
@@ -139,6 +148,11 @@ export class SeqScan extends TableScan {
 
   #load(x: Execution, batch: EntryBatch, i: number): void {
     const slab = batch.slabs[batch.slab[i]]
+    if (this.#gathers) {
+      const value = () => Buffer.from(slab.bytes.subarray(batch.valueStart[i], batch.valueEnd[i])).toString()
+      this.gathered = batch.timestamps[i] === gathered ? JSON.parse(value()) : undefined
+      if (this.gathered !== undefined) return
+    }
     this.decoder!.decode(x.r, slab.bytes, slab.view, batch.valueStart[i])
     if (this.#pseudo) this.pseudo(x, () => slab.bytes.slice(batch.keyStart[i], batch.keyEnd[i]), batch.timestamps[i])
   }

@@ -9,11 +9,13 @@ import { arrayOf, maxDimensions, SqlArray } from '../types/array.ts'
 import { addIntervals, type Interval, negateInterval } from '../types/interval.ts'
 import { add, divide, fromInteger, Numeric, numericOf } from '../types/numeric.ts'
 import { builtinType } from '../types/registry.ts'
-import type { Type, Value } from '../types/type.ts'
+import type { Type, TypeContext, Value } from '../types/type.ts'
 import { overflow } from './float.ts'
 import type { AggregateCode } from './function.ts'
 import { addInt8, type Int8, subtractInt8, toInt8 } from './integer.ts'
 import { divideInterval } from './interval.ts'
+
+const numericOid = 1700
 
 interface Sum<T> {
   count: number
@@ -32,6 +34,13 @@ const countRows: AggregateCode<Sum<number>> = {
     return state
   },
   finish: (state) => state.count,
+  partial: {
+    save: (state) => state.count,
+    merge(state, saved: number) {
+      state.count += saved
+      return state
+    },
+  },
 }
 
 /** sum of int2 and int4: an int8. */
@@ -57,6 +66,14 @@ const sumSmall: AggregateCode<Sum<Int8>> = {
     return state
   },
   finish: (state) => (state.count === 0 ? null : state.sum),
+  partial: {
+    save: (state) => [state.count, String(state.sum)],
+    merge(state, [count, sum]: [number, string]) {
+      state.count += count
+      state.sum = addInt8(state.sum, toInt8(BigInt(sum)))
+      return state
+    },
+  },
 }
 
 /** An exact integer sum that grows without bound; a number while it is safe. */
@@ -77,6 +94,14 @@ const bigSum = {
   unstep(state: BigSum, value: Int8): BigSum {
     state.count--
     return accumulate(state, typeof value === 'number' ? 0 - value : -value)
+  },
+  partial: {
+    save: (state: BigSum) => [state.count, String(state.carried + BigInt(state.sum))],
+    merge(state: BigSum, [count, sum]: [number, string]): BigSum {
+      state.count += count
+      state.carried += BigInt(sum)
+      return state
+    },
   },
 }
 
@@ -113,6 +138,16 @@ const numericSum = {
     state.count++
     state.sum = state.count === 1 ? value : add(state.sum, value)
     return state
+  },
+  partial: {
+    save: (state: Sum<Numeric>, plain: TypeContext) => [state.count, builtinType(numericOid).format(state.sum, plain)],
+    merge(state: Sum<Numeric>, [count, text]: [number, string], plain: TypeContext): Sum<Numeric> {
+      if (count === 0) return state
+      const sum = builtinType(numericOid).parse(text, -1, plain) as Numeric
+      state.sum = state.count === 0 ? sum : add(state.sum, sum)
+      state.count += count
+      return state
+    },
   },
 }
 
@@ -180,6 +215,15 @@ function extreme(sign: 1 | -1): AggregateCode<Extreme> {
       return state
     },
     finish: (state) => state.value,
+    partial: {
+      save: ({ type, value }, plain) => (value === null ? null : type.format(value, plain)),
+      merge(state, saved: string | null, plain) {
+        if (saved === null) return state
+        const value = state.type.parse(saved, -1, plain)
+        if (state.value === null || state.type.compare(value, state.value) * sign > 0) state.value = value
+        return state
+      },
+    },
   }
 }
 
@@ -203,6 +247,14 @@ function truths(finish: (state: Truths) => boolean): AggregateCode<Truths> {
       return state
     },
     finish: (state) => (state.yes + state.no === 0 ? null : finish(state)),
+    partial: {
+      save: ({ yes, no }) => [yes, no],
+      merge(state, [yes, no]: [number, number]) {
+        state.yes += yes
+        state.no += no
+        return state
+      },
+    },
   }
 }
 
@@ -215,6 +267,14 @@ function bits(operation: (a: bigint, b: bigint) => bigint): AggregateCode<{ valu
       return state
     },
     finish: (state) => (state.value === undefined ? null : toInt8(BigInt.asIntN(64, state.value))),
+    partial: {
+      save: ({ value }) => (value === undefined ? null : String(value)),
+      merge(state, saved: string | null) {
+        if (saved === null) return state
+        state.value = state.value === undefined ? BigInt(saved) : operation(state.value, BigInt(saved))
+        return state
+      },
+    },
   }
 }
 

@@ -69,6 +69,15 @@ export interface AggregateCode<S = any> {
   unstep?(state: S, ...args: Value[]): S
   /** Whether null arguments are skipped by the caller. */
   readonly strict: boolean
+  /** How parts of a group that were gathered apart come together; absent when the result could depend on the parts. */
+  readonly partial?: PartialAggregate<S>
+}
+
+/** A state on its way to another node, as what JSON holds. `plain`: the settings in which values are written as text. */
+export interface PartialAggregate<S = any> {
+  save(state: S, plain: TypeContext): unknown
+  /** The state with a saved one added; it may change and return the old one. */
+  merge(state: S, saved: any, plain: TypeContext): S
 }
 
 /** A partition as a window function sees it. Rows are numbered from 0 in the window's order. */

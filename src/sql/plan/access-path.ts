@@ -13,7 +13,7 @@ import { compile, typeOf } from './compile.ts'
 import { relationRows, selectivity } from './estimate.ts'
 import { exprText } from './expr-text.ts'
 import { type Condition, getRel, type Rel, relsOf, subset } from './rel.ts'
-import { remoteFilter } from './remote-filter.ts'
+import { remoteWork } from './remote-program.ts'
 import type { PlanScope } from './scope.ts'
 
 /** Cost units are those of PostgreSQL: one sequential page is 1. */
@@ -76,7 +76,7 @@ export function relationPaths(
     startup: 0,
     cost: total * rowCost * (1 + 0.25 * usable.length),
     ordered: false,
-    build: () => new SeqScan({ ...scanOptions(rel, access, usable), remote: remoteFilter(rel, access, usable) }),
+    build: () => new SeqScan({ ...scanOptions(rel, access, usable), remote: remoteWork(rel, access, usable) }),
   })
   const ways: (IndexAccess | undefined)[] = [...(access.primary === undefined ? [] : [undefined]), ...access.indexes]
   for (const way of ways) {

@@ -7,6 +7,7 @@ import { functionRow } from '../bind/calls.ts'
 import { exprKey, forEachChild, forEachQueryExpr, forEachSubquery } from '../bind/scope.ts'
 import { type AggregateCall, Aggregation, type GroupingSet, type GroupKey } from '../execute/aggregate.ts'
 import type { Eval, Operator } from '../execute/execution.ts'
+import { SeqScan } from '../execute/scan.ts'
 import { aggregateOf, aggregateRow } from '../functions/registry.ts'
 import type { Aggregate, Expr, Grouping, Query } from '../query.ts'
 import { compile, typeOf } from './compile.ts'
@@ -45,6 +46,12 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
     const c = compile(scope, v)
     if (c.register !== undefined && !carried.includes(c.register)) carried.push(c.register)
   }
+  const simple = sets.length === 1 && sets[0].keys.length === keys.length && carried.length === 0
+  const combinable = calls.every(({ code }) => code.partial !== undefined)
+  // As many groups as rows: gathering them would save nothing.
+  const few = keys.length === 0 || groupCount(scope) < rows / 4
+  const gathering = simple && combinable && few && input instanceof SeqScan ? input : undefined
+  const gathers = gathering?.options.remote?.gather({ keys: query.groupBy, calls: found.aggregates }) === true
   scope.substitutions = new Map()
   query.groupBy.forEach((e, i) => {
     scope.substitute(e, keys[i].output)
@@ -62,16 +69,16 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
     groupingRegisters,
     carried,
     sorted: false,
+    gathering: gathers ? gathering : undefined,
     typeOfRegister: (r) => scope.builder.typeOfRegister(r),
   })
-  operator.rows =
-    keys.length === 0
-      ? 1
-      : Math.min(
-          rows,
-          query.groupBy.reduce((n, e) => n * (columnOf(scope, e) === undefined ? 20 : distinctCount(scope, e)), 1),
-        )
+  operator.rows = keys.length === 0 ? 1 : Math.min(rows, groupCount(scope))
   return operator
+}
+
+/** About how many groups there are. */
+function groupCount(scope: PlanScope): number {
+  return scope.query.groupBy.reduce((n, e) => n * (columnOf(scope, e) === undefined ? 20 : distinctCount(scope, e)), 1)
 }
 
 interface Found {
@@ -125,7 +132,7 @@ function lowered(e: Aggregate, depth: number): Aggregate {
   )
 }
 
-function planCall(scope: PlanScope, a: Aggregate): AggregateCall {
+export function planCall(scope: PlanScope, a: Aggregate): AggregateCall {
   const { context } = scope.builder
   const row = functionRow(context, a.func)!
   const user = context.names.catalog.function(a.func)

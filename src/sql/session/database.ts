@@ -29,7 +29,7 @@ import { registerCatalogFunctions } from './catalog-functions.ts'
 import { CatalogSync } from './catalog-sync.ts'
 import { registerInformationFunctions } from './information-functions.ts'
 import { registerPrivilegeFunctions } from './privilege-functions.ts'
-import { RemoteFilters } from './remote-filters.ts'
+import { RemotePrograms } from './remote-programs.ts'
 import { Session } from './session.ts'
 import { registerSessionFunctions } from './session-functions.ts'
 import { clearTemporaryFiles } from './spill-files.ts'
@@ -105,9 +105,9 @@ export class Database implements SqlDatabase {
     this.sync = options.cluster && new CatalogSync(this, options.cluster)
     if (this.sync !== undefined) {
       const { sync } = this
-      const filters = new RemoteFilters(this)
+      const programs = new RemotePrograms(this)
       this.fenceOf = (table) => sync.fenceOf(table)
-      ;(this.store as ClusterStore).leaseholder.compileFilter = (program) => filters.compile(program)
+      ;(this.store as ClusterStore).leaseholder.compileProgram = (bytes) => programs.compile(bytes)
     }
     this.sequences = new Sequences(options.store, options.cluster)
     options.cluster?.onBroadcast(notifyTopic, ({ database, process, messages }) =>

@@ -127,3 +127,15 @@ export interface Type {
   /** The end position after the key encoding that starts at `start`. */
   skipKey(bytes: Uint8Array, start: number): number
 }
+
+/** The settings in which values are written as text and read again. */
+export function plainContext(types: TypeContext): TypeContext {
+  return {
+    ...types,
+    timeZone: 'UTC',
+    dateOrder: 'YMD',
+    intervalStyle: 'postgres',
+    extraFloatDigits: 3,
+    byteaOutput: 'hex',
+  }
+}

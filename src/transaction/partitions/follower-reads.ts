@@ -148,7 +148,7 @@ export class FollowerReads {
     if (part === undefined || this.blockingSpan(part, at) !== undefined) throw new Misrouted(undefined)
     const cursor = host.engine.cursor(part, at, reverse ? { reverse: true } : undefined)
     try {
-      return await collect(cursor, request, part, at, host.nodeId, this.#leaseholder.filterOf(request.program))
+      return await collect(cursor, request, part, at, host.nodeId, this.#leaseholder.programOf(request.program))
     } finally {
       cursor.close()
     }

@@ -63,7 +63,7 @@ import {
   type RecordRequest,
   type ReleaseRequest,
   type ResolveRequest,
-  type RowFilter,
+  type RowProgram,
   type ScanAnswer,
   type ScanRequest,
   undecided,
@@ -138,10 +138,10 @@ export class Leaseholder implements MachineEvents {
   onApplied: ((set: Uint8Array) => void) | undefined
   /** Writes that came in chunks, on their way to their commit. */
   readonly large: LargeCommits
-  /** Makes filters of programs; undefined: it cannot, so all rows are answered. */
-  compileFilter: ((program: Uint8Array) => RowFilter | undefined) | undefined
-  filterOf(program: Uint8Array | undefined): RowFilter | undefined {
-    return program === undefined ? undefined : this.compileFilter?.(program)
+  /** Reads programs of scans; undefined: it cannot, so all rows are answered. */
+  compileProgram: ((program: Uint8Array) => RowProgram | undefined) | undefined
+  programOf(bytes: Uint8Array | undefined): RowProgram | undefined {
+    return bytes === undefined ? undefined : this.compileProgram?.(bytes)
   }
   readonly #inFlightKeys = new Map<string, InFlight>()
   readonly #inFlight = new Set<InFlight>()
@@ -335,7 +335,7 @@ export class Leaseholder implements MachineEvents {
       }
       const cursor = this.engine.cursor(part, at, reverse ? { reverse: true } : undefined)
       try {
-        return await collect(cursor, request, part, at, node, this.filterOf(request.program))
+        return await collect(cursor, request, part, at, node, this.programOf(request.program))
       } finally {
         cursor.close()
       }

@@ -45,15 +45,31 @@ export interface ScanRequest {
   readonly chosenBy: number
   readonly reverse: boolean
   readonly limit: number
-  /** A filter in the form that whoever asks and whoever answers agree on above this layer; a hint: see RowFilter. */
+  /** What is to be done with rows, in a form that whoever asks and whoever answers agree on above this layer; a hint: see RowProgram. */
   readonly program: Uint8Array | undefined
 }
 
-/**
- * Made of a request's program where rows are: false for a value (a row tuple at an offset) that the asker has no use for.
- * The asker tests for itself again what it gets, so any row may be let through.
- */
+/** False for a value (a row tuple at an offset) that the asker has no use for; any row may be let through. */
 export type RowFilter = (bytes: Uint8Array, view: DataView, start: number) => boolean
+
+/** Made of a request's program where rows are. The asker tests for itself again what it gets. */
+export interface RowProgram {
+  readonly test: RowFilter
+  /** Absent: rows are answered as they are. */
+  readonly gatherer: (() => RowGatherer) | undefined
+}
+
+/** Makes few entries of many rows. They are answered with the timestamp `gathered` and the key that was looked at last. */
+export interface RowGatherer {
+  /** Takes the row in that was tested last; false: it cannot, and the row itself is answered. */
+  add(): boolean
+  /** Entries that there would be. */
+  readonly size: number
+  finish(): Uint8Array[]
+}
+
+/** The timestamp of an entry that stands for rows, in place of a version's. */
+export const gathered = 0
 
 export interface ScanAnswer {
   readonly at: Timestamp

@@ -9,13 +9,16 @@
 import { END, type Timestamp, WAIT } from '../../base/index.ts'
 import type { Router } from '../../replication/index.ts'
 import type { EngineCursor, Span } from '../../storage/index.ts'
-import type { RowFilter, ScanAnswer, ScanRequest } from './requests.ts'
+import { gathered, type RowProgram, type ScanAnswer, type ScanRequest } from './requests.ts'
 
 /** What one answer holds at most. */
 const scanBytes = 256 * 1024
 /** What one answer looks at, at most, where most is filtered out: a few milliseconds of work. */
 const examinedRows = 16_384
 const examinedBytes = 4 * 1024 * 1024
+
+/** What one answer stands for, at most, in gathered entries. */
+const maxGathered = 512
 
 /** Reads a part of a request's span until an answer is full. The cursor stays the caller's to close. */
 export async function collect(
@@ -24,18 +27,20 @@ export async function collect(
   part: Span,
   at: Timestamp,
   node: number,
-  filter: RowFilter | undefined,
+  program: RowProgram | undefined,
 ): Promise<ScanAnswer> {
   const keys: Uint8Array[] = []
   const values: Uint8Array[] = []
   const timestamps: number[] = []
+  const gatherer = program?.gatherer?.()
+  const limit = gatherer === undefined ? request.limit : Math.max(1, request.limit - maxGathered)
   let bytes = 0
   let examined = 0
   let seen = 0
   let last: Uint8Array | undefined
   let more = false
   while (!more) {
-    const step = cursor.next(Math.min(1024, filter === undefined ? request.limit - keys.length : 1024))
+    const step = cursor.next(Math.min(1024, program === undefined ? limit - keys.length : 1024))
     if (step === WAIT) {
       await cursor.ready()
       continue
@@ -43,10 +48,15 @@ export async function collect(
     if (step === END) break
     const b = cursor.batch
     let i = 0
-    for (; i < b.count && keys.length < request.limit; i++) {
+    for (; i < b.count && keys.length < limit; i++) {
       const { bytes: from, view } = b.slabs[b.slab[i]]
       seen += b.valueEnd[i] - b.keyStart[i]
-      if (filter !== undefined && !filter(from, view, b.valueStart[i])) continue
+      if (program !== undefined && !program.test(from, view, b.valueStart[i])) continue
+      if (gatherer?.add() === true) {
+        if (gatherer.size < maxGathered) continue
+        i++
+        break
+      }
       keys.push(from.slice(b.keyStart[i], b.keyEnd[i]))
       values.push(from.slice(b.valueStart[i], b.valueEnd[i]))
       timestamps.push(b.timestamps[i])
@@ -54,7 +64,13 @@ export async function collect(
     }
     examined += i
     last = b.slabs[b.slab[i - 1]].bytes.slice(b.keyStart[i - 1], b.keyEnd[i - 1])
-    more = keys.length >= request.limit || bytes >= scanBytes || examined >= examinedRows || seen >= examinedBytes
+    const full = keys.length >= limit || (gatherer !== undefined && gatherer.size >= maxGathered)
+    more = full || bytes >= scanBytes || examined >= examinedRows || seen >= examinedBytes
+  }
+  for (const value of gatherer?.finish() ?? []) {
+    keys.push(last!)
+    values.push(value)
+    timestamps.push(gathered)
   }
   return {
     at,

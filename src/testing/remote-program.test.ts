@@ -1,4 +1,4 @@
-/** Conditions tested where the rows are: answers are those of a plain scan, and fewer rows travel. */
+/** Conditions tested and aggregates begun where the rows are: answers are those of a plain scan, and fewer rows travel. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type SimCluster, simCluster } from './index.ts'
@@ -58,7 +58,7 @@ test('random conditions answer as where the rows are', async () => {
     const sql = `select count(*)::int as n, sum(id)::int as ids, min(b) as b from things where ${where}`
     const there = await cluster.connect(leader).query(sql)
     const here = await cluster.connect(remote).query(sql)
-    assert.deepEqual(here.rows, there.rows, `SEED=${seed} node --test remote-filter.test.ts: ${where}`)
+    assert.deepEqual(here.rows, there.rows, `SEED=${seed} node --test remote-program.test.ts: ${where}`)
     const plan = await cluster.connect(remote).query(`explain ${sql}`)
     if (JSON.stringify(plan.rows).includes('Remote Filter')) pushed++
   }
@@ -104,4 +104,98 @@ test('what a condition leaves out does not travel', async () => {
   const filtered = await took('select id from things where f < 0')
   const plain = await took('select id from things where f + random() * 0 < 0')
   assert.ok(filtered < 60 && plain > 100, `${filtered} ms, ${plain} ms`)
+})
+
+/** A random query over groups; some aggregates and keys cannot be made elsewhere. */
+function grouped(random: (below: number) => number): string {
+  const pick = <T>(items: readonly T[]) => items[random(items.length)]
+  const key = pick(['a', 'b', 'e', 'a % 4', 'upper(b)', 'd::date', 'c > 50', 'left(b, 1), e', 'coalesce(a, 0)', ''])
+  const calls = Array.from({ length: 1 + random(4) }, () => {
+    const call = pick([
+      'count(*)',
+      'count(a)',
+      'sum(a)',
+      'sum(id::int8 * 3000000000)',
+      'sum(c)',
+      'avg(a)',
+      'avg(c)',
+      'min(b)',
+      'max(d)',
+      'min(c)',
+      'max(a)',
+      'bool_and(e)',
+      'bool_or(e)',
+      'bit_or(id)',
+      'bit_xor(a)',
+      'sum(c * a)',
+      'round(sum(f)::numeric, 3)',
+      'count(distinct a)',
+      "string_agg(b, ',' order by id)",
+    ])
+    const filtered = !/^round|order by/.test(call) && random(4) === 0
+    return filtered ? `${call} filter (where ${condition(random, 1)})` : call
+  })
+  const columns = [...(key === '' ? [] : [key]), ...calls.map((c, i) => `${c} as r${i}`)].join(', ')
+  const where = random(2) === 0 ? '' : ` where ${condition(random, 1)}`
+  const having = random(4) === 0 ? ' having count(*) > 50' : ''
+  const group = key === '' ? '' : ` group by ${key}`
+  return `select ${columns} from things${where}${group}${having}`
+}
+
+test('random groups answer as where the rows are', async () => {
+  const seed = Number(process.env.SEED ?? 3)
+  const { cluster, leader, remote } = await withTable(seed)
+  await using _cluster = cluster
+  await cluster.connect(leader).query('analyze things')
+  const random = (below: number) => cluster.random.below(below)
+  let gathered = 0
+  for (let i = 0; i < 150; i++) {
+    if (i === 75) await cluster.splitAt('things', 1500)
+    const sql = grouped(random)
+    const there = await cluster.connect(leader).query(sql)
+    const here = await cluster.connect(remote).query(sql)
+    const sorted = (rows: readonly unknown[]) => rows.map((r) => JSON.stringify(r)).sort()
+    assert.deepEqual(sorted(here.rows), sorted(there.rows), `SEED=${seed} node --test remote-program.test.ts: ${sql}`)
+    const plan = await cluster.connect(remote).query(`explain ${sql}`)
+    if (JSON.stringify(plan.rows).includes('Remote Aggregate')) gathered++
+  }
+  assert.ok(gathered > 30, `${gathered}`)
+})
+
+test('groups: own writes, errors, parameters, tables that change, and what travels', async () => {
+  const { cluster, remote, leader } = await withTable(11)
+  await using _cluster = cluster
+  const db = cluster.connect(remote)
+  const sum = async (sql: string, values: unknown[] = []) => (await db.query<{ s: number }>(sql, values)).rows[0].s
+  const total = 'select sum(id)::int as s from things'
+  assert.equal(await sum(total), 4_501_500)
+  for (const k of [1, 2, 3]) assert.equal((await sum(`${total} where a = $1`, [k])) > 0, k !== 3)
+  assert.equal(await sum('select sum(id + $1)::int as s from things', [10]), 4_531_500)
+  await using tx = await db.begin()
+  await tx.query('delete from things where id <= 2000')
+  assert.equal((await tx.query<{ s: number }>(total)).rows[0].s, 2_500_500)
+  await tx.rollback()
+  assert.equal(await sum(total), 4_501_500)
+  // An error counts when the row is reached, and only then.
+  await assert.rejects(sum('select sum(1 / (id - 2000))::int as s from things'), /division by zero/)
+  assert.equal(await sum('select sum(1 / (id - 2000))::int as s from things where id > 2001'), 0)
+  assert.equal(await sum('select count(*)::int as s from things where false'), 0)
+  assert.deepEqual((await db.query('select a, count(*) from things where false group by a')).rows, [])
+  const there = cluster.connect(leader)
+  await there.query('alter table things add column g int default 7')
+  assert.equal(await sum('select sum(g)::int as s from things'), 21_000)
+  cluster.slow(remote, leader, '20ms')
+  const took = async (sql: string) => {
+    const times: number[] = []
+    for (let i = 0; i < 5; i++) {
+      const before = cluster.now
+      await cluster.connect(remote).query(sql)
+      times.push(cluster.now - before)
+    }
+    return Math.min(...times)
+  }
+  // Three thousand rows are three answers and more; of groups there is one.
+  const gathered = await took('select a, count(*), sum(c) from things group by a')
+  const plain = await took('select a, count(*), sum(c), count(distinct b) from things group by a')
+  assert.ok(gathered < 60 && plain > 100, `${gathered} ms, ${plain} ms`)
 })

@@ -75,6 +75,8 @@ export class Batch {
   readonly answers: AnswerChange[] = []
   /** Something was folded that is not at the end: snapshots of before do not stand. */
   late = false
+  /** Something was folded again. */
+  again = false
 
   /** @param positions of the stores once this batch is in. @param tip, sequence the build's so far. */
   constructor(place: Workplace, positions: readonly number[], tip: Mark, sequence: number) {
@@ -189,6 +191,7 @@ export class Batch {
   async #foldAgain(key: string, group: Group): Promise<Folding> {
     const { view, space, sources, snapshotEvery, pace, sourceOf } = this.#place
     this.late = true
+    this.again = true
     const [base] = await space.snapshots(key, firstMark, group.dirty!, 1)
     const folding = new Folding(view, snapshotEvery, sources.length, base)
     const bounds = { positions: this.#positions, upTo: lastMark }

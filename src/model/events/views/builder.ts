@@ -27,6 +27,8 @@ export interface BuildLimits {
 }
 
 const batchBytes = 4 << 20
+/** Events of one step when they come late: all of them cost one fold from the first one's place on. */
+const lateEvents = 65_536
 const page = 256
 
 export class Builder {
@@ -171,7 +173,8 @@ export class Builder {
     }
     const bytes = received.reduce((sum, { item }) => sum + item.event.bytes.length, 0)
     const fits = bytes < batchBytes
-    this.#limit = fits ? Math.min(this.#limit * 2, this.#limits.batchEvents) : Math.max(1, this.#limit >> 1)
+    const most = batch.again ? lateEvents : this.#limits.batchEvents
+    this.#limit = fits ? Math.min(this.#limit * 2, most) : Math.max(1, this.#limit >> 1)
     return batch.answers
   }
 

@@ -164,6 +164,13 @@ export const planted: readonly Planted[] = [
     test: 'views-work',
   },
   {
+    breaks: 'late events cost a fold a page',
+    file: 'builder.ts',
+    find: 'const most = batch.again ? lateEvents',
+    replace: 'const most = batch.again ? 64',
+    test: 'views-work',
+  },
+  {
     breaks: 'nothing yields',
     file: 'folding.ts',
     find: '- this.#began >= this.#sliceMicros',

@@ -157,6 +157,19 @@ for (const { name } of new Counts().kinds()) {
   })
 }
 
+test('many late events cost a few folds, not one each', async () => {
+  const { now, store, views, counts } = await history((c) => c.kinds()[0], 4000)
+  const cost = await counts.of(async () => {
+    for (let i = 0; i < 8; i++) {
+      await store.append(
+        Array.from({ length: 500 }, (_, j) => json({ g: 1, n: j }, now - ((i * 500 + j) % 4000) * 10 - 5)),
+      )
+    }
+    await views.settled('chain')
+  })
+  assert.ok(cost.reduces <= 10 * 8000, `${cost.reduces}`)
+})
+
 test('snapshots that a late event cost a view whose order is of no matter come back with whoever asks for the past', async () => {
   const { now, views, counts, after } = await history((c) => c.kinds()[2], 400)
   await after(now - 399 * 10)

@@ -1,26 +1,41 @@
 /**
- * The event databases of a node: a register of names and settings, and a store for each that is opened when somebody asks.
+ * The event databases of a node: a register of names and settings, and a store with its views for each, opened when
+ * somebody asks, or at once when it stays in touch with others.
  *
- *   register   name → {"schema": …}
- *   store      one space for each name
+ *   register      name → {"schema"?, "peers"?: [{"peer", "token"?}]}
+ *   events/NAME   the store         views/NAME   what its views keep
  *
  * Not here: routes (wire/http), where spaces are kept (the caller's `openMap`).
  */
-import type { Clock, Io, Random } from '../io/index.ts'
-import { type EventStore, memoryMap, type OrderedMap, openEventStore } from '../model/events/index.ts'
+import { DbError } from '../base/index.ts'
+import type { Io } from '../io/index.ts'
+import { memoryMap, type OrderedMap, openEventStore, type SyncReport, type SyncStore } from '../model/events/index.ts'
 import { compileJsonSchema, type JsonSchema } from '../model/events/typed-schema.ts'
+import { openViews } from '../model/events/views/index.ts'
 import type { DatabaseSettings, EventDatabase, EventDatabases } from '../wire/index.ts'
+import { checkPeer, type LivePorts, meetOnce } from '../wire/sync/index.ts'
+import { EventLinks } from './event-links.ts'
 import type { OpenedStore } from './store.ts'
 
 export interface EventDatabasesOptions {
-  readonly clock: Clock
-  readonly random: Random
+  readonly io: Pick<Io, 'clock' | 'random' | 'tasks' | 'log'>
+  readonly web: LivePorts['web']
   /** The space of that name; the same name gives the same bytes, also after a restart. */
   readonly openMap: (space: string) => Promise<OrderedMap>
 }
 
-interface OpenedDatabase extends EventDatabase {
-  readonly store: EventStore
+interface Peer {
+  readonly peer: string
+  readonly token?: string
+}
+
+interface Registered extends DatabaseSettings {
+  readonly peers?: readonly Peer[]
+}
+
+interface Opened {
+  readonly database: EventDatabase
+  readonly links: EventLinks
 }
 
 const encoder = new TextEncoder()
@@ -31,76 +46,136 @@ const end = new Uint8Array([255])
 export class NodeEventDatabases implements EventDatabases {
   readonly #options: EventDatabasesOptions
   readonly #register: OrderedMap
-  readonly #settings: Map<string, DatabaseSettings>
-  readonly #opened = new Map<string, Promise<OpenedDatabase>>()
+  readonly #registered: Map<string, Registered>
+  readonly #opened = new Map<string, Promise<Opened>>()
+  /** Changes of the register, one after the other. */
+  #turn: Promise<unknown> = Promise.resolve()
 
-  private constructor(options: EventDatabasesOptions, register: OrderedMap, settings: Map<string, DatabaseSettings>) {
+  private constructor(options: EventDatabasesOptions, register: OrderedMap, registered: Map<string, Registered>) {
     this.#options = options
     this.#register = register
-    this.#settings = settings
+    this.#registered = registered
   }
 
   static async open(options: EventDatabasesOptions): Promise<NodeEventDatabases> {
     const register = await options.openMap('register')
     const entries = await register.scan({ from: new Uint8Array(0), to: end, limit: Number.MAX_SAFE_INTEGER })
-    const settings = entries.map(({ key, value }) => [decoder.decode(key), JSON.parse(decoder.decode(value))] as const)
-    return new NodeEventDatabases(options, register, new Map(settings))
+    const registered = entries.map(
+      ({ key, value }) => [decoder.decode(key), JSON.parse(decoder.decode(value))] as const,
+    )
+    const databases = new NodeEventDatabases(options, register, new Map(registered))
+    for (const [name, { peers = [] }] of registered) {
+      if (peers.length > 0) await databases.#find(name)
+    }
+    return databases
   }
 
   async list(): Promise<string[]> {
-    return [...this.#settings.keys()].sort()
+    return [...this.#registered.keys()].sort()
   }
 
-  async create(name: string, settings: DatabaseSettings): Promise<boolean> {
-    const present = this.#settings.get(name)
-    if (present !== undefined && settings.schema === undefined) return false
-    if (settings.schema !== undefined) await compileJsonSchema(settings.schema as JsonSchema)
-    await this.#register.write([{ key: encoder.encode(name), value: encoder.encode(JSON.stringify(settings)) }])
-    const isNew = !this.#settings.has(name)
-    this.#settings.set(name, settings)
-    const opened = this.#opened.get(name)
-    if (opened !== undefined)
-      this.#opened.set(
-        name,
-        opened.then(({ store }) => withCheck(store, settings)),
-      )
-    return isNew
+  create(name: string, { schema }: DatabaseSettings): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const present = this.#registered.get(name)
+      if (present !== undefined && schema === undefined) return false
+      if (schema !== undefined) await compileJsonSchema(schema as JsonSchema)
+      await this.#write(name, { ...present, schema })
+      const opened = this.#opened.get(name)
+      if (opened !== undefined)
+        this.#opened.set(
+          name,
+          opened.then((o) => withSchema(o, schema)),
+        )
+      return present === undefined
+    })
   }
 
   async open(name: string): Promise<EventDatabase | undefined> {
-    const settings = this.#settings.get(name)
-    if (settings === undefined) return undefined
+    return (await this.#find(name))?.database
+  }
+
+  #find(name: string): Promise<Opened> | undefined {
+    const registered = this.#registered.get(name)
+    if (registered === undefined) return undefined
     let opened = this.#opened.get(name)
     if (opened === undefined) {
-      opened = this.#open(name, settings)
+      opened = this.#open(name, registered)
       this.#opened.set(name, opened)
       opened.catch(() => this.#opened.delete(name))
     }
     return opened
   }
 
-  async #open(name: string, settings: DatabaseSettings): Promise<OpenedDatabase> {
-    const { clock, random, openMap } = this.#options
-    const map = await openMap(`events/${name}`)
-    return withCheck(await openEventStore({ name, map, clock, random }), settings)
+  async #open(name: string, { schema, peers = [] }: Registered): Promise<Opened> {
+    const { io, web, openMap } = this.#options
+    const { clock, random, tasks, log } = io
+    const store = await openEventStore({ name, map: await openMap(`events/${name}`), clock, random })
+    const views = await openViews({ map: await openMap(`views/${name}`), stores: [store], clock, tasks })
+    const links = new EventLinks(store, { web, tasks, random }, log)
+    const opened = { database: { store, views, settings: {}, links: () => links.list() }, links }
+    const complete = await withSchema(opened, schema)
+    for (const { peer, token } of peers) links.join(peer, token)
+    return complete
+  }
+
+  meet(store: SyncStore, peer: string, options: { token?: string; signal: AbortSignal }): Promise<SyncReport> {
+    return meetOnce(store, this.#options.web, peer, options)
+  }
+
+  async join(name: string, peer: string, token: string | undefined): Promise<void> {
+    checkPeer(peer)
+    const opened = await this.#find(name)
+    await this.#setPeers(name, (peers) => [...peers.filter((p) => p.peer !== peer), { peer, token }])
+    opened?.links.join(peer, token)
+  }
+
+  async part(name: string, peer: string): Promise<void> {
+    const opened = await this.#find(name)
+    await this.#setPeers(name, (peers) => {
+      if (peers.some((p) => p.peer === peer)) return peers.filter((p) => p.peer !== peer)
+      throw new DbError('undefined_object', `"${name}" does not stay in touch with ${peer.slice(0, 200)}`)
+    })
+    await opened?.links.part(peer)
+  }
+
+  #setPeers(name: string, change: (peers: readonly Peer[]) => readonly Peer[]): Promise<void> {
+    return this.#inTurn(async () => {
+      const registered = this.#registered.get(name)!
+      await this.#write(name, { ...registered, peers: change(registered.peers ?? []) })
+    })
+  }
+
+  async #write(name: string, registered: Registered): Promise<void> {
+    await this.#register.write([{ key: encoder.encode(name), value: encoder.encode(JSON.stringify(registered)) }])
+    this.#registered.set(name, registered)
+  }
+
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(run)
+    this.#turn = result.catch(() => {})
+    return result
   }
 
   async close(): Promise<void> {
-    for (const opened of this.#opened.values()) {
-      const database = await opened.catch(() => undefined)
-      await database?.store.close()
+    await this.#turn
+    for (const opening of this.#opened.values()) {
+      const opened = await opening.catch(() => undefined)
+      await opened?.links.close()
+      await opened?.database.views.close()
+      await opened?.database.store.close()
     }
     await this.#register.close()
   }
 }
 
-async function withCheck(store: EventStore, settings: DatabaseSettings): Promise<OpenedDatabase> {
-  if (settings.schema === undefined) return { store, settings }
-  const check = await compileJsonSchema(settings.schema as JsonSchema)
-  return { store, settings, check: (value) => void check(value) }
+async function withSchema({ database, links }: Opened, schema: object | undefined): Promise<Opened> {
+  if (schema === undefined) return { database, links }
+  const check = await compileJsonSchema(schema as JsonSchema)
+  return { database: { ...database, settings: { schema }, check: (value) => void check(value) }, links }
 }
 
 /** Those of a node. */
-export function openEventDatabases(io: Io, _opened: OpenedStore): Promise<NodeEventDatabases> {
-  return NodeEventDatabases.open({ clock: io.clock, random: io.random, openMap: async () => memoryMap() })
+export async function openEventDatabases(io: Io, _opened: OpenedStore): Promise<NodeEventDatabases> {
+  const { web } = await import('../io/browser/index.ts')
+  return NodeEventDatabases.open({ io, web, openMap: async () => memoryMap() })
 }

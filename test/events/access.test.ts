@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { after, test } from 'node:test'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { openApi } from '../../src/wire/http/openapi.ts'
-import { ask, openTestPort } from './port.ts'
+import { ask, openTestPort, put } from './port.ts'
 
 const closing: (() => Promise<void>)[] = []
 after(async () => {
@@ -107,7 +107,7 @@ test('answers are as described, refusals included', async () => {
   const { url, errors } = await opened()
   const seen = new Set<string>()
   const check = async (method: string, path: string, query = '', init: Parameters<typeof ask>[1] = {}) => {
-    const concrete = path.replace('{name}', 'x').replace('{key}', '01ARZ3NDEKTSV4RRFFQ69G5FAV')
+    const concrete = path.replace('{name}', 'x').replace('{key}', '01ARZ3NDEKTSV4RRFFQ69G5FAV').replace('{view}', 'sum')
     const answer = await ask(`${url}${concrete}${query}`, { method, ...init })
     assert.equal(
       problem(method, path, answer),
@@ -144,6 +144,30 @@ test('answers are as described, refusals included', async () => {
   await check('DELETE', '/db/{name}/e', '?keys=01ARZ3NDEKTSV4RRFFQ69G5FAV')
   await check('GET', '/db/{name}/e/{key}')
   await check('GET', '/db/{name}/e')
+  const definition = { version: 1, aggregates: { n: 'count', total: { sum: '' } } }
+  await check('GET', '/db/{name}/v/{view}')
+  await check('PUT', '/db/{name}/v/{view}', '', { json: definition })
+  await check('PUT', '/db/{name}/v/{view}', '', { json: definition })
+  await check('PUT', '/db/{name}/v/{view}', '', { json: { version: 1, aggregates: { n: 'count' } } })
+  await check('PUT', '/db/{name}/v/{view}', '', { json: { version: 'x' } })
+  await check('GET', '/db/{name}/v')
+  for (const path of ['/db/{name}/v/{view}', '/{name}/{view}']) {
+    for (const query of ['', '?at=0', '?lc=1', '?lc=77', '?key=x', '?at=x']) await check('GET', path, query)
+  }
+  await check('GET', '/db/{name}/v/{view}/changes')
+  await check('POST', '/db/{name}/v/{view}/resume')
+  const peer = `${url}/db/y`
+  await put(peer)
+  await check('POST', '/db/{name}/sync', '', { json: { peer } })
+  await check('POST', '/db/{name}/sync', '', { json: { peer: `${url}/db/nobody` } })
+  await check('POST', '/db/{name}/sync', '', { json: { peer: 'http://127.0.0.1:1/db/y' } })
+  await check('POST', '/db/{name}/sync', '', { json: { peer: 'x' } })
+  await check('POST', '/db/{name}/sync', '', { json: { peer, live: true } })
+  await check('GET', '/db/{name}/sync')
+  await check('DELETE', '/db/{name}/sync', `?peer=${encodeURIComponent(peer)}`)
+  await check('DELETE', '/db/{name}/sync', '?peer=x')
+  await check('DELETE', '/db/{name}/v/{view}')
+  await check('DELETE', '/db/{name}/v/{view}')
   assert.deepEqual(
     operations.filter((o) => !seen.has(o)),
     [],

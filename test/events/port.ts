@@ -3,6 +3,7 @@
  * heartbeat comes when the test says so.
  */
 import { fastify } from 'fastify'
+import { web } from '../../src/io/browser/index.ts'
 import type { Tasks } from '../../src/io/index.ts'
 import { nodeIo } from '../../src/io/node/index.ts'
 import { memoryMap, type OrderedMap } from '../../src/model/events/index.ts'
@@ -35,6 +36,7 @@ export async function openTestPort({ maps = new Map(), ...options }: TestPortOpt
       waiting.add(callback)
       return { cancel: () => void waiting.delete(callback) }
     },
+    yield: () => new Promise<void>((resolve) => setImmediate(resolve)),
   } as Tasks
   const errors: unknown[] = []
   const quiet = {
@@ -49,7 +51,7 @@ export async function openTestPort({ maps = new Map(), ...options }: TestPortOpt
     maps.set(space, map)
     return { ...bound(map), close: async () => {} }
   }
-  const databases = await NodeEventDatabases.open({ clock, random, openMap })
+  const databases = await NodeEventDatabases.open({ io: { clock, random, tasks, log: quiet }, web, openMap })
   const app = fastify({ forceCloseConnections: true })
   const routes: string[] = []
   app.addHook('onRoute', ({ method, url }) => {

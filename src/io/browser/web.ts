@@ -35,6 +35,13 @@ export interface Web {
   /** Whatever status comes back. Raises connection_failure when none does, and what the signal was given. */
   request(url: string, request: WebRequest): Promise<WebAnswer>
   connect(url: string, protocols: readonly string[], handlers: LiveHandlers): LiveSocket
+  /** Calls back when the system says that the network is there again; never where it does not say. Returns what ends that. */
+  onOnline(listener: () => void): () => void
+}
+
+interface Page {
+  addEventListener?(event: 'online', listener: () => void): void
+  removeEventListener?(event: 'online', listener: () => void): void
 }
 
 export const web: Web = {
@@ -67,5 +74,11 @@ export const web: Web = {
       send: (message) => socket.send(message as Uint8Array<ArrayBuffer>),
       close: () => socket.close(),
     }
+  },
+
+  onOnline(listener) {
+    const page = globalThis as Page
+    page.addEventListener?.('online', listener)
+    return () => page.removeEventListener?.('online', listener)
   },
 }

@@ -61,7 +61,7 @@ async function readSettings(
   body: Readable | undefined,
   maxBytes: number,
 ): Promise<DatabaseSettings> {
-  const bytes = body === undefined ? new Uint8Array(0) : await readWhole(body, maxBytes)
+  const bytes = await readWhole(body, maxBytes)
   if (bytes.length === 0) return {}
   const settings = readJsonObject(contentType, bytes)
   const extra = Object.keys(settings).find((member) => member !== 'schema')

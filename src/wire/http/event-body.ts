@@ -38,7 +38,7 @@ const refused = ['application/x-www-form-urlencoded', 'multipart/form-data']
 /** Raises invalid_json_text, unsupported_media_type, request_too_large, event_schema_violation, invalid_parameter_value. */
 export async function* readEvents(
   contentType: string | undefined,
-  body: Readable,
+  body: Readable | undefined,
   options: BodyOptions,
 ): AsyncGenerator<NewEvent[]> {
   const type = mediaType(contentType ?? '')
@@ -121,7 +121,7 @@ function fromEnvelope(given: unknown, options: BodyOptions): NewEvent {
 
 /** Lines that each chunk completes; the number of a line that is wrong is said. */
 async function* readLines(
-  body: Readable,
+  body: Readable | undefined,
   options: BodyOptions,
   read: (line: Uint8Array, options: BodyOptions) => NewEvent,
 ): AsyncGenerator<NewEvent[]> {
@@ -168,7 +168,8 @@ function isSpace(byte: number): boolean {
 }
 
 /** Whoever stops half way has the rest read and dropped: a client that is still sending would not see the refusal. */
-async function* chunksOf(body: Readable): AsyncGenerator<Uint8Array> {
+async function* chunksOf(body: Readable | undefined): AsyncGenerator<Uint8Array> {
+  if (body === undefined) return
   try {
     yield* body.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
   } finally {
@@ -177,7 +178,7 @@ async function* chunksOf(body: Readable): AsyncGenerator<Uint8Array> {
 }
 
 /** Raises request_too_large. */
-export async function readWhole(body: Readable, maxBytes: number): Promise<Uint8Array> {
+export async function readWhole(body: Readable | undefined, maxBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of chunksOf(body)) {

@@ -5,7 +5,8 @@
  * Not here: routes (event-routes.ts and beside), where stores keep their bytes (model/events).
  */
 import { DbError } from '../../base/index.ts'
-import type { EventStore } from '../../model/events/event-store.ts'
+import type { SyncReport, SyncStore } from '../../model/events/index.ts'
+import type { Views } from '../../model/events/views/index.ts'
 
 export interface DatabaseSettings {
   /** JSON Schema that JSON values must satisfy. */
@@ -13,10 +14,19 @@ export interface DatabaseSettings {
 }
 
 export interface EventDatabase {
-  readonly store: EventStore
+  readonly store: SyncStore
+  readonly views: Views
   readonly settings: DatabaseSettings
   /** Raises event_schema_violation for a value that the schema refuses. Absent without a schema. */
   readonly check?: (value: unknown) => void
+  links(): readonly EventLink[]
+}
+
+/** A store elsewhere that ours stays in touch with. */
+export interface EventLink {
+  readonly peer: string
+  readonly state: 'connecting' | 'syncing' | 'synced' | 'offline'
+  readonly error: string | undefined
 }
 
 export interface EventDatabases {
@@ -28,6 +38,12 @@ export interface EventDatabases {
    */
   create(name: string, settings: DatabaseSettings): Promise<boolean>
   open(name: string): Promise<EventDatabase | undefined>
+  /** Syncs once. Errors: those of `meetOnce` (wire/sync). */
+  meet(store: SyncStore, peer: string, options: { token?: string; signal: AbortSignal }): Promise<SyncReport>
+  /** Stays in touch from now on; durable once resolved. Errors: invalid_parameter_value. */
+  join(name: string, peer: string, token: string | undefined): Promise<void>
+  /** Ends that. Errors: undefined_object. */
+  part(name: string, peer: string): Promise<void>
 }
 
 /** First parts of other paths of the port: `/{name}/{view}` must never be one of them. */

@@ -11,8 +11,9 @@
 import compress from '@fastify/compress'
 import cors from '@fastify/cors'
 import websocket from '@fastify/websocket'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import type { Log, Tasks } from '../../io/index.ts'
+import { syncProtocol } from '../sync/peer-address.ts'
 import { type AccessToken, checkOrigin, checkToken, type Scope, tokenOf } from './access.ts'
 import { databaseRoutes } from './database-routes.ts'
 import type { EventDatabases } from './event-databases.ts'
@@ -20,6 +21,8 @@ import { eventRoutes } from './event-routes.ts'
 import { eventStream } from './media-type.ts'
 import { openApi } from './openapi.ts'
 import { sendError } from './reply.ts'
+import { maxMessageBytes, syncRoutes } from './sync-routes.ts'
+import { viewRoutes } from './view-routes.ts'
 
 export interface EventPort {
   /** Asked for at each request: raises while there are none yet. */
@@ -51,10 +54,14 @@ export async function eventPort(app: FastifyInstance, port: EventPort): Promise<
       maxAge: 600,
     })
   }
-  app.addHook('onRequest', async (request) => {
-    const { method, headers } = request
-    if (method !== 'GET' && method !== 'HEAD') checkOrigin(port.origins, headers.origin, headers.host)
-    const scope = scopeOf(request)
+  app.addHook('onRequest', async (request, reply) => {
+    const { method, headers, raw } = request
+    // The server has given up such a connection: when it is answered instead of upgraded, nobody else ends it.
+    if (headers.upgrade !== undefined) reply.raw.once('finish', () => raw.socket.end())
+    // Over a WebSocket events come in: it is as good as writing.
+    const changing = (method !== 'GET' && method !== 'HEAD') || headers.upgrade !== undefined
+    if (changing) checkOrigin(port.origins, headers.origin, headers.host)
+    const scope = request.routeOptions.config.scope ?? (changing ? 'write' : 'read')
     if (scope === 'open') return
     checkToken(port.tokens, tokenOf(headers.authorization, headers['sec-websocket-protocol']), scope)
   })
@@ -64,13 +71,15 @@ export async function eventPort(app: FastifyInstance, port: EventPort): Promise<
     requestEncodings: ['gzip', 'br', 'zstd'],
     customTypes: (type) => type !== eventStream && /^text\/|json/.test(type),
   })
-  await app.register(websocket)
+  await app.register(websocket, { options: { maxPayload: maxMessageBytes, handleProtocols: () => syncProtocol } })
   const document = JSON.stringify(openApi)
   app.get('/openapi.json', { config: { scope: 'open' } }, async (_request, reply) =>
     reply.type('application/json').send(document),
   )
   databaseRoutes(app, port)
   eventRoutes(app, port)
+  viewRoutes(app, port)
+  syncRoutes(app, port)
 }
 
 declare module 'fastify' {
@@ -78,10 +87,4 @@ declare module 'fastify' {
     /** What a token must allow; reads read and everything else writes when it does not say. */
     readonly scope?: Scope | 'open'
   }
-}
-
-function scopeOf(request: FastifyRequest): Scope | 'open' {
-  const { scope } = request.routeOptions.config
-  if (scope !== undefined) return scope
-  return request.method === 'GET' || request.method === 'HEAD' ? 'read' : 'write'
 }

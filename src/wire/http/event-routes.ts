@@ -87,8 +87,7 @@ async function append({ store, check }: EventDatabase, request: Request, maxByte
   const options = { maxBytes, check, key: text(request.query, 'key'), atMs: time(request.query, 'at') }
   const keys: string[] = []
   try {
-    // A request without a body has no type either, and is refused for that.
-    const body = (request.body as Readable | undefined) ?? Readable.from([])
+    const body = request.body as Readable | undefined
     for await (const batch of readEvents(request.headers['content-type'], body, options)) {
       for (const key of await store.append(batch)) keys.push(key)
     }
@@ -154,7 +153,7 @@ function lines(events: readonly StoredEvent[]): string {
   return events.map((event) => `${eventJson(event)}\n`).join('')
 }
 
-function offered(request: FastifyRequest, offers: readonly string[]): string {
+export function offered(request: FastifyRequest, offers: readonly string[]): string {
   const type = negotiate(request.headers.accept, offers)
   if (type !== undefined) return type
   throw new DbError('not_acceptable', `${request.headers.accept?.slice(0, 80)} is not to be had here`, {

@@ -16,8 +16,9 @@ import { eventJson } from './event-json.ts'
 
 const pageEvents = 500
 /** Proxies close connections over which nothing comes. */
-const heartbeatMs = 15_000
-const reconnectMs = 1_000
+export const heartbeatMs = 15_000
+/** Sent at once: headers leave with the first bytes. The time is that before a browser connects again, in ms. */
+export const streamBeginning = 'retry: 1000\n\n'
 
 /** True when the store has something after `after`; false when the time is over or the signal is given before. */
 export async function arrival(
@@ -50,7 +51,7 @@ export async function* serverSentEvents(
   { tasks, signal }: { tasks: Tasks; signal: AbortSignal },
 ): AsyncGenerator<string> {
   const { identity } = store
-  yield `retry: ${reconnectMs}\n\n`
+  yield streamBeginning
   while (!signal.aborted && store.identity.incarnation === identity.incarnation) {
     const page = await store.changes(after, pageEvents)
     after = page.next

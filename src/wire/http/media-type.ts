@@ -21,8 +21,6 @@ export function isNdjson(type: string): boolean {
 /** Events with keys and times of the sender's: one object, an array of them, or one a line. */
 export const envelopes = 'application/vnd.lattice.events+json'
 export const envelopeLines = 'application/vnd.lattice.events+ndjson'
-/** A message of the sync protocol. */
-export const syncMessage = 'application/vnd.lattice.sync'
 export const eventStream = 'text/event-stream'
 
 /**

@@ -15,6 +15,8 @@ const object = (required: readonly string[], properties: Record<string, object>,
 })
 const list = (items: object) => ({ type: 'array', items })
 
+const positions = { type: 'object', additionalProperties: integer, description: 'By store.' }
+
 const event = {
   key: ref('Key'),
   at: { ...integer, description: 'When it happened, milliseconds since 1970.' },
@@ -59,6 +61,87 @@ export const schemas = {
   }),
   Conflicts: object(['conflicts'], {
     conflicts: list(object(['key', 'kept', 'other'], { key: ref('Key'), kept: ref('Event'), other: ref('Event') })),
+  }),
+  Peer: object(['peer'], {
+    peer: { ...text, description: 'Address of a database: http://127.0.0.1:7480/db/orders.' },
+    token: { ...text, description: 'Bearer token that the other one asks for.' },
+    live: { type: 'boolean', description: 'Stay in touch, also after a restart.' },
+  }),
+  Peers: object(['peers', 'links'], {
+    peers: list(
+      object(['store', 'incarnation', 'received', 'position', 'acknowledged', 'lag', 'metMs'], {
+        store: text,
+        incarnation: text,
+        received: { ...integer, description: 'All of theirs up to this position of theirs is here.' },
+        position: { ...integer, description: 'Their newest position that was heard of.' },
+        acknowledged: { ...integer, description: 'All of ours up to this position of ours is there.' },
+        lag: object(['toReceive', 'toSend'], { toReceive: integer, toSend: integer }),
+        metMs: { ...integer, description: 'Milliseconds since 1970 of the last meeting.' },
+      }),
+    ),
+    links: list(
+      object(['peer', 'state'], {
+        peer: text,
+        state: { enum: ['connecting', 'syncing', 'synced', 'offline'] },
+        error: text,
+      }),
+    ),
+  }),
+  SyncReport: object(
+    ['peer', 'sent', 'received'],
+    { peer: { type: 'object' }, sent: integer, received: integer },
+    true,
+  ),
+  ViewDefinition: object(['version', 'aggregates'], {
+    name: text,
+    version: { type: 'integer', minimum: 1 },
+    store: text,
+    key: { ...text, description: 'JSON pointer to what events are grouped by.' },
+    aggregates: {
+      type: 'object',
+      additionalProperties: {
+        oneOf: [{ const: 'count' }, { type: 'object', minProperties: 1, maxProperties: 1, additionalProperties: text }],
+      },
+    },
+  }),
+  View: object(['name', 'version', 'keyed', 'commutative', 'state', 'positions', 'behind'], {
+    name: text,
+    version: integer,
+    keyed: { type: 'boolean' },
+    commutative: { type: 'boolean' },
+    state: { enum: ['building', 'live', 'stopped'] },
+    answering: object(['version', 'positions'], { version: integer, positions }),
+    positions,
+    behind: positions,
+    failure: object(['message', 'passing'], {
+      message: text,
+      function: text,
+      event: ref('Key'),
+      store: text,
+      position: integer,
+      passing: { type: 'boolean' },
+    }),
+  }),
+  Views: object(['views'], { views: list(ref('View')) }),
+  ViewValue: object(['value'], { key: text, value: {} }),
+  ViewEntries: object(['entries'], {
+    entries: list(object(['key', 'value'], { key: text, value: {} })),
+    behind: { ...text, description: 'Continue behind this key.' },
+  }),
+  ViewChanges: object(['changes', 'next', 'reset'], {
+    changes: list(
+      object(['view', 'key', 'sequence', 'kind', 'positions'], {
+        view: text,
+        key: text,
+        sequence: integer,
+        kind: { enum: ['advance', 'correction', 'rebuilt'] },
+        old: {},
+        new: {},
+        positions,
+      }),
+    ),
+    next: integer,
+    reset: { type: 'boolean', description: 'What was read before is void.' },
   }),
   Error: object(['code', 'error'], {
     code: text,

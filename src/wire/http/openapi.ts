@@ -4,6 +4,7 @@
  * Not here: schemas of what is in answers (openapi-schemas.ts).
  */
 import { version } from '../../base/index.ts'
+import { syncMessage } from '../sync/peer-address.ts'
 import { envelopeLines, envelopes, eventStream } from './media-type.ts'
 import { ref, schemas } from './openapi-schemas.ts'
 
@@ -120,6 +121,106 @@ const erased = {
   responses: { ...common, 204: { description: 'Erased.' } },
 }
 
+const view = path('view', 'The view.')
+const unknownView = { 404: error('There is no such database or view, or no event concerns the key.') }
+const seen = {
+  summary: 'What a view answers',
+  parameters: [
+    name,
+    view,
+    query('key', 'Of this key.', { type: 'string' }),
+    query('at', 'As of this event time, inclusive.', millisOrText),
+    query('lc', 'As of this position.', { type: 'string' }),
+    query('from', 'Of all keys, from this one on.', { type: 'string' }),
+    query('behind', 'Of all keys, continue behind this one.', { type: 'string' }),
+    limit,
+  ],
+  responses: {
+    ...common,
+    ...notModified,
+    ...unknownView,
+    200: answer('Of one state or key, its value; else the entries.', { anyOf: [ref('ViewValue'), ref('ViewEntries')] }),
+    409: error('The position is not one of this store, or the view stopped before it ever answered.'),
+    503: error('The view is being built.'),
+  },
+}
+const ownView = {
+  get: seen,
+  put: {
+    summary: 'Add a view, or another version of it',
+    parameters: [name, view],
+    requestBody: { required: true, content: content(ref('ViewDefinition')) },
+    responses: {
+      ...common,
+      200: answer('It was there.', ref('View')),
+      201: answer('It is being built.', ref('View')),
+      400: error('The definition is wrong.'),
+      409: error('The version is there with another definition.'),
+      413: error('The definition is too long.'),
+      415: error('The definition is no JSON.'),
+    },
+  },
+  delete: {
+    summary: 'Forget a view',
+    parameters: [name, view],
+    responses: { ...common, ...unknownView, 204: { description: 'Forgotten.' } },
+  },
+}
+const viewChanges = {
+  get: {
+    summary: 'Which answers of a view changed, and what they are now',
+    parameters: [name, view, query('after', 'Number of the last change seen.', { type: 'integer', minimum: 0 }), limit],
+    responses: {
+      ...common,
+      ...notModified,
+      ...unknownView,
+      200: {
+        description: 'Changes.',
+        content: {
+          ...content(ref('ViewChanges')),
+          ...content({ type: 'string', description: 'One change a message, its id its number.' }, eventStream),
+        },
+      },
+      406: error('None of the types asked for is to be had.'),
+    },
+  },
+}
+
+const bytes = { type: 'string', format: 'binary' }
+const synced = {
+  get: {
+    summary: 'The stores that this one has met; upgraded to a WebSocket, the sync protocol',
+    parameters: [name],
+    responses: { ...common, ...notModified, 200: answer('How far each has what the other has.', ref('Peers')) },
+  },
+  post: {
+    summary: 'Meet another store; or a message of the sync protocol',
+    parameters: [name],
+    requestBody: { required: true, content: { ...content(ref('Peer')), ...content(bytes, syncMessage) } },
+    responses: {
+      ...common,
+      200: {
+        description: 'What was exchanged; or the answer to the message.',
+        content: { ...content(ref('SyncReport')), ...content(bytes, syncMessage) },
+      },
+      202: answer('It stays in touch with that store from now on.', ref('Peer')),
+      409: error('One of the two stores was restored, or its clock is wrong.'),
+      413: error('The message is too long.'),
+      415: error('The body is neither JSON nor a message.'),
+      503: error('The other store could not be reached.'),
+    },
+  },
+  delete: {
+    summary: 'Stay in touch with another store no longer',
+    parameters: [name, { ...query('peer', 'Its address.', { type: 'string' }), required: true }],
+    responses: {
+      ...common,
+      204: { description: 'What is on its way still comes.' },
+      404: error('There is no such database, or it was not in touch with that store.'),
+    },
+  },
+}
+
 export const openApi = {
   openapi: '3.1.0',
   info: {
@@ -159,6 +260,24 @@ export const openApi = {
     },
     '/db/{name}/e': { get: feed, post: appended, delete: erased },
     '/db/{name}/e/{key}': oneEvent,
+    '/db/{name}/v': {
+      get: {
+        summary: 'The views of a database',
+        parameters: [name],
+        responses: { ...common, ...notModified, 200: answer('How they are.', ref('Views')) },
+      },
+    },
+    '/db/{name}/v/{view}': ownView,
+    '/{name}/{view}': { get: seen },
+    '/db/{name}/v/{view}/changes': viewChanges,
+    '/db/{name}/v/{view}/resume': {
+      post: {
+        summary: 'Go on after the code of a view threw',
+        parameters: [name, view],
+        responses: { ...common, ...unknownView, 204: { description: 'It goes on.' } },
+      },
+    },
+    '/db/{name}/sync': synced,
     '/db/{name}/conflicts': {
       get: {
         summary: 'Keys that came with two values',

@@ -300,7 +300,7 @@ export class SimCluster implements AsyncDisposable {
     this.#node(node).resume()
   }
 
-  /** Sets how far a node's wall clock is off, also after restarts; may be negative. 500 ms are tolerated. */
+  /** Sets how far a node's wall clock is off, also after restarts; may be negative. Set by more than 500 ms at once, the node stops. */
   skew(node: number, by: Duration): void {
     const there = this.#node(node)
     there.skewMicros = microsOf(by, true)

@@ -198,7 +198,7 @@ export class StoreReader {
 
   /** Events received one after the other mostly have keys that are neighbours too: one scan then finds all. */
   async #dense(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
-    const found = new Array<Uint8Array | undefined>(keys.length)
+    const found = new Array<Uint8Array | undefined>(keys.length).fill(undefined)
     if (keys.length < 8) return found
     for (let i = 1; i < keys.length; i++) if (compareBytes(keys[i - 1], keys[i]) >= 0) return found
     const to = successor(eventKey(keys[keys.length - 1]))

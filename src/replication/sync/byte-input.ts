@@ -13,7 +13,9 @@ export class ByteInput {
   at: number
 
   constructor(bytes: Uint8Array, at = 0) {
-    this.bytes = bytes
+    // A slice of a Buffer would be a view of it, where others' is a copy.
+    const plain = bytes.constructor === Uint8Array
+    this.bytes = plain ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
     this.at = at
   }
 

@@ -350,6 +350,27 @@ test('another version is built beside the one that answers; its readers are told
   )
 })
 
+test('who follows a view gets each change, then waits; closing ends it', async () => {
+  const { store, views } = await openBench()
+  await views.add(total)
+  const changes = views.follow('total')
+  const next = async () => {
+    const { value } = await changes.next()
+    return [value!.kind, value!.old, value!.new]
+  }
+  assert.deepEqual(await next(), ['advance', undefined, 0])
+  const waiting = next()
+  await store.append([json({ customer: 'ann', cents: 5 })])
+  assert.deepEqual(await waiting, ['advance', undefined, 5])
+  await store.append([json({ customer: 'ann', cents: 2 }, 1000)])
+  assert.deepEqual(await next(), ['correction', 5, 7])
+  const last = changes.next()
+  await views.close()
+  await assert.rejects(last, (e: DbError) => e.code === 'store_closed')
+  await assert.rejects(views.get('total'), (e: DbError) => e.code === 'store_closed')
+  await assert.rejects(views.add(total), (e: DbError) => e.code === 'store_closed')
+})
+
 test('a store that begins a new life has its views made anew', async () => {
   const { store, views } = await openBench()
   const seen: number[] = []

@@ -156,6 +156,7 @@ class StoredViews implements Views {
   readonly #views = new Map<string, RunningView>()
   readonly #listeners = new Set<(changes: readonly ViewChange[]) => void>()
   readonly #unsubscribe: (() => void)[] = []
+  #closed = false
   /** Adding and removing, one after the other. */
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -187,6 +188,7 @@ class StoredViews implements Views {
 
   add(view: View): Promise<void> {
     return this.#after(async () => {
+      if (this.#closed) throw closed()
       const stores = this.#storesOf(checked(view))
       const running = this.#views.get(view.name)
       await running?.stop()
@@ -242,6 +244,7 @@ class StoredViews implements Views {
   }
 
   #view(name: string): RunningView {
+    if (this.#closed) throw closed()
     const view = this.#views.get(name)
     if (view === undefined) throw this.#unknown(name)
     return view
@@ -360,16 +363,21 @@ class StoredViews implements Views {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     for (const unsubscribe of this.#unsubscribe.splice(0)) unsubscribe()
     await this.#after(async () => {
       for (const view of this.#views.values()) {
         await view.stop()
-        view.end(new DbError('store_closed', 'the views are closed'))
+        view.end(closed())
       }
       this.#views.clear()
       await this.#shelf.close()
     })
   }
+}
+
+function closed(): DbError {
+  return new DbError('store_closed', 'the views are closed', { hint: 'Open them again.' })
 }
 
 function parsed(text: string | undefined): unknown {

@@ -336,9 +336,11 @@ export class Host {
     this.machine.removed(replica)
     this.closed.forget(replica.partition.id)
     const { partition, initialized } = replica.state
+    this.#tombstones.set(partition.id, replica.id)
+    // What was cut off from it lives on, and its beginning is perhaps only in the log that nobody will read again.
+    await this.engine.flush()
     const tombstone = new ByteWriter(8)
     tombstone.i64(replica.id)
-    this.#tombstones.set(partition.id, replica.id)
     const key = new ByteWriter(13)
     key.raw(replicaStateKey(0))
     key.u32(partition.id)
@@ -348,8 +350,6 @@ export class Host {
     await this.#node.write(set, this.clock.next())
     if (initialized && !this.#overlapsOther(replica))
       await this.engine.discard([spanOf(partition), addressedSpan(partition)])
-    // What was cut off from it lives on, and was perhaps only in its log.
-    await this.engine.flush()
     this.log.forget(replica.stream)
     this.engine.forget(replica.stream)
     this.io.log.info('replica-removed', { partition: partition.id })

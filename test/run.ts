@@ -37,6 +37,8 @@ for (const [name, patterns] of Object.entries(groups)) {
       '--test-reporter-destination=stdout',
       `--test-reporter-destination=${join(root, '.tmp', `${name}.log`)}`,
       '--test-concurrency=2',
+      // What hangs fails by its name.
+      '--test-timeout=300000',
       ...files,
     ],
     {

@@ -181,6 +181,8 @@ export class Batch {
     if (stale !== undefined) {
       this.late = true
       await this.#dropSnapshots(key, stale, new Set())
+      // The next snapshot follows one that is further back: what lies between them was not counted.
+      folding.least.fill(0)
     }
     for (const item of group.added) {
       if (pace.due) await pace.rest()
@@ -239,9 +241,9 @@ export class Batch {
     const changed = answer !== old
     const correction = changed && corrects && old !== undefined
     const sequence = changed ? ++this.#sequence : (record?.sequence ?? 0)
-    const { count, last, reach, since, sinceBytes } = folding
+    const { count, last, reach, least, since, sinceBytes } = folding
     const next: KeyRecord = {
-      ...{ state, answer, count, last, reach, since, sinceBytes, sequence },
+      ...{ state, answer, count, last, reach, least, since, sinceBytes, sequence },
       corrected: correction ? sequence : (record?.corrected ?? 0),
       before: group.erased ? undefined : correction ? old : record?.before,
       changedAt: changed ? this.#positions : (record?.changedAt ?? this.#positions),

@@ -68,6 +68,14 @@ export class BuildSpace {
     return names.map((key, i) => ({ sequence: keys.sequenceOfFeed(found[i].key), key, record: records[i]! }))
   }
 
+  /** Snapshots of a key behind a mark, up to the end, at most `limit`. */
+  async snapshotsBehind(key: string, mark: keys.Mark, limit: number): Promise<Snapshot[]> {
+    const from = keys.keyedMark(this.build, 'n', key, mark)
+    const to = keys.keyedMark(this.build, 'n', key, keys.lastMark)
+    const found = await this.map.scan({ from: mark === keys.firstMark ? from : keys.after(from), to, limit })
+    return found.map((e) => decodeSnapshot(e.value))
+  }
+
   /** Snapshots of a key from `from` (inclusive) to `to` (exclusive) backwards, at most `limit`. */
   async snapshots(key: string, from: keys.Mark, to: keys.Mark, limit: number): Promise<Snapshot[]> {
     const found = await this.map.scan({

@@ -12,8 +12,8 @@ import { type AnswerChange, Batch, type Held, type Workplace } from './batch.ts'
 import type { BuildSpace } from './build-space.ts'
 import { Folding, type Pace } from './folding.ts'
 import { keyHistory, type Source, wholeHistory } from './history.ts'
-import { type Item, itemOf, ViewFailure } from './item.ts'
-import { firstMark, keyedMark, lastMark, type Mark, progressKey } from './space-keys.ts'
+import { type Item, itemOf, lastKeyOf, timeOf, ViewFailure } from './item.ts'
+import { eventOf, firstMark, keyedMark, lastMark, type Mark, markBehind, progressKey } from './space-keys.ts'
 import type { View } from './view.ts'
 import { encodeSnapshot, encodeText, type Progress, type Snapshot } from './view-record.ts'
 
@@ -190,18 +190,7 @@ export class Builder {
     const generation = this.#generation
     const base = await this.#snapshotWithin(key, positions, upTo)
     const folding = new Folding(view, this.#limits.snapshotEvery, sources.length, base)
-    const bounds = { positions, upTo }
-    const history = view.keyed ? keyHistory(space, sources, key, bounds, undefined) : wholeHistory(sources, bounds)
-    const { pace, sourceOf } = this.#place
-    let next: Mark | undefined = base?.last ?? firstMark
-    while (next !== undefined) {
-      const found = await history(next, page)
-      for (const item of found.items) {
-        if (pace.due) await pace.rest()
-        folding.add(item, sourceOf[item.stream])
-      }
-      next = found.next
-    }
+    await this.#foldPast(folding, key, positions, upTo)
     const answer = folding.answer(folding.text())
     if (folding.snapshots.length > 0 && within(this.positions, positions)) {
       await this.#addSnapshots(key, folding.snapshots, generation)
@@ -209,13 +198,61 @@ export class Builder {
     return answer
   }
 
+  /** Folds on from where the folding is, up to the positions and the mark. */
+  async #foldPast(folding: Folding, key: string, positions: readonly number[], upTo: Mark): Promise<void> {
+    const { view, space, sources } = this
+    const { pace, sourceOf } = this.#place
+    let at = folding.last
+    for (;;) {
+      const ahead = await space.snapshotsBehind(key, at, 16)
+      // What was received after the positions is passed over from snapshot to snapshot.
+      const full = ahead.findIndex((s) => s.least.some((least, i) => least <= positions[i]))
+      const passed = full < 0 ? ahead.length : full
+      if (passed > 0) at = ahead[passed - 1].last
+      if (at >= upTo) return
+      if (full < 0 && ahead.length === 16) continue
+      const end = full < 0 || ahead[full].last > upTo ? upTo : ahead[full].last
+      const bounds = { positions, upTo: end }
+      const history = view.keyed ? keyHistory(space, sources, key, bounds, undefined) : wholeHistory(sources, bounds)
+      let next: Mark | undefined = at
+      while (next !== undefined) {
+        const found = await history(next, page)
+        for (const item of found.items) {
+          if (pace.due) await pace.rest()
+          folding.add(item, sourceOf[item.stream])
+        }
+        next = found.next
+      }
+      if (end === upTo) return
+      at = end
+    }
+  }
+
+  /**
+   * The newest snapshot up to a mark that has nothing of after the positions. What a snapshot has, later ones have too, so
+   * it is looked for by halves of the time in question.
+   */
   async #snapshotWithin(key: string, positions: readonly number[], upTo: Mark): Promise<Snapshot | undefined> {
+    let best: Snapshot | undefined
+    let from: Mark = firstMark
+    let fromMs = 0
     let to: Mark = upTo
     for (;;) {
-      const found = await this.space.snapshots(key, firstMark, to, 16)
+      const found = await this.space.snapshots(key, from, to, 4)
       const fit = found.find((s) => within(s.reach, positions))
-      if (fit !== undefined || found.length < 16) return fit
-      to = found[found.length - 1].last
+      if (fit !== undefined || found.length < 4) return fit ?? best
+      to = found[3].last
+      const middle = Math.floor((fromMs + timeOf(eventOf(to))) / 2)
+      if (middle <= fromMs) continue
+      const behind = markBehind(lastKeyOf(middle))
+      const [probe] = await this.space.snapshots(key, from, behind < to ? behind : to, 1)
+      if (probe !== undefined && !within(probe.reach, positions)) {
+        to = probe.last
+        continue
+      }
+      best = probe ?? best
+      fromMs = middle
+      if (behind < to) from = behind
     }
   }
 

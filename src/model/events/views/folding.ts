@@ -46,6 +46,8 @@ export class Folding {
   count: number
   last: Mark
   reach: number[]
+  /** The least position since the newest snapshot, for each store; 0 where that is not known. */
+  least: number[]
   /** Events since the newest snapshot, and their bytes. */
   since = 0
   sinceBytes = 0
@@ -62,6 +64,7 @@ export class Folding {
     this.count = from?.count ?? 0
     this.last = from?.last ?? firstMark
     this.reach = from === undefined ? new Array<number>(stores).fill(0) : [...from.reach]
+    this.least = new Array<number>(stores).fill(Number.MAX_SAFE_INTEGER)
     this.#length = from?.state.length ?? 0
   }
 
@@ -73,6 +76,7 @@ export class Folding {
     folding.count = record.count
     folding.last = record.last
     folding.reach = [...record.reach]
+    folding.least = [...record.least]
     folding.since = record.since
     folding.sinceBytes = record.sinceBytes
     folding.#length = record.state.length
@@ -90,7 +94,9 @@ export class Folding {
     this.count++
     this.since++
     this.sinceBytes += item.event.bytes.length + item.mark.length
-    if (item.event.position > this.reach[source]) this.reach[source] = item.event.position
+    const { position } = item.event
+    if (position > this.reach[source]) this.reach[source] = position
+    if (position < this.least[source]) this.least[source] = position
     if (item.mark <= this.last) return
     this.last = item.mark
     if (this.since >= this.#every && this.sinceBytes >= this.#length) this.#snap()
@@ -130,7 +136,8 @@ export class Folding {
 
   #snap(): void {
     const state = this.text()
-    this.snapshots.push({ state, count: this.count, last: this.last, reach: [...this.reach] })
+    this.snapshots.push({ state, count: this.count, last: this.last, reach: [...this.reach], least: this.least })
+    this.least = this.least.map(() => Number.MAX_SAFE_INTEGER)
     this.since = 0
     this.sinceBytes = 0
     this.#length = state.length

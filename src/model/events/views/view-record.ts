@@ -15,6 +15,8 @@ export interface Snapshot {
   readonly last: Mark
   /** For each store the greatest position among them, in the order of the view's stores. */
   readonly reach: readonly number[]
+  /** For each store the least position since the snapshot before: nothing of a time before it is there. */
+  readonly least: readonly number[]
 }
 
 /** The present state of a key. */
@@ -57,7 +59,9 @@ export function decodeText<T>(bytes: Uint8Array): T {
 
 /** Texts inside of texts would be escaped: they are kept as JSON within JSON, and come out as they went in. */
 export function encodeSnapshot(s: Snapshot): Uint8Array {
-  return encoder.encode(`{"count":${s.count},"last":"${s.last}","reach":${JSON.stringify(s.reach)},"state":${s.state}}`)
+  return encoder.encode(
+    `{"count":${s.count},"last":"${s.last}","reach":${JSON.stringify(s.reach)},"least":${JSON.stringify(s.least)},"state":${s.state}}`,
+  )
 }
 export function decodeSnapshot(bytes: Uint8Array): Snapshot {
   const read = decodeText<Snapshot & { state: unknown }>(bytes)

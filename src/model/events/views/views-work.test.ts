@@ -140,6 +140,8 @@ for (const { name } of new Counts().kinds()) {
         const byTime = await counts.of(() => views.asOf(name, { timeMs: now - n * 10 }, key))
         assert.ok(byPosition.reduces <= snapshotEvery, `${byPosition.reduces} reductions`)
         assert.ok(byTime.reduces <= snapshotEvery, `${byTime.reduces} reductions`)
+        assert.ok(byPosition.entries <= 450, `${byPosition.entries} entries`)
+        assert.ok(byTime.entries <= 350, `${byTime.entries} entries`)
       }
     }
   })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DbError } from '../../../base/index.ts'
 import { memoryMap } from '../index.ts'
-import { join, recompute, type ViewChange, view, viewFromDefinition } from './index.ts'
+import { join, openViews, recompute, type ViewChange, view, viewFromDefinition } from './index.ts'
 import { allEvents, HandClock, json, openBench, openStore, viewsOver } from './views.fixture.ts'
 
 interface Order {
@@ -348,6 +348,67 @@ test('another version is built beside the one that answers; its readers are told
     left.map((e) => e.key[0]).filter((k) => k !== 1 && k !== 2 && k !== 0x10),
     [],
   )
+})
+
+test('snapshots that a reader of the past puts back do not outlive what came before them meanwhile', async () => {
+  const clock = new HandClock()
+  const now = clock.micros / 1000
+  const store = await openStore('orders', clock, 'race')
+  const base = memoryMap()
+  const turns = async () => {
+    for (let i = 0; i < 2000; i++) await undefined
+  }
+  let micros = 0
+  let slow = false
+  let armed = false
+  const writing = Promise.withResolvers<void>()
+  const written = Promise.withResolvers<void>()
+  const views = await openViews({
+    map: {
+      get: (keys) => base.get(keys),
+      scan: (options) => base.scan(options),
+      close: () => base.close(),
+      write: async (changes) => {
+        if (armed) {
+          armed = false
+          writing.resolve()
+          await written.promise
+        }
+        await base.write(changes)
+      },
+    },
+    stores: [store],
+    clock: { monotonicMicros: () => (micros += 10_000) },
+    tasks: {
+      yield: async () => {
+        const wait = slow
+        slow = false
+        if (wait) await writing.promise
+      },
+    },
+    limits: { snapshotEvery: 4 },
+  })
+  const at = (ms: number) => json({ customer: 'ann', cents: 1 }, now - ms)
+  await store.append(Array.from({ length: 40 }, (_, i) => at(400 - 10 * i)))
+  await views.add(total)
+  await views.settled('total')
+  // This one takes the snapshots; the reader folds over their places.
+  await store.append([at(401)])
+  await views.settled('total')
+  slow = true
+  const asked = views.asOf('total', { timeMs: now - 15 })
+  await turns()
+  // Now it stands still. Another late event is folded in, and is about to be written when the reader goes on to the end.
+  armed = true
+  await store.append([at(395)])
+  await writing.promise
+  await turns()
+  written.resolve()
+  assert.equal(await asked, 40)
+  for (let ms = 5; ms < 400; ms += 10) {
+    const happened = 42 - Math.floor(ms / 10)
+    assert.equal(await views.asOf('total', { timeMs: now - ms }), happened, `${ms} ms ago`)
+  }
 })
 
 test('who follows a view gets each change, then waits; closing ends it', async () => {

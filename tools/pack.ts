@@ -33,7 +33,7 @@ writeFileSync(
       rewriteRelativeImportExtensions: true,
     },
     include: [join(root, 'src/**/*.ts')],
-    exclude: ['test', 'conformance', 'fixture'].map((kind) => join(root, `src/**/*.${kind}.ts`)),
+    exclude: ['test', 'conformance', 'fixture', 'harness'].map((kind) => join(root, `src/**/*.${kind}.ts`)),
   }),
 )
 const compiler = join(root, 'node_modules/.bin/tsc')
@@ -53,9 +53,18 @@ for (const file of ['README.md', 'LICENSE', 'COMPAT.md']) cpSync(join(root, file
 mkdirSync(join(out, 'bin'))
 cpSync(join(root, 'bin/lattice'), join(out, 'bin/lattice'))
 
-const { name, version, description, license, type, engines, bin, dependencies } = JSON.parse(
-  readFileSync(join(root, 'package.json'), 'utf8'),
-)
+const {
+  name,
+  version,
+  description,
+  license,
+  type,
+  engines,
+  bin,
+  dependencies,
+  peerDependencies,
+  peerDependenciesMeta,
+} = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const entries = ['client/index', 'testing/index']
 writeCommonJs(
   root,
@@ -67,11 +76,16 @@ const entry = (path: string) => ({
   require: { types: `./cjs/${path}.d.ts`, default: `./cjs/${path}.js` },
   default: { types: `./${path}.d.ts`, default: `./${path}.js` },
 })
+const modules = (path: string) => ({ types: `./${path}.d.ts`, default: `./${path}.js` })
 const exports = {
   '.': entry(entries[0]),
   './testing': entry(entries[1]),
+  // ES modules only: browsers load them as they are, and every Node that this runs on requires them.
+  './events': { browser: modules('client/events/browser'), default: modules('client/events/index') },
+  './events/react': modules('client/events/react'),
   './package.json': './package.json',
 }
-const published = { name, version, description, license, type, engines, bin, exports, dependencies }
+const peers = { peerDependencies, peerDependenciesMeta }
+const published = { name, version, description, license, type, engines, bin, exports, dependencies, ...peers }
 writeFileSync(join(out, 'package.json'), `${JSON.stringify(published, undefined, 2)}\n`)
 process.stdout.write(`${out}: ${readdirSync(out, { recursive: true }).length} files\n`)

@@ -9,6 +9,7 @@
  */
 import { DbError } from '../base/index.ts'
 import type { Io } from '../io/index.ts'
+import { EngineMaps } from '../model/events/engine-map.ts'
 import { memoryMap, type OrderedMap, openEventStore, type SyncReport, type SyncStore } from '../model/events/index.ts'
 import { compileJsonSchema, type JsonSchema } from '../model/events/typed-schema.ts'
 import { openViews } from '../model/events/views/index.ts'
@@ -174,8 +175,14 @@ async function withSchema({ database, links }: Opened, schema: object | undefine
   return { database: { ...database, settings: { schema }, check: (value) => void check(value) }, links }
 }
 
-/** Those of a node. */
-export async function openEventDatabases(io: Io, _opened: OpenedStore): Promise<NodeEventDatabases> {
+/** Tables' rows have streams of higher numbers, and the replicas of a node stream 1. */
+const stream = 2
+/** Among the machinery's keys that are the node's own (replication/partitions/descriptor.ts). */
+const prefix = Uint8Array.of(0, 0, 0, 0, 2)
+
+/** Those of a node: durable where its storage is. */
+export async function openEventDatabases(io: Io, { log, engine }: OpenedStore): Promise<NodeEventDatabases> {
   const { web } = await import('../io/browser/index.ts')
-  return NodeEventDatabases.open({ io, web, openMap: async () => memoryMap() })
+  const maps = log && (await EngineMaps.open({ log, engine, stream, prefix }))
+  return NodeEventDatabases.open({ io, web, openMap: async (space) => maps?.map(space) ?? memoryMap() })
 }

@@ -24,7 +24,7 @@ test('there is no TypeScript in it but declarations, and no test', () => {
     (f) => !f.startsWith('node_modules'),
   )
   assert.deepEqual(
-    files.filter((f) => (/\.ts$/.test(f) && !/\.d\.ts$/.test(f)) || /\.(test|conformance|fixture)\./.test(f)),
+    files.filter((f) => (/\.ts$/.test(f) && !/\.d\.ts$/.test(f)) || /\.(test|conformance|fixture|harness)\./.test(f)),
     [],
   )
 })
@@ -85,4 +85,18 @@ test('its declarations type a program', () => {
 test('its command line says its version', () => {
   assert.equal(run(join(installed, 'bin/lattice'), '--version').trim(), version)
   assert.equal(JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')).version, version)
+})
+
+test('a program opens an event store', () => {
+  writeFileSync(
+    join(directory, 'events.js'),
+    `import { EventStore, view } from 'latticedb/events'
+     const total = view()({ name: 'total', version: 1, initial: 0, reduce: (sum, e) => sum + e.value })
+     for (let i = 0; i < 2; i++) {
+       await using store = await EventStore.open('numbers', { at: './events', schema: { type: 'integer' } })
+       await store.append([1, 2])
+       console.log(store.count, await (await store.view(total)).get())
+     }`,
+  )
+  assert.equal(run(process.execPath, 'events.js'), '2 3\n4 6\n')
 })

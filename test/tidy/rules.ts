@@ -46,7 +46,7 @@ export const packages: Record<string, readonly string[]> = {
   model: ['ajv', 'ajv-formats'],
   wire: ['node:crypto', 'node:stream', 'fastify', '@fastify/compress', '@fastify/cors', '@fastify/websocket', 'ws'],
   node: ['fastify', 'pino', 'prom-client', 'zod', 'node:path'],
-  client: ['node:crypto', 'node:path', 'node:url'],
+  client: ['node:crypto', 'node:path', 'node:url', 'react'],
   cli: ['commander', '@clack/prompts', 'listr2', 'zod', 'node:*'],
   testing: ['node:path', 'node:crypto', 'node:stream', 'node:zlib'],
 }

@@ -1,7 +1,7 @@
 /**
  * What tabs of one origin have in common: locks, which a tab that ends gives back, and channels.
  *
- * Source: w3.org/TR/web-locks. Not here: what they agree on (client/events/shared-store.ts).
+ * Source: w3.org/TR/web-locks. Not here: what they agree on (client/events/shared-events.ts).
  */
 import { DbError } from '../../base/index.ts'
 

@@ -7,7 +7,7 @@
  * A batch is one transaction with strict durability: it completes once the browser has asked the system to flush.
  * Transactions over one object store run in the order in which they were made.
  *
- * Not here: who of several tabs has the map (client/events/shared-store.ts).
+ * Not here: who of several tabs has the map (client/events/shared-events.ts).
  */
 import { DbError } from '../../base/index.ts'
 import { type IndexedDatabase, type IndexedFactory, type IndexedStore, keyBounds } from '../../io/browser/index.ts'

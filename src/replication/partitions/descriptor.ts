@@ -8,6 +8,7 @@
  *
  *   u32 0 │ u8 0 │ u32 stream                     state of the replica behind a log stream; this node's own
  *   u32 0 │ u8 1 │ escaped key, 0 0 │ suffix       replicated, addressed by a key, so that it follows splits
+ *   u32 0 │ u8 2 │ …                              event stores; this node's own (node/event-databases.ts)
  *
  * Not here: who leads and leases (replica), where others' replicas are (router).
  */

@@ -17,7 +17,7 @@ export interface MeetingOptions {
 }
 
 /** Errors: connection_failure, and what either store refuses; what was exchanged before that is kept. */
-export function meetOnce(
+export async function meetOnce(
   store: SyncStore,
   web: Web,
   url: string,

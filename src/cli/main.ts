@@ -21,6 +21,7 @@ program
   .option('--http <host:port>', 'listen for HTTP: health, metrics, status (default 127.0.0.1:7480)')
   .option('--config <file>', 'settings in JSON; flags overrule them')
   .option('--peer <host:port>', 'where the other nodes reach this one: makes it a node of a cluster')
+  .option('--advertise <host:port>', 'where they do, when it listens elsewhere (containers, proxies)')
   .option('--join <host:port,...>', 'members of the cluster to join through')
   .option('--locality <tiers>', 'where the node is, the widest first: region=eu,zone=a,host=h1')
   .option('--node-id <number>', 'the node id to ask for when joining', Number)

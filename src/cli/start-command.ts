@@ -17,6 +17,7 @@ export interface StartOptions {
   readonly log?: string
   readonly insecure?: boolean
   readonly peer?: string
+  readonly advertise?: string
   readonly join?: string
   readonly locality?: string
   readonly nodeId?: number

@@ -52,6 +52,8 @@ export interface ClusterOptions {
   readonly io: Io
   readonly directory: string
   readonly peer: { readonly host: string; readonly port: number }
+  /** Where other nodes reach it, when that is not where it listens. */
+  readonly advertise?: { readonly host: string; readonly port: number }
   /** Members to join through; without any, and without an identity in the directory, a new cluster is made. */
   readonly seeds: readonly SeedAddress[]
   readonly locality: Locality
@@ -198,7 +200,8 @@ class Opening {
       return { file: await IdentityFile.create(io, directory, identity), known: [], fresh: true }
     }
     const attributes = { locality, node: this.#options.nodeId }
-    const joining = { token, host: peer.host, port: peer.port, attributes, certificates, insecure }
+    const { host, port } = this.#options.advertise ?? peer
+    const joining = { token, host, port, attributes, certificates, insecure }
     const { clusterId, nodeId, range, members } = await joinCluster(io, seeds, joining)
     if (range === undefined) throw new DbError('protocol_violation', 'the sponsor gave no identifiers')
     const file = await IdentityFile.create(io, directory, { clusterId, nodeId, token, ranges: [range] })
@@ -207,23 +210,23 @@ class Opening {
   }
 
   async #listen(identity: IdentityFile['identity']): Promise<PeerTransport> {
-    const { io, peer, certificates, insecure } = this.#options
+    const { io, peer, advertise, certificates, insecure } = this.#options
     const { host, port } = peer
     const join = (request: JoinRequest) => this.#sponsor(request)
-    const transport = await PeerServer.start({ io, host, port, identity, certificates, insecure, join })
+    const transport = await PeerServer.start({ io, host, port, advertise, identity, certificates, insecure, join })
     this.#opened.push(() => transport.close())
     return transport
   }
 
   #startMembership(transport: PeerTransport, identity: IdentityFile['identity'], known: readonly Member[]): Membership {
-    const { io, peer, pg, httpPort, locality } = this.#options
+    const { io, peer, advertise, pg, httpPort, locality } = this.#options
     const self: Member = {
       nodeId: identity.nodeId,
       incarnation: identity.incarnation,
       version: 1,
       state: 'joining',
-      host: peer.host,
-      peerPort: transport.port,
+      host: advertise?.host ?? peer.host,
+      peerPort: advertise?.port ?? transport.port,
       pgHost: pg.host,
       pgPort: pg.port,
       httpPort,
@@ -385,9 +388,9 @@ class Opening {
 
   /** How a node that was here before says who it is. */
   #greeting({ clusterId, nodeId, token }: IdentityFile['identity']): JoinOptions {
-    const { peer, certificates, insecure } = this.#options
-    const attributes = { cluster: clusterId, node: nodeId }
-    return { token, host: peer.host, port: peer.port, attributes, certificates, insecure }
+    const { peer, advertise, certificates, insecure } = this.#options
+    const { host, port } = advertise ?? peer
+    return { token, host, port, attributes: { cluster: clusterId, node: nodeId }, certificates, insecure }
   }
 
   /** Goes on looking, while the node starts and serves, for seeds that were not there or did not know us. */

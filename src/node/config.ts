@@ -44,6 +44,8 @@ const schema = z.strictObject({
   tls: z.strictObject({ certificate: z.string(), key: z.string(), authority: z.string().optional() }).optional(),
   /** Where other nodes reach this one. With it, or with `join`, the node belongs to a cluster. */
   peer: z.string().optional(),
+  /** Where they reach it, when that is not where it listens. */
+  advertise: z.string().optional(),
   /** Members to join through, as a list or parted by commas. */
   join: z.union([z.string(), z.array(z.string())]).optional(),
   /** Where the node is, the widest place first: "region=eu,zone=a,host=h1", or an object. */
@@ -79,12 +81,13 @@ const schema = z.strictObject({
 
 export type ConfigInput = z.input<typeof schema>
 
-type Read = 'pg' | 'http' | 'peer' | 'join' | 'locality'
+type Read = 'pg' | 'http' | 'peer' | 'advertise' | 'join' | 'locality'
 
 export interface NodeConfig extends Omit<z.output<typeof schema>, Read> {
   readonly pg: ListenAddress
   readonly http: ListenAddress
   readonly peer: ListenAddress | undefined
+  readonly advertise: ListenAddress | undefined
   readonly join: readonly ListenAddress[]
   readonly locality: Locality
 }
@@ -99,23 +102,29 @@ export function checkConfig(input: unknown, source: string): NodeConfig {
     })
     throw new DbError('config_file_error', `invalid configuration in ${source}`, { detail: problems.join('\n') })
   }
-  const { pg, http, peer, join, locality, ...rest } = checked.data
+  const { pg, http, peer, advertise, join, locality, ...rest } = checked.data
   return {
     ...rest,
     pg: parseAddress(pg, '--pg'),
     http: parseAddress(http, '--http'),
-    peer: peer === undefined ? undefined : peerAddress(peer),
+    peer:
+      peer === undefined
+        ? undefined
+        : advertise === undefined
+          ? reachable(peer, '--peer')
+          : parseAddress(peer, '--peer'),
+    advertise: advertise === undefined ? undefined : reachable(advertise, '--advertise'),
     join: seeds(join).map((seed) => parseAddress(seed, '--join')),
     locality: parseLocality(typeof locality === 'string' ? locality : formatLocality(locality)),
   }
 }
 
 /** Others are told this address: it has to be one that they can dial. */
-function peerAddress(text: string): ListenAddress {
-  const address = parseAddress(text, '--peer')
+function reachable(text: string, option: string): ListenAddress {
+  const address = parseAddress(text, option)
   if (!['0.0.0.0', '::'].includes(address.host)) return address
-  throw new DbError('invalid_parameter_value', `invalid address for --peer: "${text}"`, {
-    hint: 'Name the address at which the other nodes reach this one.',
+  throw new DbError('invalid_parameter_value', `invalid address for ${option}: "${text}"`, {
+    hint: 'Name the address at which the other nodes reach this one, with --advertise if it listens elsewhere.',
   })
 }
 

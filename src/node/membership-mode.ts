@@ -26,11 +26,12 @@ export async function clusterOptions(
   config: NodeConfig,
   ports: { readonly pg: number; readonly http: number },
 ): Promise<ClusterOptions> {
-  const { data, peer, join, locality, nodeId, pg, memory, insecure, replicas, splitBytes } = config
+  const { data, peer, advertise, join, locality, nodeId, pg, memory, insecure, replicas, splitBytes } = config
   return {
     io,
     directory: data,
     peer: peer ?? defaultPeer,
+    advertise,
     seeds: join,
     locality,
     nodeId,

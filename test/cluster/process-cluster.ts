@@ -12,6 +12,8 @@ export interface NodeOptions {
   readonly host?: string
   readonly under?: readonly string[]
   readonly args?: readonly string[]
+  /** Port on this host at which the other nodes are to reach it, given the one that it listens on. */
+  readonly advertise?: (listens: number) => Promise<number>
   readonly data?: string
 }
 
@@ -23,6 +25,7 @@ export class ProcessCluster {
   readonly nodes = new Map<number, NodeProcess>()
   readonly #ports = new Map<number, { peer: number; pg: number }>()
   readonly #options = new Map<number, NodeOptions>()
+  readonly #advertised = new Map<number, number | undefined>()
   readonly #started: NodeProcess[] = []
 
   constructor(directory: string) {
@@ -42,7 +45,13 @@ export class ProcessCluster {
     return this.nodes.get(number)!
   }
 
+  /** Where the others reach it. */
   peerAddress(number: number): string {
+    const advertised = this.#advertised.get(number)
+    return advertised === undefined ? this.#listenAddress(number) : `127.0.0.1:${advertised}`
+  }
+
+  #listenAddress(number: number): string {
     return `${this.#options.get(number)?.host ?? '127.0.0.1'}:${this.#ports.get(number)!.peer}`
   }
 
@@ -56,6 +65,12 @@ export class ProcessCluster {
     this.#options.set(number, options)
     if (!this.#ports.has(number)) this.#ports.set(number, { peer: await freePort(), pg: await freePort() })
     const { pg: pgPort } = this.#ports.get(number)!
+    this.#advertised.set(
+      number,
+      this.#advertised.get(number) ?? (await options.advertise?.(this.#ports.get(number)!.peer)),
+    )
+    const advertised = this.#advertised.get(number)
+    const advertise = advertised === undefined ? [] : ['--advertise', `127.0.0.1:${advertised}`]
     const joins = join.length === 0 ? [] : ['--join', join.map((n) => this.peerAddress(n)).join(',')]
     const node = await startNode(this.dataOf(number), {
       host: options.host,
@@ -63,12 +78,13 @@ export class ProcessCluster {
       pgPort,
       args: [
         '--peer',
-        this.peerAddress(number),
+        this.#listenAddress(number),
         '--locality',
         `host=h${number}`,
         '--node-id',
         String(number),
         ...joins,
+        ...advertise,
         ...(options.args ?? []),
       ],
     })

@@ -3,9 +3,9 @@
  *
  *   openDatabase: read the catalog, or make the first one → sessions connect
  */
-import { assert, DbError } from '../../base/index.ts'
+import { assert, DbError, END, type Step, WAIT } from '../../base/index.ts'
 import type { Io } from '../../io/index.ts'
-import type { ClusterStore, TransactionStore } from '../../transaction/index.ts'
+import { type ClusterStore, LockOwner, type TransactionStore } from '../../transaction/index.ts'
 import { Catalog, type Change } from '../catalog/catalog.ts'
 import {
   descriptorKey,
@@ -125,8 +125,11 @@ export class Database implements SqlDatabase {
       else this.sequences.load(storage, text)
     })
     this.#oidLimit = this.#nextOid
-    let stored = this.sync === undefined ? await readCatalog(this.store) : await this.sync.load()
-    if (stored.length === 0) stored = await this.#bootstrap()
+    let stored: readonly StoredChange[] = []
+    while (stored.length === 0) {
+      stored = this.sync === undefined ? await readCatalog(this.store) : await this.sync.load()
+      if (stored.length === 0) await this.#bootstrap()
+    }
     this.#build(stored)
     await this.#dropLeftovers(stored)
     this.#analyze = new AutoAnalyze(this)
@@ -142,8 +145,8 @@ export class Database implements SqlDatabase {
     }
   }
 
-  /** Objects that every new cluster has. */
-  async #bootstrap(): Promise<StoredChange[]> {
+  /** Makes the objects that every new cluster has, unless another node is quicker. */
+  async #bootstrap(): Promise<void> {
     const role: RoleDescriptor = {
       kind: 'role',
       oid: superuser,
@@ -177,8 +180,26 @@ export class Database implements SqlDatabase {
       [6, 'lattice', false],
     ]
     for (const [oid, name, isTemplate] of databases) out.push(...newDatabase(oid, name, superuser, isTemplate))
-    await this.#writeNow(out)
-    return out
+    const tx = this.store.begin(new LockOwner(0), 'serializable')
+    const settled = async (step: () => Step): Promise<Step> => {
+      for (;;) {
+        const answer = step()
+        if (answer !== WAIT) return answer
+        await tx.blocker!.ready()
+      }
+    }
+    try {
+      tx.startStatement()
+      if ((await settled(() => tx.get(keyOf(out[0])))) !== END) {
+        tx.rollback()
+        return
+      }
+      for (const change of out) tx.put(keyOf(change), encodeDescriptor(change.descriptor!))
+      await settled(() => tx.commit())
+    } catch (error) {
+      if (!tx.ended) tx.rollback()
+      if (!(error instanceof DbError) || error.code !== 'serialization_failure') throw error
+    }
   }
 
   /** Temporary relations of sessions that are gone: their node stopped before it could drop them. */
@@ -208,7 +229,7 @@ export class Database implements SqlDatabase {
   #writeNow(changes: readonly StoredChange[]): Promise<void> {
     const set = this.store.builder()
     for (const c of changes) {
-      const key = descriptorKey(c.database, c.kind, c.oid, c.sub)
+      const key = keyOf(c)
       if (c.descriptor === undefined) set.delete(key)
       else set.put(key, encodeDescriptor(c.descriptor))
     }
@@ -360,4 +381,8 @@ export function newDatabase(oid: number, name: string, owner: number, isTemplate
     { database: 0, kind: 'database', oid, sub: 0, descriptor },
     { database: oid, kind: 'schema', oid: schema.oid, sub: 0, descriptor: schema },
   ]
+}
+
+function keyOf({ database, kind, oid, sub }: StoredChange): Uint8Array {
+  return descriptorKey(database, kind, oid, sub)
 }

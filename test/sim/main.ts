@@ -3,6 +3,7 @@
  *
  *   npm run sim -- --seeds 300 [--from 1] [--workload bank,lists] [--faults crash,cut] [--seconds 30] [--jobs 2]
  *   npm run sim -- --seed 7 [--verbose]                    replays one seed, with what its nodes said
+ *   npm run sim -- --workload events --seeds 1000          event stores, which are no cluster: events/main.ts
  *
  * One in twenty seeds runs twice and must give the same trace. Ends with 1 when any seed has a violation, or committed too
  * little or suffered too little to prove anything.
@@ -12,6 +13,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { simulateEvents } from './events/main.ts'
 import { describe } from './history.ts'
 import { parseOptions, replayCommand, type SuiteOptions } from './swarm/options.ts'
 import { runSeed } from './swarm/run.ts'
@@ -22,8 +24,14 @@ const leastCommitted = 500
 const leastFaults = 10
 const twinEvery = 20
 
-const options = parseOptions(process.argv.slice(2))
-process.exitCode = options.seed === undefined ? await runMany(options) : await replay(options.seed, options)
+const words = process.argv.slice(2)
+if (words[words.indexOf('--workload') + 1] === 'events') {
+  const rest = words.toSpliced(words.indexOf('--workload'), 2)
+  process.exitCode = await simulateEvents(parseOptions(rest))
+} else {
+  const options = parseOptions(words)
+  process.exitCode = options.seed === undefined ? await runMany(options) : await replay(options.seed, options)
+}
 
 /** Shorter runs than the usual owe proportionally less. */
 function leastOf(seconds: number): { leastCommitted: number; leastFaults: number } {

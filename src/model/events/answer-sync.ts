@@ -27,7 +27,6 @@ import {
   sameLife,
   sameMark,
 } from '../../replication/sync/index.ts'
-import { bytesPerMessage, idsPerPage } from './sync-limits.ts'
 import type { SyncStore } from './sync-store.ts'
 
 /** Answers one request of another store. Never rejects for what the request says: refusals are answers too. */
@@ -75,21 +74,30 @@ async function answerOffer(store: SyncStore, message: OfferMessage): Promise<Ans
   const theirs = aboutUs !== undefined && sameLife(aboutUs, mark) ? aboutUs.position : 0
   const head = { kind: 'answer', from: mark, count: store.count, yours } as const
   const after = await store.markAt(theirs)
-  if (far(from.position, yours, store.count) || far(mark.position, theirs > 0, message.count)) {
+  const { syncIds } = store.limits
+  const apart =
+    far(from.position, yours, store.count, syncIds) || far(mark.position, theirs > 0, message.count, syncIds)
+  if (apart && !message.begun) {
     store.met(from.store, { position: from, acknowledged: undefined })
     return { ...head, compare: true, wants: [], offer: { after, upTo: after, ids: [] } }
   }
   const wants = await store.lacking(offer.ids)
   // Only what begins where we are proves that the other side still has the history that we know.
-  const continued = yours === undefined ? offer.after.position === 0 : sameMark(yours, offer.after)
+  const begins = yours === undefined ? offer.after.position === 0 : sameMark(yours, offer.after)
+  // What was made for another store, or another life of ours, leaves out what that one has.
+  const continued = begins && (aboutUs === undefined || sameLife(aboutUs, mark))
   if (wants.length === 0 && continued && offer.upTo.position > offer.after.position) {
     await store.receive(from.store, [], offer)
   }
-  const page = await store.idsAfter(theirs, idsPerPage, yours === undefined ? undefined : from.store)
+  const page = await store.idsAfter(theirs, syncIds, yours === undefined ? undefined : from.store)
   store.met(from.store, { position: from, acknowledged: theirs > 0 ? aboutUs : undefined })
   const now = receivedOf(store, from)
+  // What came while we looked may be in the page.
+  const newest = store.mark()
+  if (!sameLife(newest, mark)) throw restored('this store', mark.position, newest.position)
   return {
     ...head,
+    from: newest,
     yours: now?.position === 0 ? undefined : now,
     compare: false,
     wants,
@@ -98,15 +106,15 @@ async function answerOffer(store: SyncStore, message: OfferMessage): Promise<Ans
 }
 
 /** Whether so much lies behind the place that is known, if any, that fingerprints are the cheaper way. */
-function far(position: number, known: unknown, others: number): boolean {
-  return !known && others > 0 && position > idsPerPage
+function far(position: number, known: unknown, others: number, few: number): boolean {
+  return !known && others > 0 && position > few
 }
 
 async function answerCarry(store: SyncStore, message: CarryMessage): Promise<CarriedMessage> {
   const { from, claim, wants, cap } = message
   if (claim !== undefined) checkClaim(from, claim)
   const { added, conflicts } = await store.receive(from.store, message.records, claim)
-  const page = await store.records(wants, bytesPerMessage, cap)
+  const page = await store.records(wants, store.limits.syncBytes, cap)
   const received = receivedOf(store, from)
   return {
     kind: 'carried',

@@ -75,6 +75,10 @@ export interface StoreLimits {
   readonly batchBytes: number
   /** Events of others whose hybrid timestamp is further ahead of our clock are refused. Default a day. */
   readonly maxSkewMs: number
+  /** Ids, and keys asked for, that one message of a sync carries. Stores that differ by no more are not compared. Default 1,000. */
+  readonly syncIds: number
+  /** Of events that one message of a sync carries; one event may be more. Default 256 KiB. */
+  readonly syncBytes: number
 }
 
 /** Another store that this one has met. */

@@ -112,7 +112,7 @@ export const receptionStamp = (value: Uint8Array): Uint8Array => value.subarray(
 export const receptionEvent = (value: Uint8Array): Uint8Array => value.subarray(stampBytes, stampBytes + ulidBytes)
 export const receptionHash = (value: Uint8Array): Uint8Array =>
   value.subarray(stampBytes + ulidBytes, stampBytes + ulidBytes + hashBytes)
-/** Number of the peer that it came from and whose own mark covers it; 0 for others. */
+/** Number of the peer, in its life then, that it came from and whose mark covers it; 0 for others. */
 export const receptionSource = (value: Uint8Array): number => getU32(value, receptionLength - 4)
 
 /** Who the store is and how far it has come: one entry, rewritten by every write. */

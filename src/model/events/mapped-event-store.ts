@@ -67,6 +67,8 @@ const usualLimits: StoreLimits = {
   batchEvents: 10_000,
   batchBytes: 16 << 20,
   maxSkewMs: 24 * 3_600_000,
+  syncIds: 1_000,
+  syncBytes: 256 * 1024,
 }
 /** Hybrid timestamps of others move our clock when they are not further ahead than this; the rest is only kept. */
 const followedSkewMs = 60_000

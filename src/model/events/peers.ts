@@ -18,7 +18,7 @@ import {
 } from '../../replication/sync/index.ts'
 
 export interface Peer {
-  /** Names the peer in entries of the reception order; from 1. */
+  /** Names the peer's present life in entries of the reception order; from 1. What came in an earlier life is not its any more. */
   readonly number: number
   /** A place in their order: all up to it is here. */
   readonly received: Mark

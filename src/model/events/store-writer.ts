@@ -224,8 +224,10 @@ export class StoreWriter {
 
   #receive(group: CommitGroup, work: ReceiveWork): void {
     const { claim } = work
-    const peer = this.#peer(group, work.peer)
-    const covered = claim !== undefined && continues(peer.received, claim)
+    const known = this.#peer(group, work.peer)
+    const covered = claim !== undefined && continues(known.received, claim)
+    const anew = covered && !sameLife(known.received, claim.upTo)
+    const peer = anew ? { ...known, number: this.peers.takeNumber() } : known
     this.#hybrid.observe(work.newest)
     for (const { record, hash } of work.records) {
       const text = formatUlid(recordKey(record))
@@ -248,7 +250,7 @@ export class StoreWriter {
     this.peers.set({
       ...peer,
       // Of a life that is new to us nothing is here for certain.
-      received: known ? peer.received : beginning(store, position.incarnation),
+      ...(known ? {} : { number: this.peers.takeNumber(), received: beginning(store, position.incarnation) }),
       position: position.position,
       acknowledged: acknowledged ?? peer.acknowledged,
       metMs: this.#wallMs(),

@@ -55,7 +55,7 @@ export async function contents(store: EventStore): Promise<string[]> {
 }
 
 function asText({ position: _, value, ...rest }: StoredEvent): string {
-  return JSON.stringify({ ...rest, value: Buffer.from(value).toString('latin1') })
+  return JSON.stringify({ ...rest, value: new TextDecoder('latin1').decode(value) })
 }
 
 async function same(...stores: EventStore[]): Promise<void> {
@@ -305,8 +305,8 @@ test('a peer that offers more than it has, speaks for another or for a past that
   const none = { after: await a.markAt(0), upTo: await a.markAt(0), ids: [] }
   const upTo = { ...from, position: 11 }
   const messages: Message[] = [
-    { kind: 'offer', from, count: 10, yours: undefined, offer: { ...none, upTo } },
-    { kind: 'offer', from, count: 10, yours: undefined, offer: { ...none, upTo: c.mark() } },
+    { kind: 'offer', from, count: 10, begun: false, yours: undefined, offer: { ...none, upTo } },
+    { kind: 'offer', from, count: 10, begun: false, yours: undefined, offer: { ...none, upTo: c.mark() } },
     { kind: 'carry', from, to: b.mark(), records: [], claim: { ...none, upTo }, wants: [], cap: 0 },
     { kind: 'carry', from, to: c.mark(), records: [], claim: undefined, wants: [], cap: 0 },
     { kind: 'compared', from, answers: [] },

@@ -33,7 +33,6 @@ import {
 } from '../../replication/sync/index.ts'
 import { restored } from './answer-sync.ts'
 import type { StoreIdentity } from './event-store.ts'
-import { bytesPerMessage, idsPerPage, wantsPerMessage } from './sync-limits.ts'
 import type { SyncStore } from './sync-store.ts'
 
 /** Sends a request to the other store's `answerSync` and brings its response. */
@@ -90,6 +89,8 @@ class SyncSession {
   readonly #exchange: SyncExchange
   readonly #options: SyncOptions
   #peer: Uint8Array | undefined
+  /** Where we were when it began. Another life begins another sync. */
+  #life: Mark | undefined
   /** Their newest place, as they last said. */
   #theirs: Mark | undefined
   /** What they said they have of ours, in our present life. */
@@ -114,12 +115,14 @@ class SyncSession {
   }
 
   async run(): Promise<SyncReport> {
+    this.#life = undefined
     if (this.#peer === undefined) await this.#ask({ kind: 'hello', from: this.#store.mark() }, 'welcome')
+    this.#life = this.#store.mark()
     const acknowledged = this.#store.peer(this.#peer!)?.acknowledged
     const known = acknowledged !== undefined && sameLife(acknowledged, this.#store.mark())
     this.#acknowledged = known ? acknowledged : undefined
-    const start = this.#store.mark()
-    const first = await this.#offer()
+    const start = this.#life
+    const first = await this.#offer(false)
     const theirStart = first.answer.from
     if (first.answer.compare) await this.#byFingerprints(start, theirStart)
     else await this.#byPositions(start, theirStart, first)
@@ -130,13 +133,14 @@ class SyncSession {
   async #byPositions(start: Mark, theirStart: Mark, first: Offered): Promise<void> {
     this.#report.mode = 'positions'
     let turn = first
-    for (;;) {
-      const before = this.#placed + this.#received
+    for (let last = -1; ; ) {
       await this.#page(turn)
       if (this.#placed >= start.position && this.#received >= theirStart.position) return
-      if (this.#placed + this.#received <= before && turn !== first) throw malformed('the other side does not get on')
-      turn = await this.#offer()
-      if (turn.answer.compare) throw malformed('the other side no longer knows our position')
+      const reached = this.#placed + this.#received
+      if (reached <= last) throw malformed('the other side does not get on')
+      last = reached
+      turn = await this.#offer(true)
+      if (turn.answer.compare) throw malformed('the other side changes the way of comparing')
     }
   }
 
@@ -182,15 +186,15 @@ class SyncSession {
     let taken = theirs?.after
     while (out < outgoing.length || come < incoming.length) {
       const page = await this.#store.records(
-        keys.slice(out, out + idsPerPage),
-        bytesPerMessage,
+        keys.slice(out, out + this.#store.limits.syncIds),
+        this.#store.limits.syncBytes,
         ours?.upTo.position ?? 0,
       )
       const sends = out < outgoing.length
       out += page.taken
       const claim = sends ? stretch(sent, out === outgoing.length ? ours?.upTo : page.upTo) : undefined
       sent = claim?.upTo ?? sent
-      const wants = incoming.slice(come, come + wantsPerMessage)
+      const wants = incoming.slice(come, come + this.#store.limits.syncIds)
       const carried = await this.#carry(page.records, claim, wants, theirs?.upTo.position ?? 0)
       if (wants.length > 0) {
         if (carried.taken === 0 || carried.taken > wants.length) throw malformed('it brings nothing')
@@ -227,18 +231,20 @@ class SyncSession {
   }
 
   /** The next page of ours, and what they say to it. */
-  async #offer(): Promise<Offered> {
-    for (let i = 0; i < beginnings; i++) {
+  async #offer(begun: boolean): Promise<Offered> {
+    // Another sync of the two may move the places meanwhile: that is no reason to give up.
+    for (let i = 0, last = -1; i < beginnings; i = this.#placed > last ? 0 : i + 1, last = this.#placed) {
       const after = await this.#store.markAt(this.#placed)
       const received = this.#store.peer(this.#peer!)?.received
       const known = received !== undefined && received.position > 0 && this.#livesOn(received)
       const yours = known ? received : undefined
       // Strangers with much to tell will compare fingerprints, unless one of them is empty.
-      const strange = !this.#acquainted && this.#acknowledged === undefined && this.#store.position > idsPerPage
+      const strange =
+        !this.#acquainted && this.#acknowledged === undefined && this.#store.position > this.#store.limits.syncIds
       this.#acquainted = true
-      const ids = await this.#store.idsAfter(after.position, strange ? 0 : idsPerPage, yours?.store)
+      const ids = await this.#store.idsAfter(after.position, strange ? 0 : this.#store.limits.syncIds, yours?.store)
       const page = { after, ...ids }
-      const head = { kind: 'offer', from: this.#store.mark(), count: this.#store.count, yours } as const
+      const head = { kind: 'offer', from: this.#store.mark(), count: this.#store.count, begun, yours } as const
       const answer = await this.#ask({ ...head, offer: page }, 'answer')
       await this.#heed(answer, page, yours)
       this.#acknowledged = answer.yours
@@ -298,6 +304,9 @@ class SyncSession {
         hint: 'Sync again to go on.',
       })
     }
+    const own = this.#store.mark()
+    if (this.#life !== undefined && !sameLife(own, this.#life))
+      throw restored('this store', this.#life.position, own.position)
     const request = encodeMessage(message)
     const bytes = await this.#exchange(request)
     this.#report.messages += 2

@@ -47,6 +47,8 @@ export interface OfferMessage {
   readonly from: Mark
   /** Events that the sender has. */
   readonly count: number
+  /** The sync has begun by positions and stays with them. */
+  readonly begun: boolean
   /** All of the receiver's up to here is at the sender. */
   readonly yours: Mark | undefined
   readonly offer: Offer
@@ -142,6 +144,7 @@ export function encodeMessage(message: Message): Uint8Array {
     case 'offer':
       writeMark(out, message.from)
       out.varint(message.count)
+      out.u8(message.begun ? 1 : 0)
       writeOptional(out, message.yours)
       writeOffer(out, message.offer)
       break
@@ -217,8 +220,10 @@ export function decodeMessage(bytes: Uint8Array): Message {
 
 function readBody(input: ByteInput, kind: (typeof kinds)[number] | undefined): Message {
   switch (kind) {
-    case 'offer':
-      return { kind, from: readMark(input), count: input.varint(), yours: readOptional(input), offer: readOffer(input) }
+    case 'offer': {
+      const head = { from: readMark(input), count: input.varint(), begun: input.u8() === 1 }
+      return { kind, ...head, yours: readOptional(input), offer: readOffer(input) }
+    }
     case 'answer': {
       const head = { from: readMark(input), count: input.varint(), yours: readOptional(input) }
       return { kind, ...head, compare: input.u8() === 1, wants: readIndices(input), offer: readOffer(input) }

@@ -14,3 +14,5 @@ export const serviceDecommission = 8
 export const serviceEnded = 9
 /** Who waits for whom: for finding deadlocks that span nodes. */
 export const serviceWaits = 10
+/** Stores of event databases meet. */
+export const serviceEvents = 11

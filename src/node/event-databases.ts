@@ -30,7 +30,7 @@ interface Peer {
   readonly token?: string
 }
 
-interface Registered extends DatabaseSettings {
+export interface Registered extends DatabaseSettings {
   readonly peers?: readonly Peer[]
 }
 
@@ -49,6 +49,8 @@ export class NodeEventDatabases implements EventDatabases {
   readonly #register: OrderedMap
   readonly #registered: Map<string, Registered>
   readonly #opened = new Map<string, Promise<Opened>>()
+  /** Told of every name that is registered, or registered with other settings. */
+  onRegistered: ((name: string, settings: Registered) => void) | undefined
   /** Changes of the register, one after the other. */
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -69,6 +71,10 @@ export class NodeEventDatabases implements EventDatabases {
       if (peers.length > 0) await databases.#find(name)
     }
     return databases
+  }
+
+  registered(): ReadonlyMap<string, Registered> {
+    return this.#registered
   }
 
   async list(): Promise<string[]> {
@@ -149,6 +155,7 @@ export class NodeEventDatabases implements EventDatabases {
   async #write(name: string, registered: Registered): Promise<void> {
     await this.#register.write([{ key: encoder.encode(name), value: encoder.encode(JSON.stringify(registered)) }])
     this.#registered.set(name, registered)
+    this.onRegistered?.(name, registered)
   }
 
   #inTurn<T>(run: () => Promise<T>): Promise<T> {

@@ -1,0 +1,78 @@
+/** Event databases of a cluster's nodes: all have all, whoever was away. */
+import { strict as assert } from 'node:assert'
+import { test } from 'node:test'
+import { SimWorld } from '../testing/index.ts'
+import { openCluster } from './cluster.ts'
+import { openEventDatabases } from './event-databases.ts'
+import { EventMesh } from './event-mesh.ts'
+
+test('what is appended at any node, or while nodes are apart, is at all of them in the end', async () => {
+  const seed = Number(process.env.SEED ?? 1)
+  const world = new SimWorld(seed)
+  const start = async (host: string, seeds: readonly string[]) => {
+    const io = world.node(world.disk(host), host)
+    const opened = await openCluster({
+      io,
+      directory: '/data',
+      peer: { host, port: 7400 },
+      seeds: seeds.map((seed) => ({ host: seed, port: 7400 })),
+      locality: { host },
+      pg: { host, port: 7432 },
+      httpPort: 7480,
+      cacheBytes: 1 << 20,
+      segmentBytes: 1 << 18,
+      memtableBytes: 1 << 20,
+      insecure: true,
+    })
+    const databases = await openEventDatabases(io, opened)
+    const mesh = new EventMesh(databases, opened)
+    return { databases, mesh, opened }
+  }
+  const value = (n: number) => ({ value: new TextEncoder().encode(String(n)), contentType: 'text/plain' })
+  const main = async () => {
+    const nodes = [await start('a', []), await start('b', ['a']), await start('c', ['a'])]
+    const sleep = (micros: number) => new Promise<void>((done) => world.schedule(micros, done))
+    const store = async (i: number) => {
+      for (;;) {
+        const database = await nodes[i].databases.open('orders')
+        if (database !== undefined) return database.store
+        await sleep(100_000)
+      }
+    }
+    await nodes[1].databases.create('orders', {})
+    let said = 0
+    const append = async (i: number) => void (await (await store(i)).append([value(said++), value(said++)]))
+    const alike = async (what: string) => {
+      const end = world.nowMicros + 20_000_000
+      for (;;) {
+        const counts = await Promise.all([0, 1, 2].map(async (i) => (await store(i)).count))
+        if (counts.every((count) => count === said)) return
+        assert.ok(world.nowMicros < end, `SEED=${seed}: ${what}: ${counts} of ${said}`)
+        await sleep(50_000)
+      }
+    }
+    for (let i = 0; i < 9; i++) await append(i % 3)
+    const began = world.nowMicros
+    await alike('connected')
+    assert.ok(world.nowMicros - began < 1_000_000, 'at once, not with a sweep')
+    world.internet.cut('a', 'b')
+    world.internet.cut('a', 'c')
+    for (let i = 0; i < 9; i++) await append(i % 3)
+    await sleep(8_000_000)
+    assert.ok((await store(0)).count < said, 'a node that is alone has only its own')
+    world.internet.heal()
+    await alike('healed')
+    const keys = await Promise.all(
+      [0, 1, 2].map(async (i) => (await (await store(i)).range({ limit: 100 })).map((e) => e.key)),
+    )
+    assert.deepEqual(keys[1], keys[0])
+    assert.deepEqual(keys[2], keys[0])
+    for (const { mesh, databases, opened } of nodes) {
+      mesh.stop()
+      await databases.close()
+      await opened.close()
+    }
+    return true
+  }
+  assert.ok(await world.run(main, () => world.nowMicros > 120_000_000))
+})

@@ -1,0 +1,156 @@
+/**
+ * The event databases of a cluster's nodes meet by themselves: what one node has registered all have, and the stores of a
+ * name exchange what they got, pair by pair, over the connections between nodes.
+ *
+ *   append at A ─► A's store tells ─► soon: A syncs with every node that is there     and every few seconds, whatever is said
+ *   create at A ─► gossip "events NAME" ─► created at B, C
+ *
+ * Each node has all events of its own: a node that is alone, or cut off, goes on reading and appending.
+ *
+ * Not here: the exchange (model/events/sync.ts), stores outside of the cluster (event-links.ts).
+ */
+import { DbError, type ErrorCode } from '../base/index.ts'
+import { serviceEvents } from '../cluster/index.ts'
+import { ByteReader, ByteWriter } from '../encoding/index.ts'
+import type { Timer } from '../io/index.ts'
+import { answerSync, type SyncStore, syncWith } from '../model/events/index.ts'
+import type { OpenedCluster } from './cluster.ts'
+import type { NodeEventDatabases } from './event-databases.ts'
+
+const topic = 'events '
+/** Appends that follow each other closely travel together. */
+const gatherMs = 10
+/** Between looks at whether something was missed. */
+const sweepMs = 3_000
+const requestMs = 10_000
+
+interface Meeting {
+  running: boolean
+  /** Something was received since the last one began. */
+  due: boolean
+}
+
+export class EventMesh {
+  readonly #databases: NodeEventDatabases
+  readonly #opened: OpenedCluster
+  /** By name, then by node. */
+  readonly #meetings = new Map<string, Map<number, Meeting>>()
+  readonly #abort = new AbortController()
+  #sweep: Timer | undefined
+
+  constructor(databases: NodeEventDatabases, opened: OpenedCluster) {
+    this.#databases = databases
+    this.#opened = opened
+    const { transport, membership } = opened
+    transport.onRequest(serviceEvents, (_from, body) => this.#answer(body))
+    membership.onInfo(({ key, value }) => {
+      if (key.startsWith(topic)) this.#learn(key.slice(topic.length), value)
+    })
+    for (const { key, value } of membership.infoEntries(topic)) this.#learn(key.slice(topic.length), value)
+    databases.onRegistered = (name, settings) => this.#registered(name, settings)
+    for (const [name, settings] of databases.registered()) this.#registered(name, settings)
+    this.#later()
+  }
+
+  stop(): void {
+    this.#abort.abort()
+    this.#sweep?.cancel()
+  }
+
+  get #stopped(): boolean {
+    return this.#abort.signal.aborted || this.#opened.store.io.dead
+  }
+
+  async #answer(body: Uint8Array): Promise<Uint8Array> {
+    const read = new ByteReader(body)
+    const name = read.text()
+    const database = await this.#databases.open(name)
+    if (database === undefined) throw new DbError('invalid_catalog_name', `this node has no event database "${name}" yet`)
+    return answerSync(database.store, read.rest())
+  }
+
+  // ---- which there are
+
+  #learn(name: string, value: unknown): void {
+    if (typeof value !== 'string') return
+    this.#inBackground(async () => {
+      const schema = (JSON.parse(value) as { schema?: object }).schema
+      const known = this.#databases.registered().get(name)
+      if (known !== undefined && JSON.stringify(known.schema) === JSON.stringify(schema)) return
+      await this.#databases.create(name, { schema })
+    })
+  }
+
+  #registered(name: string, { schema }: { readonly schema?: object }): void {
+    if (this.#stopped) return
+    const { membership } = this.#opened
+    const value = JSON.stringify({ schema })
+    if (membership.info(topic + name) !== value) membership.publish(topic + name, value)
+    if (this.#meetings.has(name)) return
+    const meetings = new Map<number, Meeting>()
+    this.#meetings.set(name, meetings)
+    this.#inBackground(async () => {
+      const database = await this.#databases.open(name)
+      if (database === undefined || this.#stopped) return
+      database.store.subscribe(() => this.#meetAll(name, database.store, meetings))
+      this.#meetAll(name, database.store, meetings)
+    })
+  }
+
+  // ---- meeting
+
+  #later(): void {
+    this.#sweep = this.#opened.store.io.tasks.after(sweepMs, () => {
+      if (this.#stopped) return
+      for (const [name, meetings] of this.#meetings) {
+        this.#inBackground(async () => {
+          const database = await this.#databases.open(name)
+          if (database !== undefined) this.#meetAll(name, database.store, meetings)
+        })
+      }
+      this.#later()
+    })
+  }
+
+  #meetAll(name: string, store: SyncStore, meetings: Map<number, Meeting>): void {
+    if (this.#stopped) return
+    for (const node of this.#opened.host.peers()) {
+      let meeting = meetings.get(node)
+      if (meeting === undefined) meetings.set(node, (meeting = { running: false, due: false }))
+      meeting.due = true
+      if (!meeting.running) this.#inBackground(() => this.#meet(name, store, node, meeting))
+    }
+  }
+
+  async #meet(name: string, store: SyncStore, node: number, meeting: Meeting): Promise<void> {
+    const { transport, store: rows } = this.#opened
+    meeting.running = true
+    try {
+      while (meeting.due && !this.#stopped) {
+        await new Promise<void>((done) => rows.io.tasks.after(gatherMs, done))
+        meeting.due = false
+        const exchange = (request: Uint8Array) => {
+          const out = new ByteWriter(request.length + name.length + 8)
+          out.text(name)
+          out.raw(request)
+          return transport.request(node, serviceEvents, out.copy(), requestMs)
+        }
+        await syncWith(store, exchange, { signal: this.#abort.signal })
+      }
+    } finally {
+      meeting.running = false
+    }
+  }
+
+  /** What fails because a node or a store is not there is tried again with the next sweep. */
+  #inBackground(work: () => Promise<void>): void {
+    work().catch((error) => {
+      if (this.#stopped) return
+      const { io } = this.#opened.store
+      if (!(error instanceof DbError)) return io.fatal('event databases could not be kept alike', error)
+      if (!quiet.has(error.code)) io.log.warn('events-not-synced', { error: error.message })
+    })
+  }
+}
+
+const quiet = new Set<ErrorCode>(['connection_failure', 'invalid_catalog_name', 'query_canceled', 'store_closed'])

@@ -141,7 +141,7 @@ test('what was asked of a tab that dies is done by its successor, once', async (
     const [one, two, three] = [await open(), await open(), await open()]
     const release = hold(when)
     const asked = [two.store.append(1), three.store.append([2, 3])]
-    await new Promise((resolve) => setImmediate(resolve))
+    await io.tasks.yield()
     one.tab.kill()
     release()
     await Promise.all(asked)

@@ -133,11 +133,13 @@ class SyncSession {
   async #byPositions(start: Mark, theirStart: Mark, first: Offered): Promise<void> {
     this.#report.mode = 'positions'
     let turn = first
-    for (let last = -1; ; ) {
+    // Another sync of the two may overtake this one, whose page then completes nothing; that does not last.
+    for (let last = -1, idle = 0; ; ) {
       await this.#page(turn)
       if (this.#placed >= start.position && this.#received >= theirStart.position) return
       const reached = this.#placed + this.#received
-      if (reached <= last) throw malformed('the other side does not get on')
+      idle = reached > last ? 0 : idle + 1
+      if (idle === beginnings) throw malformed('the other side does not get on')
       last = reached
       turn = await this.#offer(true)
       if (turn.answer.compare) throw malformed('the other side changes the way of comparing')
@@ -235,7 +237,8 @@ class SyncSession {
     // Another sync of the two may move the places meanwhile: that is no reason to give up.
     for (let i = 0, last = -1; i < beginnings; i = this.#placed > last ? 0 : i + 1, last = this.#placed) {
       const after = await this.#store.markAt(this.#placed)
-      const received = this.#store.peer(this.#peer!)?.received
+      const peer = this.#peer!
+      const received = this.#store.peer(peer)?.received
       const known = received !== undefined && received.position > 0 && this.#livesOn(received)
       const yours = known ? received : undefined
       // Strangers with much to tell will compare fingerprints, unless one of them is empty.
@@ -248,8 +251,9 @@ class SyncSession {
       const answer = await this.#ask({ ...head, offer: page }, 'answer')
       await this.#heed(answer, page, yours)
       this.#acknowledged = answer.yours
-      // What came from them was left out of the page, which is wrong when they are no longer who they were.
-      const theyAreNew = yours !== undefined && !sameLife(yours, answer.from)
+      // The page is for those whom it was made for: it leaves out what came from them, and begins where they are.
+      const theyAreNew = !sameBytes(peer, answer.from.store) || (yours !== undefined && !sameLife(yours, answer.from))
+      if (theyAreNew && begun) throw restored('the other store', this.#received, answer.from.position)
       if (!theyAreNew && (answer.compare || fits(page, answer.yours))) return { page, answer }
     }
     throw malformed('the other side forgets what it said')
@@ -318,6 +322,10 @@ class SyncSession {
       throw response.error
     }
     if (response.kind !== kind) throw malformed(`it answers ${message.kind} with ${response.kind}`)
+    // Who begins another life in the middle no longer has the places that this was about.
+    if ('to' in message && !sameLife(message.to, response.from)) {
+      throw restored('the other store', message.to.position, response.from.position)
+    }
     this.#meet(response.from)
     if (response.kind === 'carried' && response.yours !== undefined) this.#acknowledged = response.yours
     return response as Extract<Message, { kind: K }>

@@ -100,8 +100,16 @@ export function recordKey(record: Uint8Array): Uint8Array {
   return record.subarray(1, 1 + ulidBytes)
 }
 
+/** Hashers are made once: making one costs as much as hashing a short event. */
+const fresh = sha256.create()
+const hasher = sha256.create()
+const digest = new Uint8Array(sha256.outputLen)
+
 export function hashRecord(record: Uint8Array): Uint8Array {
-  return sha256(record).subarray(0, hashBytes)
+  fresh._cloneInto(hasher)
+  hasher.update(record)
+  hasher.digestInto(digest)
+  return digest.slice(0, hashBytes)
 }
 
 export function checkContentType(contentType: string): void {

@@ -10,7 +10,7 @@
  * Not here: many seeds (main.ts).
  */
 import { DbError } from '../../../src/base/index.ts'
-import { type NewEvent, type SyncReport, syncWith } from '../../../src/model/events/index.ts'
+import { type NewEvent, type StoredEvent, type SyncReport, syncWith } from '../../../src/model/events/index.ts'
 import { SimWorld } from '../../../src/testing/index.ts'
 import { SimRandom } from '../../../src/testing/sim-random.ts'
 import { Channel, type Faults } from './channel.ts'
@@ -221,14 +221,23 @@ class EventsRun {
     const own = this.#backups.filter(({ of }) => of === n)
     const wiped = this.#random.chance(0.3)
     if (own.length === 0 && !wiped) return
-    // Everybody must be there to say who else has what this one loses.
-    for (const each of this.#stores) if (each.down) await each.reopen()
+    // Who dies after this was asked starts again with what it had, so what is counted below is still there.
     const before = await store.race(contents(store.store))
     if (before === undefined) return
     await store.replace(wiped ? undefined : this.#random.pick(own).backup)
-    const everywhere = await Promise.all(this.#stores.map((s) => contents(s.store)))
+    const everywhere = []
+    for (const each of this.#stores) everywhere.push(await this.#all(each))
     await this.#model.forget(before, everywhere)
     this.#note(store, wiped ? 'is wiped' : 'is restored')
+  }
+
+  /** All that a store has; it may have to start again for that. */
+  async #all(store: LiveStore): Promise<Map<string, StoredEvent>> {
+    for (;;) {
+      const all = store.down ? undefined : await store.race(contents(store.store))
+      if (all !== undefined) return all
+      await store.reopen()
+    }
   }
 
   async #heal(): Promise<void> {

@@ -7,12 +7,16 @@ import { DbError } from '../base/index.ts'
 import type { Io } from '../io/index.ts'
 import { openDatabase as openSql, type SqlDatabase } from '../sql/index.ts'
 import { type ClusterOptions, type OpenedCluster, openCluster } from './cluster.ts'
+import type { NodeEventDatabases } from './event-databases.ts'
 import { NodeSqlCluster } from './sql-cluster.ts'
+import { NodeSqlEvents } from './sql-events.ts'
 import { type OpenedStore, openStore, type StoreOptions } from './store.ts'
 
 export interface OpenedDatabase {
   readonly database: SqlDatabase
   readonly opened: OpenedStore
+  /** Opened when first asked for: most programs that open a directory have no events. */
+  events(): Promise<NodeEventDatabases>
   close(): Promise<void>
 }
 
@@ -22,12 +26,14 @@ export async function openDatabase(options: StoreOptions): Promise<OpenedDatabas
   try {
     const { io, directory } = options
     const temporaryDirectory = directory === undefined ? undefined : `${directory}/temporary`
-    const database = await openSql({ io, store: opened.store, temporaryDirectory })
-    const close = () => {
-      database.close()
-      return opened.close()
+    const events = new NodeSqlEvents(io, opened)
+    const database = await openSql({ io, store: opened.store, temporaryDirectory, events })
+    const close = async () => {
+      await database.close()
+      await events.close()
+      await opened.close()
     }
-    return { database, opened, close }
+    return { database, opened, events: () => events.databases(), close }
   } catch (error) {
     await opened.close()
     throw error
@@ -60,15 +66,17 @@ export async function openClusterDatabase(options: ClusterOptions): Promise<Open
     const { io, directory } = options
     const cluster = new NodeSqlCluster(opened)
     const temporaryDirectory = `${directory}/temporary`
+    const events = new NodeSqlEvents(io, opened)
     const database = await openWhenReachable(io, () =>
-      openSql({ io, store: opened.store, temporaryDirectory, cluster }),
+      openSql({ io, store: opened.store, temporaryDirectory, cluster, events }),
     )
-    const close = () => {
-      database.close()
+    const close = async () => {
+      await database.close()
       cluster.stop()
-      return opened.close()
+      await events.close()
+      await opened.close()
     }
-    return { database, opened, close }
+    return { database, opened, events: () => events.databases(), close }
   } catch (error) {
     await opened.close()
     throw error

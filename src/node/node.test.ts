@@ -12,6 +12,7 @@ import { FakeDatabase } from '../wire/pg/fake-database.fixture.ts'
 import { checkConfig, readConfigFile } from './config.ts'
 import type { OpenedDatabase } from './database.ts'
 import { startNode } from './node.ts'
+import { NodeSqlEvents } from './sql-events.ts'
 import { openStore, type StoreOptions } from './store.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'lattice-node-'))
@@ -33,7 +34,12 @@ const database = new FakeDatabase()
 
 async function open(options: StoreOptions): Promise<OpenedDatabase> {
   const opened = await openStore(options)
-  return { database, opened, close: () => opened.close() }
+  const events = new NodeSqlEvents(options.io, opened)
+  const close = async () => {
+    await events.close()
+    await opened.close()
+  }
+  return { database, opened, events: () => events.databases(), close }
 }
 
 let directories = 0

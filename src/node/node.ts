@@ -92,8 +92,7 @@ class StartingNode {
     this.#http = await startHttp(config.http, pages, this.#eventPort())
     const opened = await this.#open()
     this.#opened = opened
-    const { openEventDatabases } = await import('./event-databases.ts')
-    this.#events = await openEventDatabases(io, opened.opened)
+    this.#events = await opened.events()
     registerNodeMetrics(metrics, opened.opened, this.#pg)
     if (this.#member !== undefined) registerClusterMetrics(metrics, this.#member.opened)
     this.#pg.serve(opened.database)
@@ -211,7 +210,6 @@ class StartingNode {
     this.#decommissioning?.stop()
     if (this.#member !== undefined) await drain(this.#member.opened)
     await this.#pg?.stop(this.#config.graceSeconds * 1000)
-    await this.#events?.close()
     await this.#opened?.close()
     await this.#http?.close()
     if (this.#opened !== undefined) io.log.info('stopped')

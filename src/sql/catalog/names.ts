@@ -103,3 +103,13 @@ export function schemaName(scope: NameScope, oid: number): string {
   if (oid === pgToast) return 'pg_toast'
   return scope.catalog.schema(oid)?.name ?? String(oid)
 }
+
+/** The names of a search_path value. */
+export function splitPath(text: string): string[] {
+  const out: string[] = []
+  for (const m of text.matchAll(/\s*(?:"((?:[^"]|"")*)"|([^",\s][^,]*?))\s*(?:,|$)/g)) {
+    const name = m[1] !== undefined ? m[1].replaceAll('""', '"') : m[2].toLowerCase()
+    if (name !== '') out.push(name)
+  }
+  return out
+}

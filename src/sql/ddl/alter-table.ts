@@ -7,6 +7,8 @@ import type { Column, Constraint, RelationDescriptor } from '../catalog/descript
 import { findRelation } from '../catalog/names.ts'
 import { type Eval, Execution } from '../execute/execution.ts'
 import { checkParent, referencesTo } from '../execute/foreign-keys.ts'
+import { changingDefault, checkLocalAlteration } from '../local/definition.ts'
+import { isLocalTable } from '../local/local-table.ts'
 import { compile } from '../plan/compile.ts'
 import { retarget, standaloneWriter } from '../plan/plan-modify.ts'
 import type { Expr } from '../query.ts'
@@ -54,6 +56,7 @@ function* alter(session: Session, node: any): Command {
 
 function* action(session: Session, oid: number, cmd: any): Generator<Step, void, void> {
   const table = session.catalog.relationOf(oid)
+  checkLocalAlteration(table, cmd)
   const cascade = cmd.behavior === 'DROP_CASCADE'
   switch (cmd.subtype) {
     case 'AT_AddColumn':
@@ -183,7 +186,8 @@ function* addColumn(session: Session, table: RelationDescriptor, cmd: any): Gene
       ...column,
       generated: bindGenerated(session, { ...table, columns: [...table.columns, column] }, column, generated),
     }
-  const empty = yield* isEmpty(session, table)
+  // Events may come from anywhere, also from before.
+  const empty = !isLocalTable(table) && (yield* isEmpty(session, table))
   const value =
     column.generated ??
     column.default ??
@@ -203,7 +207,8 @@ function* addColumn(session: Session, table: RelationDescriptor, cmd: any): Gene
         next = { ...next, columns: columns.map((c) => (c.number === column.number ? { ...c, missing } : c)) }
       }
       saved(session, next)
-    } else yield* recompute(session, table, next, column.number, value)
+    } else if (isLocalTable(table)) throw changingDefault(column.name)
+    else yield* recompute(session, table, next, column.number, value)
   } else saved(session, next)
   const names = new ConstraintNames(session, session.catalog.relationOf(table.oid))
   for (const w of written) {

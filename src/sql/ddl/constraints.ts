@@ -3,6 +3,7 @@ import { DbError } from '../../base/index.ts'
 import { operatorCall } from '../bind/calls.ts'
 import { lookUpRelation } from '../bind/from.ts'
 import type { Column, Constraint, ForeignAction, RelationDescriptor } from '../catalog/descriptors.ts'
+import { refuseLocal } from '../local/definition.ts'
 import { stripped } from './columns.ts'
 import { bindCondition, columnNamed, columnsOf, contextOf, freeName, requireUser, type Session } from './context.ts'
 import { createIndex, indexColumn } from './indexes.ts'
@@ -104,7 +105,7 @@ function* addKey(
   if (primary && relation.constraints.some((c) => c.type === 'p')) {
     throw new DbError('invalid_table_definition', `multiple primary keys for table "${relation.name}" are not allowed`)
   }
-  if (node.indexname) return useIndex(session, relation, node, names, primary)
+  if (node.indexname) return adoptIndex(session, relation, node, names, primary)
   const columnNames: string[] =
     node.keys === undefined ? [written.column!.name] : node.keys.map((k: any) => k.String.sval)
   const columns = columnNames.map((n) => columnNamed(relation, n))
@@ -151,7 +152,7 @@ function* addKey(
 }
 
 /** ADD CONSTRAINT … USING INDEX: the index takes the constraint's name. */
-function useIndex(
+function adoptIndex(
   session: Session,
   relation: RelationDescriptor,
   node: any,
@@ -205,6 +206,7 @@ function addForeignKey(
   requireUser(parent)
   if (parent.relkind !== 'r')
     throw new DbError('wrong_object_type', `referenced relation "${parent.name}" is not a table`)
+  refuseLocal(parent, 'a foreign key', 'Stores that have not met cannot see to it.')
   const { referenced, index } = referencedKey(session, parent, node)
   if (referenced.length !== columns.length)
     throw new DbError('invalid_foreign_key', 'number of referencing and referenced columns for foreign key disagree')

@@ -1,6 +1,7 @@
 /**
  * DROP: objects and what depends on them. RESTRICT refuses and lists the dependents, CASCADE takes them along.
  */
+
 import { DbError, type Step } from '../../base/index.ts'
 import { forEachChild, forEachQueryExpr, forEachSubquery } from '../bind/scope.ts'
 import { findType, nameParts, resolveTypeName } from '../bind/type-name.ts'
@@ -8,6 +9,7 @@ import type { RelationDescriptor, TypeDescriptor } from '../catalog/descriptors.
 import { extensionFunctions } from '../catalog/extensions.ts'
 import { findRelation, requireSchema, schemaName } from '../catalog/names.ts'
 import { referencesTo } from '../execute/foreign-keys.ts'
+import { isLocalTable, storeName } from '../local/local-table.ts'
 import type { Expr, Query } from '../query.ts'
 import { dropColumn } from './alter-table.ts'
 import { saved } from './constraints.ts'
@@ -166,6 +168,8 @@ export function* dropRelation(
 ): Generator<Step, void, void> {
   const { catalog } = session
   if (relation.relkind === 'i') return dropIndex(session, relation)
+  if (isLocalTable(relation))
+    session.notice(`the events of "${relation.name}" stay in the event database "${storeName(catalog, relation)}"`)
   const views = viewsOver(session, relation.oid).filter((v) => v.oid !== relation.oid)
   const foreign = referencesTo(catalog, relation.oid).filter((r) => r.child.oid !== relation.oid)
   const users = relation.relkind === 'S' ? defaultsUsing(session, relation) : []

@@ -7,6 +7,7 @@ import { Execution } from '../execute/execution.ts'
 import type { RowWriter } from '../execute/row-writer.ts'
 import { type IndexAccess, storageSpan, type TableAccess } from '../execute/tables.ts'
 import { defaultOperatorClass, operatorClassNamed } from '../functions/registry.ts'
+import { refuseLocal } from '../local/definition.ts'
 import { standaloneWriter } from '../plan/plan-modify.ts'
 import type { Expr } from '../query.ts'
 import type { Value } from '../types/type.ts'
@@ -327,6 +328,7 @@ function* create(session: Session, node: any): Command {
   const table = yield* openRelation(session, node.relation, node.concurrent ? 3 : 4)
   if (table.relkind !== 'r' && table.relkind !== 'm')
     throw new DbError('wrong_object_type', `cannot create index on relation "${table.name}"`)
+  refuseLocal(table, 'CREATE INDEX', 'Make a continuous materialized view, or INSERT … SELECT into another table.')
   const method = node.accessMethod ?? 'btree'
   if (!['btree', 'hash', 'gin', 'gist', 'brin', 'spgist'].includes(method))
     throw new DbError('undefined_object', `access method "${method}" does not exist`)

@@ -1,8 +1,10 @@
 /** ALTER … RENAME, SET SCHEMA and OWNER TO for all kinds of objects. */
+
 import { DbError } from '../../base/index.ts'
 import { findType, nameParts, resolveTypeName } from '../bind/type-name.ts'
 import type { FunctionDescriptor, RelationDescriptor, TypeDescriptor } from '../catalog/descriptors.ts'
 import { findRelation, requireSchema } from '../catalog/names.ts'
+import { checkLocalRename } from '../local/definition.ts'
 import { saved } from './constraints.ts'
 import {
   type Command,
@@ -44,12 +46,15 @@ function* rename(session: Session, node: any): Command {
         session.notice(`relation "${node.relation.relname}" does not exist, skipping`)
         return { tag }
       }
-      renameRelation(session, yield* openRelation(session, node.relation), to)
+      const relation = yield* openRelation(session, node.relation)
+      checkLocalRename(relation)
+      renameRelation(session, relation, to)
       return { tag }
     }
     case 'OBJECT_COLUMN':
     case 'OBJECT_ATTRIBUTE': {
       const table = yield* openRelation(session, node.relation)
+      checkLocalRename(table)
       const column = columnNamed(table, node.subname, true)
       if (table.columns.some((c) => !c.dropped && c.name === to))
         throw new DbError('duplicate_column', `column "${to}" of relation "${table.name}" already exists`)
@@ -184,6 +189,7 @@ function* setSchema(session: Session, node: any): Command {
     throw new DbError('feature_not_supported', 'cannot move objects into system schemas')
   if (node.objectType in relationTags) {
     const relation = yield* openRelation(session, node.relation)
+    checkLocalRename(relation)
     moveRelation(session, relation, schema)
     return { tag: relationTags[node.objectType] }
   }

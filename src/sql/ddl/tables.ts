@@ -3,6 +3,9 @@ import { DbError, type Step } from '../../base/index.ts'
 import { lookUpRelation } from '../bind/from.ts'
 import type { Column, RelationDescriptor } from '../catalog/descriptors.ts'
 import { referencesTo } from '../execute/foreign-keys.ts'
+import { checkLocalTable, localElements, refuseLocal, replicationOf } from '../local/definition.ts'
+import { isLocalTable, isMerging, storeName } from '../local/local-table.ts'
+import { awaited, requireLocal } from '../local/waiting.ts'
 import { bindGenerated, defineColumn, type Place } from './columns.ts'
 import { addConstraint, ConstraintNames, saved, type WrittenConstraint } from './constraints.ts'
 import {
@@ -52,7 +55,10 @@ function* createTable(
   const columns: Column[] = []
   const written: WrittenConstraint[] = []
   const generated: { column: Column; node: any }[] = []
-  for (const element of (node.tableElts ?? []) as any[]) {
+  const options = optionsOf(node)
+  const local = replicationOf(options) === 'local'
+  const elements: any[] = node.tableElts ?? []
+  for (const element of local ? localElements(elements, temporary) : elements) {
     if (element.Constraint) written.push({ node: element.Constraint, column: undefined })
     else if (element.TableLikeClause) copyColumns(session, element.TableLikeClause, columns)
     else if (element.ColumnDef) {
@@ -78,7 +84,18 @@ function* createTable(
     }
   }
   table = saved(session, table)
-  return yield* addConstraints(session, table, written)
+  table = yield* addConstraints(session, table, written)
+  if (isLocalTable(table)) yield* openLocal(session, table)
+  return table
+}
+
+/** The event database is there from now on, whether the transaction commits or not: it may be older than the table. */
+function* openLocal(session: Session, table: RelationDescriptor): Generator<Step, void, void> {
+  checkLocalTable(table, session.types.types)
+  const { tables } = requireLocal({ session })
+  const name = storeName(session.catalog, table)
+  tables.checkName(name)
+  yield* awaited(session, tables.open(name, isMerging(table)))
 }
 
 /** Keys come first: foreign keys of the table may refer to them. Deferral clauses belong to the constraint before. */
@@ -125,17 +142,7 @@ export function newTable(
   node: any,
 ): RelationDescriptor {
   const rowType = createRowType(session, oid, schema, name)
-  const options = ((node.options ?? []) as any[]).map((o) => {
-    const { defnamespace, defname, arg } = o.DefElem
-    const value =
-      arg?.String?.sval ??
-      arg?.Integer?.ival ??
-      arg?.Float?.fval ??
-      arg?.TypeName?.names?.at(-1)?.String?.sval ??
-      'true'
-    return `${defnamespace ? `${defnamespace}.` : ''}${defname}=${value}`
-  })
-  checkReplication(options)
+  const options = optionsOf(node)
   const commit = { ONCOMMIT_DELETE_ROWS: 'delete', ONCOMMIT_DROP: 'drop' }[node.oncommit as string] as
     | 'delete'
     | 'drop'
@@ -161,14 +168,18 @@ export function newTable(
   }
 }
 
-/** WITH (replication = …): this node has consensus tables only. */
-function checkReplication(options: readonly string[]): void {
-  const mode = options.find((o) => o.startsWith('replication='))?.slice('replication='.length)
-  if (mode !== undefined && mode !== 'consensus') {
-    throw new DbError('feature_not_supported', `replication mode "${mode}" is not available on this node`, {
-      hint: 'Leave the option out, or use replication = consensus.',
-    })
-  }
+/** WITH (…), as the catalog keeps it. */
+export function optionsOf(node: any): string[] {
+  return ((node.options ?? []) as any[]).map((o) => {
+    const { defnamespace, defname, arg } = o.DefElem
+    const value =
+      arg?.String?.sval ??
+      arg?.Integer?.ival ??
+      arg?.Float?.fval ??
+      arg?.TypeName?.names?.at(-1)?.String?.sval ??
+      'true'
+    return `${defnamespace ? `${defnamespace}.` : ''}${defname}=${value}`
+  })
 }
 
 function copyColumns(session: Session, clause: any, columns: Column[]): void {
@@ -196,6 +207,7 @@ function* truncate(session: Session, node: any): Command {
   for (const n of node.relations as any[]) {
     const relation = yield* openRelation(session, n.RangeVar)
     if (relation.relkind !== 'r') throw new DbError('wrong_object_type', `"${relation.name}" is not a table`)
+    refuseLocal(relation, 'TRUNCATE', 'DELETE its rows, or erase its events over HTTP.')
     tables.push(relation)
   }
   const cascade = node.behavior === 'DROP_CASCADE'

@@ -5,6 +5,7 @@ import { bindSelectNode } from '../bind/select.ts'
 import { formatType } from '../bind/type-name.ts'
 import type { Column, RelationDescriptor } from '../catalog/descriptors.ts'
 import { Execution, suspended } from '../execute/execution.ts'
+import { replicationOf } from '../local/definition.ts'
 import type { Node } from '../parse/parser.ts'
 import type { Query, Target } from '../query.ts'
 import { makePlan } from '../session/plan.ts'
@@ -24,7 +25,7 @@ import {
   targetSchema,
 } from './context.ts'
 import { writerFor } from './indexes.ts'
-import { emptyTable, newTable } from './tables.ts'
+import { emptyTable, newTable, optionsOf } from './tables.ts'
 
 export const viewCommands: CommandTable = {
   ViewStmt: { transactional: 'inside', writes: true, run: createView },
@@ -140,6 +141,10 @@ function* createTableAs(session: Session, node: any, text: string): Command {
     return { tag: what }
   }
   requireFree(session, schema.oid, name)
+  if (replicationOf(optionsOf(into)) === 'local')
+    throw new DbError('feature_not_supported', 'CREATE TABLE AS makes no table WITH (replication = local)', {
+      hint: 'CREATE TABLE first, then INSERT … SELECT.',
+    })
   if (!node.query.SelectStmt) throw new DbError('feature_not_supported', 'CREATE TABLE AS EXECUTE is not supported')
   const query = bindQuery(session, node.query, text)
   const columns = columnsOf(

@@ -284,12 +284,6 @@ export interface ChangeOptions extends ModifyOptions {
   readonly values: readonly Eval[]
 }
 
-/** True when this statement itself has written the row already: a join found it twice. */
-function alreadyWritten(x: Execution, key: Uint8Array): boolean {
-  const own = x.tx.own(key)
-  return own !== undefined && own.statement === x.tx.statement
-}
-
 export class Update extends Modify {
   declare readonly options: ChangeOptions
   readonly #mode: number
@@ -304,8 +298,8 @@ export class Update extends Modify {
   protected *write(x: Execution): Writing<boolean> {
     const { writer, key: keyRegister, recheck, columns, rowRegisters, returning } = this.options
     const key: Uint8Array = x.r[keyRegister]
-    if (!(yield* lockFound(x, key, this.#mode, recheck))) return false
-    if (alreadyWritten(x, key)) return false
+    if (writer.locks && !(yield* lockFound(x, key, this.#mode, recheck))) return false
+    if (writer.wrote(x, key)) return false
     const before: Value[] = new Array(rowRegisters.length)
     for (let i = 0; i < rowRegisters.length; i++) before[i] = x.r[rowRegisters[i]] ?? null
     const values = before.slice()
@@ -341,8 +335,8 @@ export class Delete extends Modify {
   protected *write(x: Execution): Writing<boolean> {
     const { writer, key: keyRegister, recheck, rowRegisters } = this.options
     const key: Uint8Array = x.r[keyRegister]
-    if (!(yield* lockFound(x, key, forUpdate, recheck))) return false
-    if (alreadyWritten(x, key)) return false
+    if (writer.locks && !(yield* lockFound(x, key, forUpdate, recheck))) return false
+    if (writer.wrote(x, key)) return false
     const before = rowRegisters.map((r) => x.r[r] ?? null)
     writer.delete(x, key, before)
     this.checkReferences(x, before, undefined)

@@ -55,6 +55,17 @@ export class RowWriter {
     this.options = options
   }
 
+  /** Rows are locked before they are changed. */
+  get locks(): boolean {
+    return true
+  }
+
+  /** True when the running statement itself has written the row already: a join found it twice. */
+  wrote(x: Execution, key: Uint8Array): boolean {
+    const own = x.tx.own(key)
+    return own !== undefined && own.statement === x.tx.statement
+  }
+
   /** Puts a row's values where compiled expressions read them. */
   load(x: Execution, values: readonly Value[]): void {
     const { registers } = this.options

@@ -5,6 +5,7 @@ import type { Catalog } from '../catalog/catalog.ts'
 import type { Constraint, FunctionDescriptor } from '../catalog/descriptors.ts'
 import type { NameScope } from '../catalog/names.ts'
 import type { SystemSession } from '../catalog/system-schema.ts'
+import type { LocalSession } from '../local/local-session.ts'
 import type { TypeContext, Value } from '../types/type.ts'
 import type { Execution } from './execution.ts'
 import type { Writing } from './row-writer.ts'
@@ -18,6 +19,8 @@ export interface ExecutionSession extends SystemSession {
   readonly names: NameScope
   readonly tables: Tables
   readonly sequences: Sequences
+  /** Undefined where there are no event databases. */
+  readonly local: LocalSession | undefined
   /** The execution whose expression is being evaluated. */
   readonly running: Execution | undefined
   readonly databaseName: string

@@ -16,7 +16,7 @@ import type { CallSite, FunctionMaker } from './function.ts'
 import { jsonbText, notScalar } from './json.ts'
 
 /** A JSON value as a value of a type; undefined and null are NULL. */
-function valueFromJson(json: Jsonb | undefined, type: Type, typmod: number, context: TypeContext): Value {
+export function valueFromJson(json: Jsonb | undefined, type: Type, typmod: number, context: TypeContext): Value {
   if (type instanceof DomainType) {
     const value = valueFromJson(json, type.baseType, type.typmod, context)
     return value === null ? null : type.coerce(value, type.typmod, false)

@@ -10,12 +10,14 @@ import type { Operator } from '../execute/execution.ts'
 import { LateRegisters, Rename } from '../execute/rename.ts'
 import { FunctionScan, SystemScan, type TableFunction } from '../execute/sources.ts'
 import { operatorByOid, setCodeOf } from '../functions/registry.ts'
+import { isLocal } from '../local/local-table.ts'
 import type { Entry, EntryColumn, Expr, FromNode, Query } from '../query.ts'
 import type { Value } from '../types/type.ts'
 import { compileAll, isColumn, type Path, relationPaths, rowCost, type WantedOrdering } from './access-path.ts'
 import { compile, typeOf } from './compile.ts'
 import { relationRows, selectivity } from './estimate.ts'
 import { cheapest, type Item, joinAll, joinWays, nestedLoop } from './join-order.ts'
+import { localPaths } from './local-path.ts'
 import { planQuery } from './plan-query.ts'
 import { type Condition, condition, conjuncts, queryRels, Rel, relsOf, setRel, subset } from './rel.ts'
 import { setRoutine } from './routine.ts'
@@ -73,6 +75,14 @@ function addEntry(problem: Problem, scope: PlanScope, index: number, nullable: b
       scope.builder.context.names.catalog.relation(entry.relation)?.relkind === 'S'
     ) {
       problem.items.push(leaf(scope, index, systemPaths))
+      return
+    }
+    if (isLocal(scope.builder.context.names.catalog.relation(entry.relation))) {
+      const paths =
+        (rel: Rel): Item['paths'] =>
+        (available, conditions) =>
+          localPaths(rel, conditions, available)
+      problem.items.push(leaf(scope, index, paths))
       return
     }
     problem.items.push(

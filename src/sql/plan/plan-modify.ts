@@ -11,6 +11,9 @@ import type { Eval } from '../execute/execution.ts'
 import { type ChangeOptions, type ConflictAction, Delete, Insert, type Recheck, Update } from '../execute/modify.ts'
 import { type CompiledIndex, RowWriter } from '../execute/row-writer.ts'
 import type { TableAccess } from '../execute/tables.ts'
+import { checkLocalChange } from '../local/definition.ts'
+import { LocalRowWriter } from '../local/local-row-writer.ts'
+import { isLocalTable, storeName } from '../local/local-table.ts'
 import type { Expr, Modify, Query, Target } from '../query.ts'
 import { compileAll } from './access-path.ts'
 import { type Compiled, compile, rowKey } from './compile.ts'
@@ -21,6 +24,7 @@ import { type PlanBuilder, PlanScope } from './scope.ts'
 export function planModify(scope: PlanScope): Planned {
   const modify = scope.query.modify!
   const access = scope.builder.tableAccess(modify.relation)
+  checkLocalChange(access.descriptor, scope.query.command, modify)
   return scope.query.command === 'insert' ? planInsert(scope, modify, access) : planChange(scope, modify, access)
 }
 
@@ -45,7 +49,9 @@ export function makeWriter(scope: PlanScope, entry: number, access: TableAccess)
   const generated = descriptor.columns
     .filter((c) => !c.dropped && c.generated !== undefined)
     .map((c) => ({ column: c.number, value: on(converted(scope, c.generated!, c.type, c.typmod)).eval }))
-  return new RowWriter({ access, registers, indexes, checks, generated })
+  const options = { access, registers, indexes, checks, generated }
+  if (!isLocalTable(descriptor)) return new RowWriter(options)
+  return new LocalRowWriter({ ...options, indexes: [] }, storeName(scope.builder.context.names.catalog, descriptor))
 }
 
 function converted(scope: PlanScope, e: Expr, type: number, typmod: number): Expr {

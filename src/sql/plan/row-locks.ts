@@ -3,6 +3,7 @@
 import { systemRelation } from '../catalog/system-schema.ts'
 import type { Operator } from '../execute/execution.ts'
 import { LockRows, type RowLock } from '../execute/modify.ts'
+import { refuseLocal } from '../local/definition.ts'
 import { recheckOf } from './plan-modify.ts'
 import type { PlanScope } from './scope.ts'
 
@@ -34,6 +35,7 @@ function addLock(
   }
   if (entry.kind !== 'relation' || systemRelation(entry.relation) !== undefined) return
   const access = scope.builder.tableAccess(entry.relation)
+  refuseLocal(access.descriptor, 'SELECT … FOR UPDATE', 'Its rows are not locked: changes merge.')
   // After its lock was waited for, every column the plan reads must be fresh.
   locks.push({
     key: scope.register(index, rowKeyColumn),

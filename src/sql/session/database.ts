@@ -21,6 +21,8 @@ import { CatalogTypes } from '../catalog/type-lookup.ts'
 import type { SqlCluster } from '../cluster-port.ts'
 import { Sequences, sequenceKey, sequenceStorage } from '../execute/sequences.ts'
 import { storageSpan } from '../execute/tables.ts'
+import { LocalTables } from '../local/local-tables.ts'
+import type { SqlEvents } from '../local-port.ts'
 import { loadParser } from '../parse/parser.ts'
 import type { ConnectOptions, SqlDatabase, SqlSession } from '../session-api.ts'
 import type { Type } from '../types/type.ts'
@@ -41,6 +43,8 @@ export interface DatabaseOptions {
   readonly temporaryDirectory?: string
   /** The cluster that the node belongs to; undefined: it is alone. */
   readonly cluster?: SqlCluster
+  /** Where tables WITH (replication = local) are; undefined: there are none. */
+  readonly events?: SqlEvents
 }
 
 /** Object ids of users' objects start here, as in PostgreSQL. */
@@ -61,7 +65,7 @@ export const superuser = 10
 const secondSuperuser = 16383
 
 /** `close` ends background work; the store is the caller's to close after it. */
-export async function openDatabase(options: DatabaseOptions): Promise<SqlDatabase & { close(): void }> {
+export async function openDatabase(options: DatabaseOptions): Promise<SqlDatabase & { close(): Promise<void> }> {
   await loadParser()
   registerSessionFunctions()
   registerCatalogFunctions()
@@ -84,6 +88,7 @@ export class Database implements SqlDatabase {
   /** See BindContext. */
   readonly fenceOf: ((table: number) => number) | undefined
   readonly sequences: Sequences
+  readonly local: LocalTables | undefined
   readonly sessions = new Map<number, Session>()
   /** Sessions that LISTEN to a channel of a database, by "database.channel". */
   readonly listeners = new Map<string, Set<Session>>()
@@ -110,6 +115,8 @@ export class Database implements SqlDatabase {
       ;(this.store as ClusterStore).leaseholder.compileProgram = (bytes) => programs.compile(bytes)
     }
     this.sequences = new Sequences(options.store, options.cluster)
+    const node = options.cluster?.nodeId ?? 0
+    this.local = options.events && new LocalTables(options.io, options.events, { store: options.store, node })
     options.cluster?.onBroadcast(notifyTopic, ({ database, process, messages }) =>
       this.deliver(database, process, messages),
     )
@@ -134,6 +141,7 @@ export class Database implements SqlDatabase {
     await this.#dropLeftovers(stored)
     this.#analyze = new AutoAnalyze(this)
     this.sync?.start()
+    this.local?.start()
   }
 
   #build(stored: readonly StoredChange[]): void {
@@ -312,10 +320,11 @@ export class Database implements SqlDatabase {
   }
 
   /** Stops background work; sessions end with their connections. */
-  close(): void {
+  async close(): Promise<void> {
     this.#analyze?.stop()
     this.sync?.stop()
     this.#reclaiming?.cancel()
+    await this.local?.close()
   }
 
   connect(options: ConnectOptions): SqlSession {

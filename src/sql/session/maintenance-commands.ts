@@ -1,9 +1,11 @@
 /** VACUUM, ANALYZE, CHECKPOINT, REINDEX, CLUSTER: work on tables that changes no rows. */
+
 import { DbError, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
 import { lookUpRelation } from '../bind/from.ts'
 import type { ColumnStatistics, RelationDescriptor, StatisticsDescriptor } from '../catalog/descriptors.ts'
 import { contextOf } from '../ddl/context.ts'
 import { storageSpan } from '../execute/tables.ts'
+import { isLocal } from '../local/local-table.ts'
 import type { Value } from '../types/type.ts'
 import type { Session } from './session.ts'
 import type { CommandTable } from './utility.ts'
@@ -27,7 +29,8 @@ function* vacuum(session: Session, node: any): Command {
   const analyze = !isVacuum || ((node.options ?? []) as any[]).some((o) => o.DefElem.defname === 'analyze')
   const named = ((node.rels ?? []) as any[]).map((r) => lookUpRelation(contextOf(session), r.VacuumRelation.relation))
   const relations = named.length > 0 ? named : [...session.catalog.relations()].filter((r) => r.relkind === 'r')
-  if (analyze) for (const r of relations) if (r.relkind === 'r' && r.oid >= 16384) yield* analyzeTable(session, r)
+  if (analyze)
+    for (const r of relations) if (r.relkind === 'r' && r.oid >= 16384 && !isLocal(r)) yield* analyzeTable(session, r)
   if (isVacuum) session.database.store.collect()
   return { tag: isVacuum ? 'VACUUM' : 'ANALYZE' }
 }

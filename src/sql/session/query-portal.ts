@@ -31,6 +31,7 @@ export class QueryPortal implements Portal {
   #rows = 0
   #lock = 0
   #savepoint: Savepoint | undefined
+  #localMark = 0
   #check: Generator<Step, void, void> | undefined
   #timer: { cancel(): void } | undefined
 
@@ -178,6 +179,7 @@ export class QueryPortal implements Portal {
     plan.builder.running = x
     session.running = x
     this.#savepoint = plan.writes ? tx.savepoint() : undefined
+    this.#localMark = session.local?.writes.mark ?? 0
     for (const reset of plan.resets) reset(x)
     this.#x = x
     this.#rows = 0
@@ -232,6 +234,7 @@ export class QueryPortal implements Portal {
     const x = this.#x!
     this.#plan!.operator.close(x)
     if (this.#savepoint !== undefined) tx.overlay.rollback(this.#savepoint.overlay)
+    session.local?.writes.rollbackTo(this.#localMark)
     tx.refreshSnapshot()
     x.affected = 0
     x.afterStatement.length = 0

@@ -6,6 +6,7 @@ import { DbError, version, WAIT } from '../../base/index.ts'
 import { advisoryExclusive, advisoryShare } from '../../transaction/index.ts'
 import { effectivePath, schemaName } from '../catalog/names.ts'
 import { registerCode } from '../functions/registry.ts'
+import { requireLocal } from '../local/waiting.ts'
 import { arrayOf } from '../types/array.ts'
 import type { TypeContext, Value } from '../types/type.ts'
 import { queueNotification } from './notify-commands.ts'
@@ -46,6 +47,7 @@ export function registerSessionFunctions(): void {
 }
 
 function identity(): void {
+  sessionFunction('ulid', (s) => requireLocal({ session: s }).tables.newKey())
   sessionFunction('current_database', (s) => s.databaseName)
   sessionFunction('current_user', (s) => s.currentUser)
   sessionFunction('session_user', (s) => s.sessionUser)

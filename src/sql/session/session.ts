@@ -27,7 +27,7 @@ import type {
   RelationDescriptor,
   RoleDescriptor,
 } from '../catalog/descriptors.ts'
-import { effectivePath, type NameScope, schemaName } from '../catalog/names.ts'
+import { effectivePath, type NameScope, schemaName, splitPath } from '../catalog/names.ts'
 import { CatalogTypes } from '../catalog/type-lookup.ts'
 import type { Execution } from '../execute/execution.ts'
 import type { Writing } from '../execute/row-writer.ts'
@@ -35,6 +35,8 @@ import type { Sequences } from '../execute/sequences.ts'
 import type { ExecutionSession } from '../execute/session.ts'
 import type { SpillSpace } from '../execute/spill.ts'
 import { storageSpan, type TableAccess, Tables } from '../execute/tables.ts'
+import { LocalSession } from '../local/local-session.ts'
+import { isLocal, storeName } from '../local/local-table.ts'
 import { parse } from '../parse/parser.ts'
 import { compileDefault, standaloneWriter } from '../plan/plan-modify.ts'
 import { PlanBuilder } from '../plan/scope.ts'
@@ -59,6 +61,7 @@ export interface Savepoint {
   readonly changes: number
   readonly settings: number
   readonly deferred: number
+  readonly local: number
 }
 
 /** How long an estimate of a table's size is used again. */
@@ -84,6 +87,7 @@ export class Session implements SqlSession, ExecutionSession {
   readonly spill: SpillSpace
   readonly deferred: DeferredChecks
   readonly timeouts: SessionTimeouts
+  readonly local: LocalSession | undefined
   events: SessionEvents = { notice: () => {}, parameter: () => {}, notification: () => {}, terminate: () => {} }
   tx: Transaction | undefined
   block: 'none' | 'explicit' = 'none'
@@ -139,6 +143,7 @@ export class Session implements SqlSession, ExecutionSession {
     this.spill = new DiskSpill(database.io, database.temporaryDirectory)
     this.timeouts = new SessionTimeouts(database.io.tasks, (error) => this.events.terminate(error))
     this.deferred = new DeferredChecks()
+    this.local = database.local && new LocalSession(database.local)
     bindSession(this.types, this)
     this.#readHotSettings()
     this.settings.initialize('session_authorization', options.user)
@@ -262,6 +267,7 @@ export class Session implements SqlSession, ExecutionSession {
   readonly tableRows = (oid: number): number | undefined => {
     const relation = this.catalog.relation(oid)
     if (relation === undefined || relation.storage === 0) return undefined
+    if (isLocal(relation)) return this.database.local?.countOf(storeName(this.catalog, relation))
     const now = this.clock.monotonicMicros()
     const known = this.#sizes.get(relation.storage)
     if (known !== undefined && now - known.at < sizeMicros) return known.entries
@@ -441,6 +447,7 @@ export class Session implements SqlSession, ExecutionSession {
     this.#endWaits(new DbError('query_canceled', 'session closed'))
     for (const portal of this.portals.values()) portal.close()
     if (this.tx !== undefined && !this.tx.ended) this.abort()
+    this.local?.ended()
     this.releaseAdvisory()
     for (const channel of this.channels) this.database.listeners.get(`${this.databaseOid}.${channel}`)?.delete(this)
     this.database.sessions.delete(this.processId)
@@ -492,7 +499,8 @@ export class Session implements SqlSession, ExecutionSession {
       const step = this.deferred.run(this)
       if (step === WAIT) return WAIT
     }
-    let step: Step
+    let step = this.local?.prepare(tx) ?? END
+    if (step === WAIT) return this.#wait(this.local)
     try {
       if (this.#changes.length > 0 && !this.#hooked) this.#hookInstall(tx)
       step = tx.commit()
@@ -502,12 +510,14 @@ export class Session implements SqlSession, ExecutionSession {
       if (tx.ended) this.#ended(false)
       throw error
     }
-    if (step === WAIT) {
-      this.blocker = tx.blocker
-      return WAIT
-    }
+    if (step === WAIT) return this.#wait(tx)
+    if (this.local?.deliver() === WAIT) return this.#wait(this.local)
     this.#ended(true)
     return END
+  }
+  #wait(on: Pick<Transaction, 'blocker'> | undefined): Step {
+    this.blocker = on?.blocker
+    return WAIT
   }
   abort(): void {
     if (this.tx !== undefined && !this.tx.ended) this.tx.rollback()
@@ -546,6 +556,7 @@ export class Session implements SqlSession, ExecutionSession {
 
   #ended(committed: boolean): void {
     const storages = this.#droppedStorages
+    this.local?.ended()
     if (committed && this.tx !== undefined) this.noteSeen(Math.max(this.tx.snapshot, this.tx.commitTimestamp))
     this.tx = undefined
     this.block = 'none'
@@ -590,6 +601,7 @@ export class Session implements SqlSession, ExecutionSession {
       changes: this.#changes.length,
       settings: this.settings.mark,
       deferred: this.deferred.mark,
+      local: this.local?.writes.mark ?? 0,
     })
   }
   rollbackTo(name: string): void {
@@ -602,6 +614,7 @@ export class Session implements SqlSession, ExecutionSession {
     this.#changes.length = s.changes
     this.settings.rollbackTo(s.settings)
     this.deferred.rollbackTo(s.deferred)
+    this.local?.writes.rollbackTo(s.local)
     this.cache.clear()
     this.failed = false
   }
@@ -777,13 +790,3 @@ interface AdvisoryRequest {
 
 /** What a fence holds; only its timestamp means something. */
 const fenceMark = Buffer.from('f')
-
-/** The names of a search_path value. */
-export function splitPath(text: string): string[] {
-  const out: string[] = []
-  for (const m of text.matchAll(/\s*(?:"((?:[^"]|"")*)"|([^",\s][^,]*?))\s*(?:,|$)/g)) {
-    const name = m[1] !== undefined ? m[1].replaceAll('""', '"') : m[2].toLowerCase()
-    if (name !== '') out.push(name)
-  }
-  return out
-}

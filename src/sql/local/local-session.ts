@@ -1,0 +1,67 @@
+/**
+ * A session's side of local tables: what its transaction has written, and up to where it reads each event database.
+ *
+ *   READ COMMITTED    each statement sees what the store has received when the statement begins to read it
+ *   REPEATABLE READ   what it had received when the transaction first read it
+ *   SERIALIZABLE      refused: nothing orders these rows against those of other tables
+ *
+ * Not here: the commit (local-commit.ts), scans.
+ */
+import { DbError, END, type Step } from '../../base/index.ts'
+import type { Transaction } from '../../transaction/index.ts'
+import { LocalCommit } from './local-commit.ts'
+import type { LocalTables, OpenTable } from './local-tables.ts'
+import { LocalWrites } from './local-writes.ts'
+
+export class LocalSession {
+  readonly tables: LocalTables
+  readonly writes = new LocalWrites()
+  readonly #bounds = new Map<string, number>()
+  #commit: LocalCommit | undefined
+
+  constructor(tables: LocalTables) {
+    this.tables = tables
+  }
+
+  /** Raises feature_not_supported in a serializable transaction. */
+  checkReading(tx: Transaction, table: string): void {
+    if (tx.isolation !== 'serializable') return
+    throw new DbError('feature_not_supported', `a serializable transaction cannot read "${table}"`, {
+      detail: 'Its rows are replicated locally: nothing orders them against those of other tables.',
+      hint: 'Use REPEATABLE READ, or read it in a transaction of its own.',
+    })
+  }
+
+  /** The last position that the transaction may see; undefined: whatever there is. */
+  boundOf(tx: Transaction, { name, store }: OpenTable): number | undefined {
+    if (tx.isolation === 'read committed') return undefined
+    const known = this.#bounds.get(name)
+    if (known !== undefined) return known
+    this.#bounds.set(name, store.position)
+    return store.position
+  }
+
+  /** What the last WAIT waits for. */
+  get blocker(): { ready(): Promise<void> } | undefined {
+    return this.#commit?.blocker
+  }
+
+  /** Before the transaction commits; see LocalCommit. */
+  prepare(tx: Transaction): Step {
+    if (this.writes.mark === 0 || tx.ended) return END
+    this.#commit ??= new LocalCommit(this.tables, this.writes, tx)
+    return this.#commit.prepare()
+  }
+
+  /** After it has committed. */
+  deliver(): Step {
+    return this.#commit?.deliver() ?? END
+  }
+
+  ended(): void {
+    this.#commit?.end()
+    this.#commit = undefined
+    this.writes.clear()
+    this.#bounds.clear()
+  }
+}

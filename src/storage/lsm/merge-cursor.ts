@@ -13,9 +13,12 @@ import type { EngineCursor, EntryBatch, Span } from '../engine.ts'
 import { batchCapacity, returnBatch, type SlabBatch, takeBatch } from '../entry-batch.ts'
 import { compareKeys } from '../key-order.ts'
 import type { Memtable } from './memtable.ts'
-import { type BoundView, boundView } from './order.ts'
+import { type BoundView, boundView, SearchKey } from './order.ts'
 import type { Source } from './source.ts'
 import type { Version } from './version.ts'
+
+/** Longer keys get more room when they come. */
+const usualKeyBytes = 64
 
 export class MergeCursor implements EngineCursor {
   #batch: SlabBatch | undefined = takeBatch()
@@ -31,9 +34,9 @@ export class MergeCursor implements EngineCursor {
   readonly #waiting: Source[] = []
   #position: BoundView | undefined
   #opened = false
-  /** A key that is settled, while other sources may stand at it. */
-  #settledKey = new Uint8Array(0)
-  #settledView: DataView | undefined
+  /** A key that is settled while other sources may stand at it: copied, as its source moves on. */
+  #settledKey = new SearchKey(usualKeyBytes)
+  #settled = false
 
   constructor(
     version: Version,
@@ -101,7 +104,7 @@ export class MergeCursor implements EngineCursor {
     this.#opened = true
     this.#sources.length = 0
     this.#waiting.length = 0
-    this.#settledView = undefined
+    this.#settled = false
     const position = this.#position
     for (const source of this.#all) {
       const step = this.#reverse
@@ -141,7 +144,7 @@ export class MergeCursor implements EngineCursor {
   #advance(out: SlabBatch, limit: number): void {
     const sources = this.#sources
     const source = sources[0]
-    if (sources.length === 1 && this.#settledView === undefined) {
+    if (sources.length === 1 && !this.#settled) {
       const end = this.#end
       const step = end ? source.drain(out, limit, end.view, 0, end.length) : source.drain(out, limit, undefined, 0, 0)
       this.#replace(source, step)
@@ -151,27 +154,44 @@ export class MergeCursor implements EngineCursor {
       this.#replace(source, source.skipKey())
       return
     }
-    this.#settledView = undefined
+    this.#settled = false
     if (sources.length === 1) return
     const other = sources[1]
     if (source.compareTo(other) !== 0) {
       this.#replace(source, source.drain(out, limit, other.view, other.keyStart, other.keyLength))
       return
     }
-    const key = this.#keyOf(source)
+    if (sources.length === 2 || other.compareTo(sources[2]) !== 0) {
+      this.#advanceTwo(out, source, other)
+      return
+    }
+    this.#copyKey(source)
     let step = source.takeKey(out)
     if (step === ROW) {
-      this.#settle(key)
+      this.#settled = true
       step = source.settle()
     }
     this.#replace(source, step)
+  }
+
+  /** Both stand at a key that nobody else has: an old version and its successor, as a rule. */
+  #advanceTwo(out: SlabBatch, source: Source, other: Source): void {
+    const step = source.takeKey(out)
+    if (step !== ROW) {
+      this.#replace(source, step)
+      return
+    }
+    this.#sources.shift()
+    this.#sources.shift()
+    this.#place(source, source.settle())
+    this.#place(other, other.skipKey())
   }
 
   #advanceReverse(out: SlabBatch, limit: number): void {
     const sources = this.#sources
     const source = sources[0]
     const start = this.#start
-    if (sources.length === 1 && this.#settledView === undefined) {
+    if (sources.length === 1 && !this.#settled) {
       this.#replace(source, source.drainReverse(out, limit, start.view, 0, start.length, true))
       return
     }
@@ -179,16 +199,16 @@ export class MergeCursor implements EngineCursor {
       this.#replace(source, source.skipKeyReverse())
       return
     }
-    this.#settledView = undefined
+    this.#settled = false
     if (sources.length === 1) return
     const other = sources[1]
     if (source.compareTo(other) !== 0) {
       this.#replace(source, source.drainReverse(out, limit, other.view, other.keyStart, other.keyLength, false))
       return
     }
-    const key = this.#keyOf(source)
+    this.#copyKey(source)
     let step = source.takeKeyReverse(out)
-    if (step === ROW) this.#settle(key)
+    this.#settled = step === ROW
     if (step !== WAIT && !source.exhausted) step = source.settleReverse()
     this.#replace(source, step)
   }
@@ -200,16 +220,13 @@ export class MergeCursor implements EngineCursor {
   }
 
   #isSettled(source: Source): boolean {
-    const view = this.#settledView
-    return view !== undefined && source.compareKey(view, 0, this.#settledKey.length) === 0
+    const { view, length } = this.#settledKey
+    return this.#settled && source.compareKey(view, 0, length) === 0
   }
 
-  #keyOf(source: Source): Uint8Array {
-    return source.run.bytes.slice(source.keyStart, source.keyStart + source.keyLength)
-  }
-
-  #settle(key: Uint8Array): void {
-    this.#settledKey = new Uint8Array(key)
-    this.#settledView = new DataView(this.#settledKey.buffer)
+  #copyKey(source: Source): void {
+    const { keyStart, keyLength, run } = source
+    if (keyLength > this.#settledKey.bytes.length) this.#settledKey = new SearchKey()
+    this.#settledKey.setRange(run.bytes, keyStart, keyLength)
   }
 }

@@ -67,11 +67,14 @@ export class SearchKey {
   }
 
   set(key: Uint8Array): void {
+    this.setRange(key, 0, key.length)
+  }
+
+  setRange(from: Uint8Array, start: number, length: number): void {
     const { bytes } = this
-    const { length } = key
     assert(length <= maxKeyBytes + 1, 'a key has at most 8 KiB')
-    if (length <= 64) for (let i = 0; i < length; i++) bytes[i] = key[i]
-    else bytes.set(key)
+    if (length <= 64) for (let i = 0; i < length; i++) bytes[i] = from[start + i]
+    else bytes.set(from.subarray(start, start + length))
     this.length = length
   }
 }

@@ -6,6 +6,8 @@ import { formatType } from '../bind/type-name.ts'
 import type { Column, RelationDescriptor } from '../catalog/descriptors.ts'
 import { Execution, suspended } from '../execute/execution.ts'
 import { replicationOf } from '../local/definition.ts'
+import { isContinuous, isContinuousView, storeName } from '../local/local-table.ts'
+import { awaited, requireLocal } from '../local/waiting.ts'
 import type { Node } from '../parse/parser.ts'
 import type { Query, Target } from '../query.ts'
 import { makePlan } from '../session/plan.ts'
@@ -152,12 +154,30 @@ function* createTableAs(session: Session, node: any, text: string): Command {
     query,
     ((into.colNames ?? []) as any[]).map((c) => c.String.sval),
   )
+  const continuous = materialized && isContinuous(optionsOf(into))
+  if (continuous) yield* checkContinuous(session, schema.oid, name, query, temporary)
   const oid = session.newOid()
   let table = newTable(session, oid, name, schema.oid, columns, temporary, { ...into, relation: into.rel })
   if (materialized) table = { ...table, relkind: 'm', view: query }
   saved(session, table)
+  if (continuous) return { tag: what }
   const rows = into.skipData ? 0 : yield* fill(session, table, query, text)
   return { tag: materialized ? (into.skipData ? what : `SELECT ${rows}`) : `SELECT ${rows}` }
+}
+
+/** Raises feature_not_supported for what cannot be kept as events come. */
+function* checkContinuous(
+  session: Session,
+  schema: number,
+  name: string,
+  query: Query,
+  temporary: boolean,
+): Generator<Step, void, void> {
+  if (temporary) throw new DbError('feature_not_supported', 'a continuous view cannot be temporary')
+  requireLocal({ session })
+  const viewName = storeName(session.catalog, { name, schema } as RelationDescriptor)
+  const { continuous } = session.database
+  yield* awaited(session, continuous!.check(session.databaseOid, viewName, query, session.catalog))
 }
 
 /** Runs the query and writes its rows to the table. */
@@ -200,6 +220,10 @@ function* fill(session: Session, table: RelationDescriptor, query: Query, text: 
 function* refresh(session: Session, node: any, text: string): Command {
   const view = yield* openRelation(session, node.relation)
   if (view.relkind !== 'm') throw new DbError('wrong_object_type', `"${view.name}" is not a materialized view`)
+  if (isContinuousView(view)) {
+    session.notice(`"${view.name}" is kept up to date as events come: there is nothing to refresh`)
+    return { tag: 'REFRESH MATERIALIZED VIEW' }
+  }
   emptyTable(session, view, false)
   if (!node.skipData) yield* fill(session, session.catalog.relationOf(view.oid), view.view!, text)
   return { tag: 'REFRESH MATERIALIZED VIEW' }

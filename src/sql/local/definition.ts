@@ -151,13 +151,14 @@ const alterations = ['AT_AddColumn', 'AT_DropColumn', 'AT_ColumnDefault', 'AT_Dr
 export function checkLocalAlteration(table: RelationDescriptor, { subtype, def, name }: any): void {
   if (!isLocal(table)) {
     const options = subtype === 'AT_SetRelOptions' ? (def.List.items as any[]) : []
-    if (!options.some((o) => o.DefElem.defname === 'replication')) return
+    if (!options.some((o) => ['replication', 'continuous'].includes(o.DefElem.defname))) return
     throw refused(
       `"${table.name}" keeps the way in which it is replicated`,
       'Make another table WITH (replication = …) and INSERT … SELECT.',
     )
   }
-  if (alterations.includes(subtype) && !(subtype === 'AT_DropColumn' && name === keyColumn(table).name)) {
+  const dropsKey = subtype === 'AT_DropColumn' && isLocalTable(table) && name === keyColumn(table).name
+  if (alterations.includes(subtype) && !dropsKey) {
     const constraints = subtype === 'AT_AddColumn' ? checkElements([{ ColumnDef: def }]) : []
     if (!constraints.some((c) => c.contype === 'CONSTR_CHECK' || c.contype === 'CONSTR_PRIMARY')) return
   }

@@ -6,15 +6,23 @@
  * Not here: where pages come from (row-source.ts).
  */
 import { END, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
-import type { RelationDescriptor } from '../catalog/descriptors.ts'
+import type { Column, RelationDescriptor } from '../catalog/descriptors.ts'
 import type { Condition } from '../execute/basic.ts'
 import { type Execution, type NodeDescription, Operator } from '../execute/execution.ts'
 import { plainContext, type Type, type Value } from '../types/type.ts'
 import type { LocalSession } from './local-session.ts'
-import { isMerging, keyColumn } from './local-table.ts'
+import { isContinuousView, isMerging } from './local-table.ts'
 import type { OpenTable } from './local-tables.ts'
 import { RowJson } from './row-json.ts'
-import { eventPages, eventsByKey, type FoundRow, mergedByKey, mergedPages, type RowPages } from './row-source.ts'
+import {
+  eventPages,
+  eventsByKey,
+  type FoundRow,
+  groupPages,
+  mergedByKey,
+  mergedPages,
+  type RowPages,
+} from './row-source.ts'
 import { requireLocal } from './waiting.ts'
 
 /** Attribute numbers of the pseudo columns, as in plan/compile.ts. */
@@ -23,6 +31,7 @@ const tableoidColumn = -6
 
 export interface LocalScanOptions {
   readonly table: RelationDescriptor
+  /** Name of the event database; of a view that of the view. */
   readonly store: string
   readonly alias: string
   /** Register of each column read, by attribute number. */
@@ -30,7 +39,8 @@ export interface LocalScanOptions {
   readonly filter: Condition | undefined
   /** The keys to look up; undefined: all rows are read. */
   readonly keys: { readonly values: (x: Execution) => readonly Value[]; readonly text: string } | undefined
-  readonly keyType: Type
+  /** The column that is the event's key or the row's, and its type; a continuous view has none. */
+  readonly key: { readonly column: Column; readonly type: Type } | undefined
 }
 
 const encoder = new TextEncoder()
@@ -39,7 +49,6 @@ export class LocalScan extends Operator {
   readonly options: LocalScanOptions
   readonly #columns: number[]
   readonly #merging: boolean
-  readonly #key: number
   #json: RowJson | undefined
   #pages: RowPages | undefined
   #page: readonly FoundRow[] = []
@@ -59,7 +68,6 @@ export class LocalScan extends Operator {
     this.options = options
     this.#columns = [...options.registers.keys()].filter((c) => c > 0)
     this.#merging = isMerging(options.table)
-    this.#key = keyColumn(options.table).number
   }
 
   produces(): readonly number[] {
@@ -68,19 +76,19 @@ export class LocalScan extends Operator {
   require(): void {}
 
   open(x: Execution): void {
-    const { table, store, keys, keyType } = this.options
+    const { table, store, keys, key } = this.options
     const local = requireLocal(x)
     local.checkReading(x.tx, table.name)
-    this.#json ??= new RowJson(table, x.types, keyColumn(table))
+    this.#json ??= new RowJson(table, x.types, key?.column)
     const plain = plainContext(x.types)
     const wanted = keys?.values(x).filter((v) => v !== null)
-    const texts = wanted && [...new Set(wanted.map((v) => keyType.format(v, plain)))]
+    const texts = wanted && [...new Set(wanted.map((v) => key!.type.format(v, plain)))]
     this.#own.clear()
     if (texts === undefined) for (const w of local.writes.rows(store, x.tx.statement)) this.#own.set(w.key, w.values)
     else {
-      for (const key of texts) {
-        const own = local.writes.find(store, key, x.tx.statement)
-        if (own !== undefined) this.#own.set(key, own.values)
+      for (const text of texts) {
+        const own = local.writes.find(store, text, x.tx.statement)
+        if (own !== undefined) this.#own.set(text, own.values)
       }
     }
     this.#page = []
@@ -94,7 +102,13 @@ export class LocalScan extends Operator {
   }
 
   async #begin(local: LocalSession, x: Execution, keys: readonly string[] | undefined): Promise<void> {
-    const table: OpenTable = await local.tables.open(this.options.store, this.#merging)
+    const { table: relation, store } = this.options
+    if (isContinuousView(relation)) {
+      const table = await local.openView(relation)
+      this.#pages = groupPages(table, store, local.boundOf(x.tx, table))
+      return
+    }
+    const table: OpenTable = await local.tables.open(store, this.#merging)
     const bound = local.boundOf(x.tx, table)
     if (this.#merging) this.#pages = keys === undefined ? mergedPages(table, bound) : mergedByKey(table, keys, bound)
     else this.#pages = keys === undefined ? eventPages(table, bound) : eventsByKey(table, keys, bound)
@@ -153,7 +167,8 @@ export class LocalScan extends Operator {
           return this.#show(x, key, own)
         }
         this.#json!.decode(row, this.#columns, this.#values)
-        this.#values[this.#key - 1] = this.options.keyType.parse(key, -1, x.types)
+        const own = this.options.key
+        if (own !== undefined) this.#values[own.column.number - 1] = own.type.parse(key, -1, x.types)
         return this.#show(x, key, this.#values)
       }
       if (this.#pages !== undefined) {

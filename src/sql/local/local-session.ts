@@ -9,6 +9,7 @@
  */
 import { DbError, END, type Step } from '../../base/index.ts'
 import type { Transaction } from '../../transaction/index.ts'
+import type { RelationDescriptor } from '../catalog/descriptors.ts'
 import { LocalCommit } from './local-commit.ts'
 import type { LocalTables, OpenTable } from './local-tables.ts'
 import { LocalWrites } from './local-writes.ts'
@@ -17,10 +18,12 @@ export class LocalSession {
   readonly tables: LocalTables
   readonly writes = new LocalWrites()
   readonly #bounds = new Map<string, number>()
+  readonly #openView: (relation: RelationDescriptor) => Promise<OpenTable>
   #commit: LocalCommit | undefined
 
-  constructor(tables: LocalTables) {
+  constructor(tables: LocalTables, openView: (relation: RelationDescriptor) => Promise<OpenTable>) {
     this.tables = tables
+    this.#openView = openView
   }
 
   /** Raises feature_not_supported in a serializable transaction. */
@@ -30,6 +33,11 @@ export class LocalSession {
       detail: 'Its rows are replicated locally: nothing orders them against those of other tables.',
       hint: 'Use REPEATABLE READ, or read it in a transaction of its own.',
     })
+  }
+
+  /** The event database of a continuous view. */
+  openView(relation: RelationDescriptor): Promise<OpenTable> {
+    return this.#openView(relation)
   }
 
   /** The last position that the transaction may see; undefined: whatever there is. */

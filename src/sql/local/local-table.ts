@@ -21,8 +21,13 @@ export function isLocalTable(relation: RelationDescriptor | undefined): boolean 
   return relation?.relkind === 'r' && relation.options !== undefined && optionOf(relation, 'replication') === 'local'
 }
 
+/** WITH (continuous), as the catalog keeps it. */
+export function isContinuous(options: readonly string[] | undefined): boolean {
+  return options?.some((o) => /^continuous=(true|on|1)$/.test(o)) === true
+}
+
 export function isContinuousView(relation: RelationDescriptor | undefined): boolean {
-  return relation?.relkind === 'm' && relation.options !== undefined && optionOf(relation, 'continuous') !== undefined
+  return relation?.relkind === 'm' && isContinuous(relation.options)
 }
 
 /** Rows of it are not in the transactional store. */

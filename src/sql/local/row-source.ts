@@ -4,6 +4,7 @@
  * Not here: what the transaction itself has written (local-scan.ts), values of columns (row-json.ts).
  */
 import type { StoredEvent } from '../../model/events/index.ts'
+import type { Views } from '../../model/events/views/index.ts'
 import { type RowAnswer, rowsViewName } from '../../model/local-tables/rows-view.ts'
 import type { OpenTable } from './local-tables.ts'
 import type { RowText } from './row-json.ts'
@@ -44,17 +45,31 @@ function rowsOf(events: readonly (StoredEvent | undefined)[], upTo: number): Fou
   return out
 }
 
+/** Groups of a continuous view. */
+export function groupPages({ views }: OpenTable, view: string, bound: number | undefined): RowPages {
+  return entryPages(views, view, bound, (key, value) => [{ key, row: value as Record<string, unknown> }])
+}
+
 /** Rows of a merging table, those that live. */
 export function mergedPages({ views }: OpenTable, bound: number | undefined): RowPages {
+  return entryPages(views, rowsViewName, bound, living)
+}
+
+function entryPages(
+  views: Views,
+  name: string,
+  bound: number | undefined,
+  rows: (key: string, value: unknown) => FoundRow[],
+): RowPages {
   const asOf = bound === undefined ? undefined : { position: bound }
   let behind: string | undefined
   let ended = false
   return async () => {
     if (ended) return undefined
-    const found = await views.entries(rowsViewName, { behind, limit: pageRows, asOf })
+    const found = await views.entries(name, { behind, limit: pageRows, asOf })
     if (found.length < pageRows) ended = true
     behind = found.at(-1)?.key
-    return found.flatMap(({ key, value }) => living(key, value))
+    return found.flatMap(({ key, value }) => rows(key, value))
   }
 }
 

@@ -3,7 +3,7 @@ import type { Execution } from '../execute/execution.ts'
 import { LateRegisters } from '../execute/rename.ts'
 import { operatorByOid } from '../functions/registry.ts'
 import { LocalScan } from '../local/local-scan.ts'
-import { keyColumn, storeName } from '../local/local-table.ts'
+import { isLocalTable, keyColumn, storeName } from '../local/local-table.ts'
 import type { Expr } from '../query.ts'
 import type { SqlArray } from '../types/array.ts'
 import type { Value } from '../types/type.ts'
@@ -30,7 +30,8 @@ export function localPaths(rel: Rel, conditions: readonly Condition[], available
   const table = catalog.relationOf(entry.relation)
   const total = relationRows(scope, entry.relation)
   const usable = conditions.filter((c) => subset(c.rels, new Set([...available, rel])))
-  const lookup = lookupOf(rel, keyColumn(table).number, usable)
+  const column = isLocalTable(table) ? keyColumn(table) : undefined
+  const lookup = column && lookupOf(rel, column.number, usable)
   const filtered = usable.reduce((n, c) => n * selectivity(c), total)
   const found = lookup?.list ? 10 : 1
   return [
@@ -47,10 +48,10 @@ export function localPaths(rel: Rel, conditions: readonly Condition[], available
           values: valuesOf(lookup),
           text: exprText(lookup.condition.scope, lookup.condition.expr),
         }
-        const keyType = typeOf(scope, keyColumn(table).type)
+        const key = column && { column, type: typeOf(scope, column.type) }
         const store = storeName(catalog, table)
         return new LateRegisters(
-          (registers) => new LocalScan({ table, store, alias: entry.alias, registers, filter, keys, keyType }),
+          (registers) => new LocalScan({ table, store, alias: entry.alias, registers, filter, keys, key }),
           byColumn,
         )
       },

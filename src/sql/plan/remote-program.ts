@@ -27,7 +27,7 @@ import type { PlanScope } from './scope.ts'
 /** Object ids below this are the system's, the same on all nodes. */
 const firstUserOid = 16_384
 /** Types whose text, written and read with the settings below, is their value, and arrays of them. */
-const plainTypes = new Set([
+export const plainTypes = new Set([
   16, 17, 20, 21, 23, 25, 26, 700, 701, 1042, 1043, 1082, 1083, 1114, 1184, 1700, 2950, 1000, 1005, 1007, 1016, 1009,
   1015, 1021, 1022, 1115, 1182, 1185, 1231, 2951,
 ])
@@ -159,7 +159,7 @@ export function remoteWork(rel: Rel, access: TableAccess, conditions: readonly C
   return rel.scope.builder.context.fenceOf === undefined ? undefined : new RemoteWork(rel, access, conditions)
 }
 
-function isPortable(scope: PlanScope, entry: number, expr: Expr): boolean {
+export function isPortable(scope: PlanScope, entry: number, expr: Expr): boolean {
   if (!kinds.has(expr.kind) || expr.type >= firstUserOid) return false
   switch (expr.kind) {
     case 'const':

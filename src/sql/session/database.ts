@@ -29,6 +29,7 @@ import type { Type } from '../types/type.ts'
 import { AutoAnalyze } from './auto-analyze.ts'
 import { registerCatalogFunctions } from './catalog-functions.ts'
 import { CatalogSync } from './catalog-sync.ts'
+import { ContinuousViews } from './continuous-views.ts'
 import { registerInformationFunctions } from './information-functions.ts'
 import { registerPrivilegeFunctions } from './privilege-functions.ts'
 import { RemotePrograms } from './remote-programs.ts'
@@ -89,6 +90,7 @@ export class Database implements SqlDatabase {
   readonly fenceOf: ((table: number) => number) | undefined
   readonly sequences: Sequences
   readonly local: LocalTables | undefined
+  readonly continuous: ContinuousViews | undefined
   readonly sessions = new Map<number, Session>()
   /** Sessions that LISTEN to a channel of a database, by "database.channel". */
   readonly listeners = new Map<string, Set<Session>>()
@@ -117,6 +119,7 @@ export class Database implements SqlDatabase {
     this.sequences = new Sequences(options.store, options.cluster)
     const node = options.cluster?.nodeId ?? 0
     this.local = options.events && new LocalTables(options.io, options.events, { store: options.store, node })
+    this.continuous = this.local && new ContinuousViews(this, this.local)
     options.cluster?.onBroadcast(notifyTopic, ({ database, process, messages }) =>
       this.deliver(database, process, messages),
     )
@@ -142,6 +145,7 @@ export class Database implements SqlDatabase {
     this.#analyze = new AutoAnalyze(this)
     this.sync?.start()
     this.local?.start()
+    this.continuous?.start()
   }
 
   #build(stored: readonly StoredChange[]): void {
@@ -274,7 +278,10 @@ export class Database implements SqlDatabase {
         else if (!this.#catalogs.has(c.oid)) this.#create(c.oid, database)
       }
     }
-    if (own.length > 0) this.#catalogs.set(database, this.catalog(database).with(own))
+    if (own.length === 0) return
+    const before = this.catalog(database)
+    this.#catalogs.set(database, before.with(own))
+    this.continuous?.changed(before, database, own)
   }
 
   /** The catalog of a database just created: the shared objects and its schema. */
@@ -324,6 +331,7 @@ export class Database implements SqlDatabase {
     this.#analyze?.stop()
     this.sync?.stop()
     this.#reclaiming?.cancel()
+    await this.continuous?.close()
     await this.local?.close()
   }
 

@@ -36,7 +36,7 @@ import type { ExecutionSession } from '../execute/session.ts'
 import type { SpillSpace } from '../execute/spill.ts'
 import { storageSpan, type TableAccess, Tables } from '../execute/tables.ts'
 import { LocalSession } from '../local/local-session.ts'
-import { isLocal, storeName } from '../local/local-table.ts'
+import { isLocal, isLocalTable, storeName } from '../local/local-table.ts'
 import { parse } from '../parse/parser.ts'
 import { compileDefault, standaloneWriter } from '../plan/plan-modify.ts'
 import { PlanBuilder } from '../plan/scope.ts'
@@ -143,7 +143,8 @@ export class Session implements SqlSession, ExecutionSession {
     this.spill = new DiskSpill(database.io, database.temporaryDirectory)
     this.timeouts = new SessionTimeouts(database.io.tasks, (error) => this.events.terminate(error))
     this.deferred = new DeferredChecks()
-    this.local = database.local && new LocalSession(database.local)
+    const openView = (view: RelationDescriptor) => database.continuous!.open(databaseOid, view)
+    this.local = database.local && new LocalSession(database.local, openView)
     bindSession(this.types, this)
     this.#readHotSettings()
     this.settings.initialize('session_authorization', options.user)
@@ -267,7 +268,8 @@ export class Session implements SqlSession, ExecutionSession {
   readonly tableRows = (oid: number): number | undefined => {
     const relation = this.catalog.relation(oid)
     if (relation === undefined || relation.storage === 0) return undefined
-    if (isLocal(relation)) return this.database.local?.countOf(storeName(this.catalog, relation))
+    if (isLocal(relation))
+      return isLocalTable(relation) ? this.database.local?.countOf(storeName(this.catalog, relation)) : undefined
     const now = this.clock.monotonicMicros()
     const known = this.#sizes.get(relation.storage)
     if (known !== undefined && now - known.at < sizeMicros) return known.entries

@@ -18,6 +18,9 @@ const preparedStatements = 200
 /** COPY output collected before it is handed out; bytes. */
 const copyBytes = 64 * 1024
 
+/** Texts up to this length never wait to be parsed. */
+const shortText = 10_000
+
 const nothing = new Uint8Array(0)
 
 const plainNumbers = new Set([20, 21, 23, 26, 700, 701])
@@ -157,6 +160,11 @@ export class EmbeddedChannel implements Channel {
     return result
   }
 
+  /** Long texts are parsed beside the loop. */
+  async #parsed(text: string): Promise<void> {
+    while (!this.#prepared.has(text) && this.#session.parse(text) !== END) await this.#session.ready()
+  }
+
   #prepare(text: string): Prepared {
     const known = this.#prepared.get(text)
     if (known !== undefined) {
@@ -198,6 +206,7 @@ export class EmbeddedChannel implements Channel {
 
   query(text: string, values: readonly unknown[], arrays: boolean): Promise<StatementResult> {
     return this.#guarded(async () => {
+      if (text.length > shortText) await this.#parsed(text)
       const portal = this.#bind(text, values)
       try {
         return await this.#collect(portal, arrays)
@@ -218,6 +227,7 @@ export class EmbeddedChannel implements Channel {
 
   script(text: string): Promise<StatementResult[]> {
     return this.#guarded(async () => {
+      if (text.length > shortText) await this.#parsed(text)
       const script = this.#session.script(text)
       const results: StatementResult[] = []
       for (let portal = script.next(); portal !== undefined; portal = script.next()) {
@@ -232,7 +242,10 @@ export class EmbeddedChannel implements Channel {
   }
 
   describe(text: string): Promise<FieldInfo[]> {
-    return this.#guarded(async () => (this.#session.prepare(text, []).fields ?? []).map(fieldInfo))
+    return this.#guarded(async () => {
+      if (text.length > shortText) await this.#parsed(text)
+      return (this.#session.prepare(text, []).fields ?? []).map(fieldInfo)
+    })
   }
 
   async cursor(text: string, values: readonly unknown[], arrays: boolean): Promise<ChannelCursor> {
@@ -250,6 +263,7 @@ export class EmbeddedChannel implements Channel {
       next: async (count) => {
         if (over) return []
         try {
+          if (portal === undefined && text.length > shortText) await this.#parsed(text)
           portal ??= this.#bind(text, values)
           collector ??= this.#collector(portal, arrays)
           if ((await this.#run(portal, collector, count)) === END) over = true

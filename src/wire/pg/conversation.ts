@@ -5,7 +5,7 @@
  * YIELD when `resume` must be called again (after `ready()`, or after a turn of the loop). What is under way stands in
  * `#doing`; everything that a prepared statement's Bind, Execute and Sync need is done in straight calls.
  *
- *   handle ──► nothing under way ──► script │ execute │ sync │ copying │ feeding │ copyEnd
+ *   handle ──► nothing under way ──► reading │ script │ execute │ sync │ copying │ feeding │ copyEnd
  *                   ▲                                │ error: ErrorResponse, session.fail(),
  *                   └────────────────────────────────┘        extended: skip to Sync; simple: sync at once
  *
@@ -13,7 +13,7 @@
  *
  * Not here: the socket, startup and authentication (connection.ts), what a statement does (the session).
  */
-import { type DbError, END, DbError as Failure, ROW, type Step } from '../../base/index.ts'
+import { type DbError, END, DbError as Failure, ROW, type Step, WAIT } from '../../base/index.ts'
 import type { Log } from '../../io/index.ts'
 import type { Notice, Portal, RowSink, Script, SessionEvents, SqlSession } from '../../sql/session-api.ts'
 import type { Value } from '../../sql/types/type.ts'
@@ -35,6 +35,8 @@ const copying = 4
 /** The session takes in a CopyData. */
 const feeding = 5
 const copyEnd = 6
+/** A long text is being parsed; `#afterReading` goes on with it. */
+const reading = 7
 
 const noBytes = new Uint8Array(0)
 
@@ -59,6 +61,8 @@ export class Conversation implements RowSink, SessionEvents {
   /** The message under way belongs to the extended protocol: after an error all is skipped up to Sync. */
   #extended = false
   #skipping = false
+  #text = ''
+  #afterReading: () => Step = () => END
   #script: Script | undefined
   #statements = 0
   #portal: Portal | undefined
@@ -120,7 +124,7 @@ export class Conversation implements RowSink, SessionEvents {
 
   /** What WAIT waits for. */
   ready(): Promise<void> {
-    return this.#doing === sync ? this.#session.ready() : this.#portal!.ready()
+    return this.#doing === sync || this.#doing === reading ? this.#session.ready() : this.#portal!.ready()
   }
 
   /** Deals with the frame's message. END: done. WAIT, YIELD: `resume` until END. */
@@ -136,6 +140,8 @@ export class Conversation implements RowSink, SessionEvents {
   resume(): Step {
     try {
       switch (this.#doing) {
+        case reading:
+          return this.#read()
         case script:
           return this.#runScript()
         case execute:
@@ -219,6 +225,11 @@ export class Conversation implements RowSink, SessionEvents {
     const text = body.cstring()
     body.finish()
     this.statements++
+    if (this.#session.parse(text) !== END) return this.#await(text, () => this.#startScript(text))
+    return this.#startScript(text)
+  }
+
+  #startScript(text: string): Step {
     this.#doing = script
     this.#statements = 0
     this.#maxRows = 0
@@ -226,6 +237,21 @@ export class Conversation implements RowSink, SessionEvents {
     this.#dropUnnamed()
     this.#script = this.#session.script(text)
     return this.#runScript()
+  }
+
+  #await(text: string, then: () => Step): Step {
+    this.#doing = reading
+    this.#text = text
+    this.#afterReading = then
+    return WAIT
+  }
+
+  #read(): Step {
+    const step = this.#session.parse(this.#text)
+    if (step !== END) return step
+    this.#text = ''
+    this.#doing = idle
+    return this.#afterReading()
   }
 
   /** A simple query does away with the unnamed statement and portal. */
@@ -285,6 +311,12 @@ export class Conversation implements RowSink, SessionEvents {
       throw new Failure('duplicate_prepared_statement', `prepared statement "${name}" already exists`)
     }
     if (name === '') session.statements.delete('')
+    if (session.parse(text) !== END) return this.#await(text, () => this.#prepare(name, text, types))
+    return this.#prepare(name, text, types)
+  }
+
+  #prepare(name: string, text: string, types: readonly number[]): Step {
+    const session = this.#session
     session.statements.set(name, session.prepare(text, types))
     this.#outbox.writer.raw(messages.parseComplete)
     return END

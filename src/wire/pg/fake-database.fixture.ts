@@ -181,6 +181,10 @@ class FakeSession implements SqlSession {
     ]
   }
 
+  parse(): Step {
+    return END
+  }
+
   script(source: string): Script {
     const parts = source
       .split(';')

@@ -66,7 +66,7 @@ export async function openClusterDatabase(options: ClusterOptions): Promise<Open
     const { io, directory } = options
     const cluster = new NodeSqlCluster(opened)
     const temporaryDirectory = `${directory}/temporary`
-    const events = new NodeSqlEvents(io, opened)
+    const events = new NodeSqlEvents(io, opened, opened)
     const database = await openWhenReachable(io, () =>
       openSql({ io, store: opened.store, temporaryDirectory, cluster, events }),
     )

@@ -16,6 +16,7 @@ import { openViews } from '../model/events/views/index.ts'
 import type { DatabaseSettings, EventDatabase, EventDatabases } from '../wire/index.ts'
 import { checkPeer, type LivePorts, meetOnce } from '../wire/sync/index.ts'
 import { EventLinks } from './event-links.ts'
+import { eventStream } from './sql-events.ts'
 import type { OpenedStore } from './store.ts'
 
 export interface EventDatabasesOptions {
@@ -182,14 +183,12 @@ async function withSchema({ database, links }: Opened, schema: object | undefine
   return { database: { ...database, settings: { schema }, check: (value) => void check(value) }, links }
 }
 
-/** Tables' rows have streams of higher numbers, and the replicas of a node stream 1. */
-const stream = 2
 /** Among the machinery's keys that are the node's own (replication/partitions/descriptor.ts). */
 const prefix = Uint8Array.of(0, 0, 0, 0, 2)
 
 /** Those of a node: durable where its storage is. */
 export async function openEventDatabases(io: Io, { log, engine }: OpenedStore): Promise<NodeEventDatabases> {
   const { web } = await import('../io/browser/index.ts')
-  const maps = log && (await EngineMaps.open({ log, engine, stream, prefix }))
+  const maps = log && (await EngineMaps.open({ log, engine, stream: eventStream, prefix }))
   return NodeEventDatabases.open({ io, web, openMap: async (space) => maps?.map(space) ?? memoryMap() })
 }

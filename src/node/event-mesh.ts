@@ -16,8 +16,8 @@ import type { Timer } from '../io/index.ts'
 import { answerSync, type SyncStore, syncWith } from '../model/events/index.ts'
 import type { OpenedCluster } from './cluster.ts'
 import type { NodeEventDatabases } from './event-databases.ts'
+import { eventTopic } from './sql-events.ts'
 
-const topic = 'events '
 /** Appends that follow each other closely travel together. */
 const gatherMs = 10
 /** Between looks at whether something was missed. */
@@ -44,9 +44,9 @@ export class EventMesh {
     const { transport, membership } = opened
     transport.onRequest(serviceEvents, (_from, body) => this.#answer(body))
     membership.onInfo(({ key, value }) => {
-      if (key.startsWith(topic)) this.#learn(key.slice(topic.length), value)
+      if (key.startsWith(eventTopic)) this.#learn(key.slice(eventTopic.length), value)
     })
-    for (const { key, value } of membership.infoEntries(topic)) this.#learn(key.slice(topic.length), value)
+    for (const { key, value } of membership.infoEntries(eventTopic)) this.#learn(key.slice(eventTopic.length), value)
     databases.onRegistered = (name, settings) => this.#registered(name, settings)
     for (const [name, settings] of databases.registered()) this.#registered(name, settings)
     this.#later()
@@ -65,7 +65,8 @@ export class EventMesh {
     const read = new ByteReader(body)
     const name = read.text()
     const database = await this.#databases.open(name)
-    if (database === undefined) throw new DbError('invalid_catalog_name', `this node has no event database "${name}" yet`)
+    if (database === undefined)
+      throw new DbError('invalid_catalog_name', `this node has no event database "${name}" yet`)
     return answerSync(database.store, read.rest())
   }
 
@@ -85,7 +86,7 @@ export class EventMesh {
     if (this.#stopped) return
     const { membership } = this.#opened
     const value = JSON.stringify({ schema })
-    if (membership.info(topic + name) !== value) membership.publish(topic + name, value)
+    if (membership.info(eventTopic + name) !== value) membership.publish(eventTopic + name, value)
     if (this.#meetings.has(name)) return
     const meetings = new Map<number, Meeting>()
     this.#meetings.set(name, meetings)
@@ -153,4 +154,10 @@ export class EventMesh {
   }
 }
 
-const quiet = new Set<ErrorCode>(['connection_failure', 'invalid_catalog_name', 'query_canceled', 'store_closed'])
+const quiet = new Set<ErrorCode>([
+  'connection_failure',
+  'feature_not_supported',
+  'invalid_catalog_name',
+  'query_canceled',
+  'store_closed',
+])

@@ -25,16 +25,21 @@ import {
 import {
   eventHeader,
   eventKey,
+  eventKeyBytes,
   type Life,
   otherKey,
   peerKey,
   putEventHeader,
+  receptionBytes,
   receptionKey,
+  receptionKeyBytes,
   receptionValue,
   type StoredCell,
 } from './layout.ts'
 import type { Change } from './ordered-map.ts'
 import { type Peer, writePeer } from './peers.ts'
+
+const slabBytes = 8 * 1024
 
 /** What is there of a key. */
 export interface Loaded {
@@ -62,6 +67,8 @@ export class CommitGroup {
   sequence: number
   readonly #staged = new Map<string, Staged>()
   readonly #firstPosition: number
+  #slab: Uint8Array = new Uint8Array(0)
+  #slabUsed = 0
 
   constructor(life: Life, stamp: Uint8Array) {
     this.position = life.position
@@ -144,8 +151,20 @@ export class CommitGroup {
     const position = ++this.position
     putEventHeader(value, position, hash)
     this.received.push({ key, hash })
-    this.changes.push({ key: eventKey(key), value })
-    this.changes.push({ key: receptionKey(position), value: receptionValue(this.stamp, key, hash, source) })
+    const place = receptionValue(this.stamp, key, hash, source, this.#piece(receptionBytes))
+    this.changes.push({ key: eventKey(key, this.#piece(eventKeyBytes)), value })
+    this.changes.push({ key: receptionKey(position, this.#piece(receptionKeyBytes)), value: place })
+  }
+
+  /** Small pieces of memory that live as long as each other. */
+  #piece(bytes: number): Uint8Array {
+    if (this.#slabUsed + bytes > this.#slab.length) {
+      this.#slab = new Uint8Array(slabBytes)
+      this.#slabUsed = 0
+    }
+    const at = this.#slabUsed
+    this.#slabUsed = at + bytes
+    return this.#slab.subarray(at, at + bytes)
   }
 }
 

@@ -41,6 +41,8 @@ export class EngineMaps {
   readonly #stream: number
   readonly #prefix: Uint8Array
   readonly #builder = new WriteSetBuilder()
+  /** Where a key is put together for the builder, which copies it. */
+  readonly #scratch = new Uint8Array(maxKeyBytes)
   readonly #numbers = new Map<string, Promise<number>>()
   #index: number
   #flushing: Promise<void> | undefined
@@ -84,9 +86,13 @@ export class EngineMaps {
     if (this.#turn !== undefined || this.#engine.stalled) await this.#wait()
     const builder = this.#builder
     builder.reset()
+    const scratch = this.#scratch
+    scratch.set(prefix)
     for (const { key, value } of changes) {
-      checkKey(prefix.length + key.length)
-      const full = join(prefix, key)
+      const end = prefix.length + key.length
+      checkKey(end)
+      scratch.set(key, prefix.length)
+      const full = scratch.subarray(0, end)
       if (value === undefined) builder.delete(full)
       else builder.put(full, value)
     }

@@ -31,7 +31,9 @@ const peerSpace = 3
 const otherSpace = 4
 
 export const eventHeader = 8 + hashBytes
-const receptionLength = stampBytes + ulidBytes + hashBytes + 4
+export const eventKeyBytes = 1 + ulidBytes
+export const receptionKeyBytes = 9
+export const receptionBytes = stampBytes + ulidBytes + hashBytes + 4
 const lifeFormat = 1
 
 export const lifeKey = Uint8Array.of(0)
@@ -42,15 +44,13 @@ export const othersTo = Uint8Array.of(otherSpace + 1)
 export const eventsTo = Uint8Array.of(eventSpace + 1)
 export const receptionTo = Uint8Array.of(receptionSpace + 1)
 
-export function eventKey(key: Uint8Array, at = 0): Uint8Array {
-  const out = new Uint8Array(1 + ulidBytes)
+export function eventKey(key: Uint8Array, out: Uint8Array = new Uint8Array(eventKeyBytes)): Uint8Array {
   out[0] = eventSpace
-  for (let i = 0; i < ulidBytes; i++) out[1 + i] = key[at + i]
+  for (let i = 0; i < ulidBytes; i++) out[1 + i] = key[i]
   return out
 }
 
-export function receptionKey(position: number): Uint8Array {
-  const out = new Uint8Array(9)
+export function receptionKey(position: number, out: Uint8Array = new Uint8Array(receptionKeyBytes)): Uint8Array {
   out[0] = receptionSpace
   putSafe64(out, 1, position)
   return out
@@ -95,12 +95,17 @@ export function readEventValue(value: Uint8Array): StoredCell {
   return { position: getSafe64(value, 0), hash: value.subarray(8, eventHeader), record: value.subarray(eventHeader) }
 }
 
-export function receptionValue(stamp: Uint8Array, key: Uint8Array, hash: Uint8Array, source: number): Uint8Array {
-  const out = new Uint8Array(receptionLength)
+export function receptionValue(
+  stamp: Uint8Array,
+  key: Uint8Array,
+  hash: Uint8Array,
+  source: number,
+  out: Uint8Array = new Uint8Array(receptionBytes),
+): Uint8Array {
   out.set(stamp, 0)
   out.set(key, stampBytes)
   out.set(hash, stampBytes + ulidBytes)
-  putU32(out, receptionLength - 4, source)
+  putU32(out, receptionBytes - 4, source)
   return out
 }
 
@@ -113,7 +118,7 @@ export const receptionEvent = (value: Uint8Array): Uint8Array => value.subarray(
 export const receptionHash = (value: Uint8Array): Uint8Array =>
   value.subarray(stampBytes + ulidBytes, stampBytes + ulidBytes + hashBytes)
 /** Number of the peer, in its life then, that it came from and whose mark covers it; 0 for others. */
-export const receptionSource = (value: Uint8Array): number => getU32(value, receptionLength - 4)
+export const receptionSource = (value: Uint8Array): number => getU32(value, receptionBytes - 4)
 
 /** Who the store is and how far it has come: one entry, rewritten by every write. */
 export interface Life {

@@ -60,6 +60,8 @@ export class StoreWriter {
   readonly #heard: Uint8Array[] = []
   life: Life
   #origin: Uint8Array
+  /** The wall clock, looked at once for a group. */
+  #wallMicros = 0
 
   constructor(
     options: { map: OrderedMap; clock: Clock; random: Random; maxSkewMs: number },
@@ -77,10 +79,11 @@ export class StoreWriter {
     this.#keys = new UlidSource(options.random, life.keyMs)
     // A clock that was once far ahead must not be so for ever.
     const sane = options.clock.wallMicros() + options.maxSkewMs * 1000
-    this.#hybrid = new HybridClock(() => options.clock.wallMicros(), life.timestamp > sane ? 0 : life.timestamp)
+    this.#hybrid = new HybridClock(() => this.#wallMicros, life.timestamp > sane ? 0 : life.timestamp)
   }
 
   async commit(works: readonly Work[]): Promise<void> {
+    this.#wallMicros = this.#clock.wallMicros()
     const group = new CommitGroup(this.life, this.#random.bytes(stampBytes))
     for (const loaded of await this.#look(works)) group.load(loaded)
     let incarnation = this.life.incarnation

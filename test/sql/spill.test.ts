@@ -1,5 +1,5 @@
 /**
- * Grouping, DISTINCT, UNION and sorts give the same rows when their memory holds a small part of them, and stay within
+ * Grouping, DISTINCT, UNION, sorts and windows give the same rows when their memory holds a small part of them, and stay within
  * it: the same statements without spilling are refused for their memory.
  */
 import assert from 'node:assert/strict'
@@ -19,6 +19,16 @@ const queries = [
   'select s from t union select k::text from t',
   'select distinct on (k) k, s from t order by k, s',
   'select id, s, n from t order by s desc, id offset 10',
+  // Windows: one partition larger than the memory, several, frames that move, that stand, that look ahead.
+  'select id, row_number() over (order by s, id), rank() over w, percent_rank() over w, ntile(7) over (order by s, id) from t window w as (order by s)',
+  'select id, sum(n) over (partition by id % 3 order by k, id), max(s) over (partition by id % 3) from t',
+  'select id, count(*) filter (where k % 2 = 0) over (order by id rows between 5000 preceding and 3 following) from t',
+  'select id, min(s) over (order by id rows between 3 preceding and 20 following) from t',
+  'select id, lag(s, 20000, s) over w, lead(n, 30000) over w, first_value(s) over w from t window w as (order by k, id)',
+  'select id, sum(k) over (order by k range between 100 preceding and 100 following exclude current row) from t where id < 50000',
+  'select id, avg(n) over (order by k groups between 10 preceding and 2 preceding), nth_value(s, 3) over (order by k) from t',
+  'select max(s) over () as m from t limit 5',
+  'select id, sum(id) over (order by s desc, id rows between current row and unbounded following) from t',
 ]
 let directory = ''
 let db: Client

@@ -1,15 +1,21 @@
 /**
- * Window functions. Input arrives sorted by partition and order keys; one partition at a time is kept, each function is
- * computed for its rows, and the rows go on with the results in registers.
+ * Window functions. Input arrives sorted by partition and order keys; one partition at a time is kept, in memory or on
+ * disk, and goes on row by row with the functions' results in registers.
  *
- * Moving frames of aggregates undo rows that left when the aggregate can, else are computed from the frame's start.
+ *   a kept row   │ registers read above │ arguments of function 1, its filter │ arguments of function 2, … │
+ *
+ * Frames of aggregates move: rows that left are undone when the aggregate can, else it starts at the frame's start.
+ * Work on a row may be broken off (a block must be read, the slice is over) and is taken up where it was.
+ *
+ * Not here: frames' bounds (window-frame.ts), where rows are kept (window-rows.ts).
  */
-import { DbError, END, ROW, type Step } from '../../base/index.ts'
+import { END, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
 import type { AggregateCode, CallSite, WindowCode, WindowPartition } from '../functions/function.ts'
-import type { Frame } from '../query.ts'
+import { boolOid } from '../types/oids.ts'
 import type { Type, Value } from '../types/type.ts'
 import { type Eval, type Execution, type NodeDescription, Operator } from './execution.ts'
-import type { SortKey } from './sort.ts'
+import { type FrameOptions, Frames, PeerGroups } from './window-frame.ts'
+import { notHere, PartitionRows } from './window-rows.ts'
 
 export interface WindowFunction {
   readonly window: WindowCode | undefined
@@ -21,18 +27,18 @@ export interface WindowFunction {
   readonly uses: ReadonlySet<number>
 }
 
-export interface WindowOptions {
+export interface WindowOptions extends FrameOptions {
   readonly partition: readonly { readonly register: number; readonly type: Type }[]
-  readonly order: readonly SortKey[]
-  readonly frame: Frame
-  readonly startOffset: Eval | undefined
-  readonly endOffset: Eval | undefined
-  /** RANGE offsets: in_range(value, base, offset, sub, less). */
-  readonly startInRange: ((...args: any[]) => boolean) | undefined
-  readonly endInRange: ((...args: any[]) => boolean) | undefined
   readonly functions: readonly WindowFunction[]
   readonly offsetUses: ReadonlySet<number>
+  /** Types of registers, for spilling. */
+  readonly typeOfRegister: (register: number) => Type | undefined
 }
+
+/** Thrown where the slice is over. */
+const turn = Symbol('turn')
+/** Rows between two looks at the clock. */
+const look = 1024
 
 export class WindowOperator extends Operator {
   readonly input: Operator
@@ -40,13 +46,26 @@ export class WindowOperator extends Operator {
   #registers: number[] = []
   #partitionAt: number[] = []
   #orderAt: number[] = []
-  #rows: Value[][] = []
-  #results: Value[][] = []
+  /** Where each function's arguments begin in a kept row. */
+  #argsAt: number[] = []
+  #types: readonly Type[] | undefined
+  #rows: PartitionRows | undefined
+  #peers = new PeerGroups()
+  #peerBytes = 0
+  #frames: Frames | undefined
+  #calls: Call[] = []
+  #first: Value[] | undefined
+  #previous: Value[] | undefined
+  /** A row of the input is in the registers and not kept yet. */
+  #arrived = false
+  /** The first row of the next partition. */
   #next: Value[] | undefined
+  /** All of the partition is there. */
+  #whole = false
   #at = 0
-  #state: 'fill' | 'emit' | 'end' = 'fill'
+  #call = 0
+  #work = 0
   #inputEnded = false
-  #bytes = 0
 
   constructor(input: Operator, options: WindowOptions) {
     super()
@@ -72,183 +91,166 @@ export class WindowOperator extends Operator {
     this.#registers = [...all].filter((r) => produced.has(r))
     this.#partitionAt = partition.map((p) => this.#registers.indexOf(p.register))
     this.#orderAt = order.map((o) => this.#registers.indexOf(o.register))
+    let at = this.#registers.length
+    this.#argsAt = functions.map((f) => {
+      const start = at
+      at += f.args.length + (f.filter === undefined ? 0 : 1)
+      return start
+    })
     this.input.require(all)
   }
   open(x: Execution): void {
-    this.#rows = []
+    this.#types = this.#spillTypes(x)
+    this.#first = undefined
     this.#next = undefined
-    this.#state = 'fill'
+    this.#arrived = false
     this.#inputEnded = false
     this.input.open(x)
   }
+  /** The types of a kept row's cells; undefined where it cannot go to disk. */
+  #spillTypes(x: Execution): readonly Type[] | undefined {
+    if (!x.session.spill.available) return undefined
+    const { typeOfRegister, functions } = this.options
+    const { types } = x.types
+    const cells = this.#registers.map((r) => typeOfRegister(r))
+    for (const f of functions) {
+      cells.push(...f.args.map((_, i) => types.type(f.site.argTypes[i])))
+      if (f.filter !== undefined) cells.push(types.type(boolOid))
+    }
+    return cells.includes(undefined) ? undefined : (cells as Type[])
+  }
   next(x: Execution): Step {
-    for (;;) {
-      if (this.#state === 'end') return END
-      if (this.#state === 'emit') {
-        if (this.#at < this.#rows.length) {
-          this.#restore(x, this.#at)
-          const results = this.#results[this.#at++]
-          this.options.functions.forEach((f, i) => {
-            x.r[f.output] = results[i]
-          })
-          return ROW
+    const rows = this.#rows
+    if (rows?.waiting) return this.#wait(x, rows)
+    try {
+      for (;;) {
+        if (this.#frames !== undefined) {
+          if (this.#at < this.#rows!.count) return this.#emit(x)
+          this.#endPartition(x)
         }
-        x.shrink(this.#bytes)
-        this.#bytes = 0
-        this.#rows = []
-        this.#state = this.#inputEnded ? 'end' : 'fill'
-        continue
+        if (!this.#whole) {
+          const step = this.#fill(x)
+          if (step !== END) return step
+          if (this.#rows === undefined) return END
+          this.#whole = true
+        }
+        this.#begin(x)
       }
-      const step = this.#fill(x)
-      if (step !== END) return step
-      if (this.#rows.length === 0) {
-        this.#state = 'end'
-        return END
-      }
-      this.#compute(x)
-      this.#at = 0
-      this.#state = 'emit'
+    } catch (thrown) {
+      if (thrown === notHere) return this.#wait(x, this.#rows!)
+      if (thrown === turn) return YIELD
+      throw thrown
     }
   }
+  #wait(x: Execution, rows: PartitionRows): Step {
+    x.blocker = rows
+    return WAIT
+  }
+  /** Takes in a partition. END: it is whole, or there is none. */
   #fill(x: Execution): Step {
     if (this.#next !== undefined) {
-      this.#rows.push(this.#next)
+      const row = this.#next
       this.#next = undefined
+      this.#keep(x, row)
     }
     for (;;) {
-      const step = this.input.next(x)
-      if (step === END) {
-        this.#inputEnded = true
-        return END
+      if (this.#inputEnded) return END
+      if (!this.#arrived) {
+        const step = this.input.next(x)
+        if (step === END) {
+          this.#inputEnded = true
+          return END
+        }
+        if (step !== ROW) return step
+        this.#arrived = true
       }
-      if (step !== ROW) return step
-      const row = this.#registers.map((r) => x.r[r])
-      const bytes = 64 + 32 * row.length
-      this.#bytes += bytes
-      x.grow(bytes)
-      const first = this.#rows[0]
-      if (first !== undefined && !this.#samePartition(first, row)) {
+      const row = this.#take(x)
+      this.#arrived = false
+      if (this.#first !== undefined && !this.#samePartition(this.#first, row)) {
         this.#next = row
         return END
       }
-      this.#rows.push(row)
+      this.#keep(x, row)
+      const rows = this.#rows!
+      if (rows.full(x)) {
+        rows.spill(x)
+        return this.#wait(x, rows)
+      }
+      if (rows.count % look === 0 && x.spent) return YIELD
     }
+  }
+  #take(x: Execution): Value[] {
+    const row: Value[] = this.#registers.map((r) => x.r[r])
+    for (const f of this.options.functions) {
+      for (const a of f.args) row.push(a(x))
+      if (f.filter !== undefined) row.push(f.filter(x) === true)
+    }
+    return row
+  }
+  #keep(x: Execution, row: Value[]): void {
+    if (this.#first === undefined) {
+      this.#first = row
+      this.#rows = new PartitionRows(this.#types)
+      this.#peers = new PeerGroups()
+      this.#peers.add(0)
+    } else if (!this.#arePeers(this.#previous!, row)) this.#peers.add(this.#rows!.count)
+    const grown = this.#peers.bytes - this.#peerBytes
+    this.#peerBytes += grown
+    x.grow(grown)
+    this.#previous = row
+    this.#rows!.push(x, row)
   }
   #samePartition(a: readonly Value[], b: readonly Value[]): boolean {
     return this.options.partition.every((p, i) => same(a[this.#partitionAt[i]], b[this.#partitionAt[i]], p.type))
   }
+  #arePeers(a: readonly Value[], b: readonly Value[]): boolean {
+    return this.options.order.every((o, k) => same(a[this.#orderAt[k]], b[this.#orderAt[k]], o.type))
+  }
   #restore(x: Execution, row: number): void {
-    const values = this.#rows[row]
+    const values = this.#rows!.get(x, row)
     for (let i = 0; i < this.#registers.length; i++) x.r[this.#registers[i]] = values[i]
   }
-  #compute(x: Execution): void {
-    const count = this.#rows.length
+  #begin(x: Execution): void {
+    this.#restore(x, 0)
+    const rows = this.#rows!
+    const frames = new Frames(this.options, x, rows, this.#orderAt[0], this.#peers)
+    this.#calls = this.options.functions.map((f, i) =>
+      f.window === undefined
+        ? new MovingAggregate(f, this.#argsAt[i], rows, frames, () => this.#working(x))
+        : new PartitionCall(f, this.#argsAt[i], rows, frames),
+    )
+    this.#at = 0
+    this.#call = 0
+    this.#frames = frames
+  }
+  #working(x: Execution): void {
+    if (++this.#work % look === 0 && x.spent) throw turn
+  }
+  /** Computes what is left of the row under way, and hands it on. */
+  #emit(x: Execution): Step {
     const { functions } = this.options
-    this.#results = this.#rows.map(() => new Array(functions.length))
-    const args = functions.map((f) => f.args.map(() => new Array<Value>(count)))
-    const passes = functions.map((f) => (f.filter === undefined ? undefined : new Array<boolean>(count)))
-    for (let row = 0; row < count; row++) {
-      this.#restore(x, row)
-      functions.forEach((f, i) => {
-        f.args.forEach((a, k) => {
-          args[i][k][row] = a(x)
-        })
-        if (passes[i] !== undefined) passes[i]![row] = f.filter!(x) === true
-      })
-    }
-    const peers = this.#peerGroups()
-    const frames = new Frames(this.options, x, this.#rows, this.#orderAt, peers, (row) => this.#restore(x, row))
-    functions.forEach((f, i) => {
-      if (f.window !== undefined) this.#windowFunction(x, f, i, args[i], peers, frames)
-      else this.#aggregate(x, f, i, args[i], passes[i], frames)
-    })
+    for (; this.#call < functions.length; this.#call++)
+      this.#calls[this.#call].result = this.#calls[this.#call].compute(x, this.#at)
+    this.#restore(x, this.#at)
+    for (let i = 0; i < functions.length; i++) x.r[functions[i].output] = this.#calls[i].result
+    this.#call = 0
+    this.#at++
+    return ROW
   }
-  /** The first row of each row's peer group. */
-  #peerGroups(): Int32Array {
-    const starts = new Int32Array(this.#rows.length)
-    for (let i = 1; i < this.#rows.length; i++) {
-      const a = this.#rows[i - 1]
-      const b = this.#rows[i]
-      const peer = this.options.order.every((o, k) => same(a[this.#orderAt[k]], b[this.#orderAt[k]], o.type))
-      starts[i] = peer ? starts[i - 1] : i
-    }
-    return starts
-  }
-  #windowFunction(
-    x: Execution,
-    f: WindowFunction,
-    index: number,
-    args: readonly Value[][],
-    peers: Int32Array,
-    frames: Frames,
-  ): void {
-    const count = this.#rows.length
-    const ends = peerEnds(peers)
-    let current = 0
-    const partition: WindowPartition = {
-      rows: count,
-      get current() {
-        return current
-      },
-      get peersStart() {
-        return peers[current]
-      },
-      get peersEnd() {
-        return ends[current]
-      },
-      get frameRows() {
-        return frames.rows(current)
-      },
-      frameRow: (n) => frames.row(current, n),
-      argument: (i, row) => args[i][row],
-    }
-    const state = f.window!.init(f.site, x.types)
-    for (current = 0; current < count; current++) this.#results[current][index] = f.window!.value(partition, state)
-  }
-  #aggregate(
-    x: Execution,
-    f: WindowFunction,
-    index: number,
-    args: readonly Value[][],
-    passes: boolean[] | undefined,
-    frames: Frames,
-  ): void {
-    const code = f.aggregate!
-    let state = code.init(f.site, x.types)
-    let start = 0
-    let end = 0
-    const usable = (row: number): boolean => {
-      if (passes !== undefined && !passes[row]) return false
-      return !code.strict || args.every((a) => a[row] !== null)
-    }
-    const step = (row: number): void => {
-      if (usable(row)) state = code.step(state, ...args.map((a) => a[row]))
-    }
-    for (let row = 0; row < this.#rows.length; row++) {
-      const from = frames.start(row)
-      const to = Math.max(from, frames.end(row))
-      if (frames.excludes) {
-        state = code.init(f.site, x.types)
-        for (let n = 0; n < frames.rows(row); n++) step(frames.row(row, n))
-      } else {
-        const restart = from < start || to < end || (from > start && code.unstep === undefined) || from >= end
-        if (restart) {
-          state = code.init(f.site, x.types)
-          start = from
-          end = from
-        }
-        for (; start < from; start++) if (usable(start)) state = code.unstep!(state, ...args.map((a) => a[start]))
-        for (; end < to; end++) step(end)
-      }
-      this.#results[row][index] = code.finish(state, x.types)
-    }
+  #endPartition(x: Execution): void {
+    this.#rows?.close(x)
+    this.#rows = undefined
+    this.#frames = undefined
+    this.#calls = []
+    this.#whole = false
+    this.#first = undefined
+    this.#previous = undefined
+    x.shrink(this.#peerBytes)
+    this.#peerBytes = 0
   }
   close(x: Execution): void {
     this.input.close(x)
-    this.#rows = []
-    this.#results = []
-    x.shrink(this.#bytes)
-    this.#bytes = 0
+    this.#endPartition(x)
   }
   describe(): NodeDescription {
     return { name: 'WindowAgg' }
@@ -260,155 +262,128 @@ function same(a: Value, b: Value, type: Type): boolean {
   return type.compare(a, b) === 0
 }
 
-function peerEnds(starts: Int32Array): Int32Array {
-  const ends = new Int32Array(starts.length)
-  for (let i = starts.length - 1; i >= 0; i--)
-    ends[i] = i + 1 < starts.length && starts[i + 1] === starts[i] ? ends[i + 1] : i + 1
-  return ends
+/** A function over one partition: asked for its value at each row in turn. */
+interface Call {
+  result: Value
+  /** Throws `notHere` and `turn`, and goes on where it was when asked again. */
+  compute(x: Execution, row: number): Value
 }
 
-/** Frame bounds of each row of a partition. */
-class Frames {
-  readonly #options: WindowOptions
-  readonly #x: Execution
-  readonly #rows: readonly Value[][]
-  readonly #orderAt: readonly number[]
-  readonly #peers: Int32Array
-  readonly #peerEnds: Int32Array
-  readonly #groupOf: Int32Array
-  readonly #groupStarts: number[] = []
-  readonly #startOffset: Value
-  readonly #endOffset: Value
+class PartitionCall implements Call {
+  result: Value
+  readonly #call: WindowFunction
+  readonly #partition: WindowPartition
+  #state: unknown
+  #begun = false
+  #x: Execution | undefined
+  #current = 0
 
-  constructor(
-    options: WindowOptions,
-    x: Execution,
-    rows: readonly Value[][],
-    orderAt: readonly number[],
-    peers: Int32Array,
-    restore: (row: number) => void,
-  ) {
-    this.#options = options
+  constructor(call: WindowFunction, argsAt: number, rows: PartitionRows, frames: Frames) {
+    this.#call = call
+    const current = () => this.#current
+    const at = (row: number) => rows.get(this.#x!, row)
+    this.#partition = {
+      rows: rows.count,
+      get current() {
+        return current()
+      },
+      get peersStart() {
+        return frames.peersStart(current())
+      },
+      get peersEnd() {
+        return frames.peersEnd(current())
+      },
+      get frameRows() {
+        return frames.rows(current())
+      },
+      frameRow: (n) => frames.row(current(), n),
+      argument: (i, row) => at(row)[argsAt + i],
+    }
+  }
+  compute(x: Execution, row: number): Value {
     this.#x = x
+    this.#current = row
+    if (!this.#begun) this.#state = this.#call.window!.init(this.#call.site, x.types)
+    this.#begun = true
+    return this.#call.window!.value(this.#partition, this.#state)
+  }
+}
+
+class MovingAggregate implements Call {
+  result: Value
+  readonly #call: WindowFunction
+  readonly #argsAt: number
+  readonly #rows: PartitionRows
+  readonly #frames: Frames
+  readonly #working: () => void
+  #state: unknown
+  /** The state holds the rows from `#start` to `#end`. */
+  #start = 0
+  #end = 0
+  /** The row under way, and its frame. */
+  #row = -1
+  #from = 0
+  #to = 0
+  /** The result is that of the state. */
+  #finished = false
+
+  constructor(call: WindowFunction, argsAt: number, rows: PartitionRows, frames: Frames, working: () => void) {
+    this.#call = call
+    this.#argsAt = argsAt
     this.#rows = rows
-    this.#orderAt = orderAt
-    this.#peers = peers
-    this.#peerEnds = peerEnds(peers)
-    this.#groupOf = new Int32Array(rows.length)
-    for (let i = 0; i < rows.length; i++) {
-      if (peers[i] === i) this.#groupStarts.push(i)
-      this.#groupOf[i] = this.#groupStarts.length - 1
+    this.#frames = frames
+    this.#working = working
+  }
+  compute(x: Execution, row: number): Value {
+    const code = this.#call.aggregate!
+    const frames = this.#frames
+    if (this.#row !== row) this.#enter(x, row)
+    for (; this.#start < this.#from; this.#start++) {
+      this.#working()
+      const args = this.#argsOf(x, this.#start)
+      if (args !== undefined) this.#state = code.unstep!(this.#state, ...args)
+      this.#finished = false
     }
-    restore(0)
-    this.#startOffset = this.#offset(options.startOffset, 'starting')
-    this.#endOffset = this.#offset(options.endOffset, 'ending')
-  }
-  get excludes(): boolean {
-    return this.#options.frame.exclude !== 'none'
-  }
-  #offset(e: Eval | undefined, which: string): Value {
-    if (e === undefined) return undefined
-    const value = e(this.#x)
-    if (value === null) throw new DbError('null_value_not_allowed', `frame ${which} offset must not be null`)
-    if (this.#options.frame.mode !== 'range' && value < 0) {
-      throw new DbError('invalid_preceding_or_following_size', `frame ${which} offset must not be negative`)
+    for (; this.#end < this.#to; this.#end++) {
+      this.#working()
+      if (frames.excludes && frames.excluded(row, this.#end)) continue
+      const args = this.#argsOf(x, this.#end)
+      if (args !== undefined) this.#state = code.step(this.#state, ...args)
+      this.#finished = false
     }
-    return value
+    if (this.#finished) return this.result
+    this.#finished = true
+    return code.finish(this.#state, x.types)
   }
-  start(row: number): number {
-    return this.#bound(row, this.#options.frame.start, this.#startOffset, this.#options.startInRange, true)
-  }
-  end(row: number): number {
-    return this.#bound(row, this.#options.frame.end, this.#endOffset, this.#options.endInRange, false)
-  }
-  #bound(
-    row: number,
-    bound: Frame['start'],
-    offset: Value,
-    inRange: ((...args: any[]) => boolean) | undefined,
-    isStart: boolean,
-  ): number {
-    const { mode } = this.#options.frame
-    const count = this.#rows.length
-    switch (bound.kind) {
-      case 'unbounded preceding':
-        return 0
-      case 'unbounded following':
-        return count
-      case 'current':
-        if (mode === 'rows') return isStart ? row : row + 1
-        return isStart ? this.#peers[row] : this.#peerEnds[row]
+  /** Begins a row: decides whether its frame goes on from the last one's. */
+  #enter(x: Execution, row: number): void {
+    const code = this.#call.aggregate!
+    const from = this.#frames.start(row)
+    const to = Math.max(from, this.#frames.end(row))
+    const anew =
+      this.#row < 0 ||
+      this.#frames.excludes ||
+      from < this.#start ||
+      to < this.#end ||
+      (from > this.#start && code.unstep === undefined) ||
+      (from >= this.#end && from > this.#start)
+    if (anew) {
+      this.#state = code.init(this.#call.site, x.types)
+      this.#start = from
+      this.#end = from
+      this.#finished = false
     }
-    const preceding = bound.kind === 'preceding'
-    if (mode === 'rows') {
-      const at = preceding ? row - Number(offset) : row + Number(offset)
-      return Math.min(count, Math.max(0, isStart ? at : at + 1))
-    }
-    if (mode === 'groups') {
-      const group = this.#groupOf[row] + (preceding ? -Number(offset) : Number(offset))
-      const wanted = isStart ? group : group + 1
-      if (wanted < 0) return 0
-      return wanted >= this.#groupStarts.length ? count : this.#groupStarts[wanted]
-    }
-    return this.#rangeBound(row, preceding, offset, inRange!, isStart)
+    this.#from = from
+    this.#to = to
+    this.#row = row
   }
-  #rangeBound(
-    row: number,
-    preceding: boolean,
-    offset: Value,
-    inRange: (...args: any[]) => boolean,
-    isStart: boolean,
-  ): number {
-    const at = this.#orderAt[0]
-    const [key] = this.#options.order
-    const base = this.#rows[row][at]
-    if (base === null) return isStart ? this.#peers[row] : this.#peerEnds[row]
-    const { descending } = key
-    const count = this.#rows.length
-    const sub = preceding !== descending
-    // Values in order: for a start, skip those before base ± offset; for an end, take those up to it.
-    let i = 0
-    for (; i < count; i++) {
-      const value = this.#rows[i][at]
-      if (value === null) {
-        if (key.nullsFirst) continue
-        break
-      }
-      const less = isStart ? descending : !descending
-      const inside = inRange(value, base, offset, sub, less, this.#x.types)
-      if (isStart ? inside : !inside) break
-    }
-    return i
-  }
-  /** The frame's rows of a row, exclusions left out. */
-  #list(row: number): { from: number; to: number; skipFrom: number; skipTo: number; keep: number } {
-    const from = this.start(row)
-    const to = Math.max(from, this.end(row))
-    switch (this.#options.frame.exclude) {
-      case 'current':
-        return { from, to, skipFrom: row, skipTo: row + 1, keep: -1 }
-      case 'group':
-        return { from, to, skipFrom: this.#peers[row], skipTo: this.#peerEnds[row], keep: -1 }
-      case 'ties':
-        return { from, to, skipFrom: this.#peers[row], skipTo: this.#peerEnds[row], keep: row }
-      default:
-        return { from, to, skipFrom: 0, skipTo: 0, keep: -1 }
-    }
-  }
-  rows(row: number): number {
-    const f = this.#list(row)
-    if (f.skipTo === f.skipFrom) return f.to - f.from
-    let n = 0
-    for (let i = f.from; i < f.to; i++) if (i < f.skipFrom || i >= f.skipTo || i === f.keep) n++
-    return n
-  }
-  row(row: number, n: number): number {
-    const f = this.#list(row)
-    if (f.skipTo === f.skipFrom) return f.from + n
-    for (let i = f.from; i < f.to; i++) {
-      if (i >= f.skipFrom && i < f.skipTo && i !== f.keep) continue
-      if (n-- === 0) return i
-    }
-    return -1
+  /** The arguments at a row; undefined when it does not count. */
+  #argsOf(x: Execution, row: number): Value[] | undefined {
+    const values = this.#rows.get(x, row)
+    const { args, filter, aggregate } = this.#call
+    const at = this.#argsAt
+    if (filter !== undefined && values[at + args.length] !== true) return undefined
+    const own = values.slice(at, at + args.length)
+    return aggregate!.strict && own.includes(null) ? undefined : own
   }
 }

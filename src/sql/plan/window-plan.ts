@@ -66,6 +66,7 @@ function planWindow(scope: PlanScope, input: Operator, index: number, calls: rea
     endInRange: inRange(window.frame.end),
     functions,
     offsetUses,
+    typeOfRegister: (r) => scope.builder.typeOfRegister(r),
   })
   calls.forEach((c, i) => {
     scope.substitute(c, functions[i].output)

@@ -4,6 +4,7 @@
  * Everything is synchronous until it must wait: `run` answers a step, and on WAIT the driver awaits `ready()` and calls
  * `run` again; on YIELD it lets the loop turn (or the socket drain) and calls again. Errors are thrown as `DbError`.
  *
+ *   both             while (session.parse(text) !== END) await session.ready()      long texts wait, others do not
  *   simple query     script = session.script(text); while ((portal = script.next())) run it to END
  *   extended query   prepared = session.prepare(text, types); portal = session.bind(prepared, values); run; session.sync()
  */
@@ -57,6 +58,11 @@ export interface SqlSession {
   /** 'I' idle, 'T' in a transaction, 'E' in a failed one. */
   readonly status: 'I' | 'T' | 'E'
 
+  /**
+   * Called before `script` or `prepare` with their text. END: go on. WAIT: a worker parses it; await `ready()` and call
+   * again. Raises what parsing raises, and query_canceled.
+   */
+  parse(text: string): Step
   /** A query string of any number of statements. Raises syntax_error; later statements are analysed when reached. */
   script(text: string): Script
   /** Exactly one statement (or none). `parameterTypes[i]` 0 or absent = to be inferred. */

@@ -420,6 +420,10 @@ export function chooseOperator(
     if (chosen === 'ambiguous') throw ambiguousOperator(context, name, left, right, at)
     return { row: chosen.row, args: chosen.types }
   }
+  // Most often there is just the one; statements of many thousand terms feel what the rest costs.
+  const exact = all.find((o) => o.left === left && o.right === right)
+  if (exact !== undefined && left !== oid.unknownOid && right !== oid.unknownOid)
+    return { row: exact, args: [left, right] }
   const binary = all.filter((o) => o.left !== 0).map((row) => ({ row, types: [row.left, row.right] }))
   // An unknown operand is first tried as the other's type.
   if (left === oid.unknownOid || right === oid.unknownOid) {

@@ -41,14 +41,16 @@ export function parse(text: string): RawStatement[] {
   } catch (error) {
     throw parseError(error, text)
   }
-  const ascii = isAscii(text)
+  // The parser counts bytes. Statements come in the order of the text: each looks only at its own part.
+  const bytes = isAscii(text) ? undefined : Buffer.from(text)
+  let start = 0
+  let startByte = 0
   return (tree.stmts ?? []).map((raw) => {
     const from = raw.stmt_location ?? 0
     const to = raw.stmt_len ? from + raw.stmt_len : undefined
-    if (ascii) return { node: raw.stmt!, start: from, length: (to ?? text.length) - from }
-    // The parser counts bytes.
-    const bytes = Buffer.from(text)
-    const start = bytes.toString('utf8', 0, from).length
+    if (bytes === undefined) return { node: raw.stmt!, start: from, length: (to ?? text.length) - from }
+    start += bytes.toString('utf8', startByte, from).length
+    startByte = from
     return { node: raw.stmt!, start, length: bytes.toString('utf8', from, to).length }
   })
 }
@@ -64,17 +66,19 @@ function isAscii(text: string): boolean {
   return true
 }
 
-const tooDeep = 'The statement nests too deeply or has too many terms; split it, or use IN or VALUES lists.'
+export function tooComplex(): DbError {
+  return new DbError('statement_too_complex', 'stack depth limit exceeded', {
+    hint: 'The statement nests too deeply or has too many terms; split it, or use IN or VALUES lists.',
+  })
+}
 
 function parseError(error: unknown, text: string): DbError {
   if (error instanceof RangeError || (error instanceof Error && error.name === 'RuntimeError')) {
-    return new DbError('statement_too_complex', 'stack depth limit exceeded', { hint: tooDeep })
+    return tooComplex()
   }
   if (!(error instanceof SqlError)) throw error
   const message = error.message
-  if (message.startsWith('memory exhausted') || message.includes('stack depth')) {
-    return new DbError('statement_too_complex', 'stack depth limit exceeded', { hint: tooDeep })
-  }
+  if (message.startsWith('memory exhausted') || message.includes('stack depth')) return tooComplex()
   const at = error.sqlDetails?.cursorPosition
   return new DbError(codeOf(message), message, {
     position: at === undefined || at < 0 ? undefined : characterPosition(text, at),

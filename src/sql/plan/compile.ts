@@ -229,13 +229,16 @@ export function typeOf(scope: PlanScope, oid: number): Type {
   return scope.builder.context.types.types.type(oid)
 }
 
+/** Shorter texts are parsed again sooner than remembered. Characters. */
+const worthKeeping = 16
 const parsed = new WeakMap<Const, { value: Value; type: Type }>()
 
-/** The value of a literal; parsed once per literal node. */
+/** The value of a literal; a long one is parsed once per literal node. */
 export function constantValue(scope: PlanScope, expr: Const): Value {
   if (expr.text === undefined) return null
   const type = typeOf(scope, expr.type)
-  const known = parsed.get(expr)
+  const keep = expr.text.length >= worthKeeping
+  const known = keep ? parsed.get(expr) : undefined
   if (known !== undefined && known.type === type) return known.value
   let value: Value
   try {
@@ -247,7 +250,7 @@ export function constantValue(scope: PlanScope, expr: Const): Value {
   // Names of objects and words like 'today' mean another value another time; other dates depend on settings at most.
   if (type.name.startsWith('reg') || (type.category === 'D' && /now|today|tomorrow|yesterday/i.test(expr.text)))
     scope.builder.usesVolatile = true
-  else if (type.category !== 'D' && type.category !== 'T') parsed.set(expr, { value, type })
+  else if (keep && type.category !== 'D' && type.category !== 'T') parsed.set(expr, { value, type })
   return value
 }
 

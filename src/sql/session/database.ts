@@ -32,6 +32,7 @@ import { CatalogSync } from './catalog-sync.ts'
 import { ContinuousViews } from './continuous-views.ts'
 import { registerInformationFunctions } from './information-functions.ts'
 import { registerPrivilegeFunctions } from './privilege-functions.ts'
+import { ParseQueue } from './reading.ts'
 import { RemotePrograms } from './remote-programs.ts'
 import { Session } from './session.ts'
 import { registerSessionFunctions } from './session-functions.ts'
@@ -89,6 +90,7 @@ export class Database implements SqlDatabase {
   /** See BindContext. */
   readonly fenceOf: ((table: number) => number) | undefined
   readonly sequences: Sequences
+  readonly parses: ParseQueue
   readonly local: LocalTables | undefined
   readonly continuous: ContinuousViews | undefined
   readonly sessions = new Map<number, Session>()
@@ -116,6 +118,7 @@ export class Database implements SqlDatabase {
       this.fenceOf = (table) => sync.fenceOf(table)
       ;(this.store as ClusterStore).leaseholder.compileProgram = (bytes) => programs.compile(bytes)
     }
+    this.parses = new ParseQueue(options.io.tasks)
     this.sequences = new Sequences(options.store, options.cluster)
     const node = options.cluster?.nodeId ?? 0
     this.local = options.events && new LocalTables(options.io, options.events, { store: options.store, node })

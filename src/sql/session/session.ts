@@ -46,6 +46,7 @@ import type { Type, TypeContext, Value } from '../types/type.ts'
 import { fenceKey } from './catalog-sync.ts'
 import { type Database, notifyTopic } from './database.ts'
 import { DeferredChecks } from './deferred.ts'
+import { Reading } from './reading.ts'
 import { RegNames } from './reg-names.ts'
 import { bindSession } from './session-functions.ts'
 import { reportedSettings, Settings } from './settings.ts'
@@ -88,6 +89,7 @@ export class Session implements SqlSession, ExecutionSession {
   readonly deferred: DeferredChecks
   readonly timeouts: SessionTimeouts
   readonly local: LocalSession | undefined
+  readonly reading = new Reading(this)
   events: SessionEvents = { notice: () => {}, parameter: () => {}, notification: () => {}, terminate: () => {} }
   tx: Transaction | undefined
   block: 'none' | 'explicit' = 'none'
@@ -364,6 +366,7 @@ export class Session implements SqlSession, ExecutionSession {
   get status(): 'I' | 'T' | 'E' {
     return this.block === 'none' ? 'I' : this.failed ? 'E' : 'T'
   }
+  readonly parse = (text: string): Step => this.reading.advance(text)
   script(text: string): Script {
     this.#called()
     this.noteText(text)
@@ -372,7 +375,7 @@ export class Session implements SqlSession, ExecutionSession {
   prepare(text: string, parameterTypes: readonly number[]): Prepared {
     this.#called()
     this.noteText(text)
-    const raw = parse(text)
+    const raw = this.reading.take(text) ?? parse(text)
     if (raw.length > 1) throw new DbError('syntax_error', 'cannot insert multiple commands into a prepared statement')
     return this.statementCache.prepare(text, raw[0], parameterTypes)
   }
@@ -436,10 +439,12 @@ export class Session implements SqlSession, ExecutionSession {
   #abortWaits(error: DbError): void {
     this.owner.waiting?.abort(error)
     this.owner.remote?.abort(error)
+    this.reading.abort(error)
   }
   /** Nobody comes back for what was waited for. */
   #endWaits(error: DbError): void {
     endWait(this.owner, error)
+    this.reading.abort(error)
     this.owner.remote?.abort(error)
   }
   close(): void {

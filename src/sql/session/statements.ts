@@ -120,7 +120,7 @@ export class StatementCache {
     }
     let raw = this.#parsed.get(text)
     if (raw === undefined) {
-      raw = parse(text)
+      raw = session.reading.take(text) ?? parse(text)
       if (text.length < 10_000) remember(this.#parsed, text, raw)
     }
     if (raw.length === 0) {

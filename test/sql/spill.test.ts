@@ -1,5 +1,5 @@
 /**
- * Grouping, DISTINCT, UNION, sorts and windows give the same rows when their memory holds a small part of them, and stay within
+ * Grouping, grouping sets, DISTINCT, UNION, sorts and windows give the same rows when their memory holds a small part of them, and stay within
  * it: the same statements without spilling are refused for their memory.
  */
 import assert from 'node:assert/strict'
@@ -19,6 +19,10 @@ const queries = [
   'select s from t union select k::text from t',
   'select distinct on (k) k, s from t order by k, s',
   'select id, s, n from t order by s desc, id offset 10',
+  // Grouping sets: each of those that has no room.
+  'select k, s, grouping(k, s) as g, count(*), sum(n) from t group by grouping sets ((k), (s), (k, s), ())',
+  'select k % 7 as m, nullif(k, 9) as v, count(*) as c, max(id) from t group by rollup (1, 2)',
+  'select k, id % 2 as p, array_agg(id order by s desc, id) from t group by grouping sets ((k), (k, id % 2))',
   // Windows: one partition larger than the memory, several, frames that move, that stand, that look ahead.
   'select id, row_number() over (order by s, id), rank() over w, percent_rank() over w, ntile(7) over (order by s, id) from t window w as (order by s)',
   'select id, sum(n) over (partition by id % 3 order by k, id), max(s) over (partition by id % 3) from t',

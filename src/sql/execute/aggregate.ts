@@ -3,7 +3,8 @@
  * registers of their own. Hash aggregation keeps a state per group; over sorted input one group at a time suffices,
  * and that is what becomes of the groups that the memory has no room for (hash-overflow.ts).
  *
- * Grouping sets run side by side, each with its own table; keys that a set leaves out are NULL in its rows.
+ * Grouping sets run side by side, each with its own table; keys that a set leaves out are NULL in its rows. What their
+ * tables have no room for is sorted with the number of its set as the first key.
  */
 import { END, ROW, type Step } from '../../base/index.ts'
 import type { AggregateCode, CallSite } from '../functions/function.ts'
@@ -117,6 +118,8 @@ export interface AggregateOptions {
   readonly calls: readonly AggregateCall[]
   readonly sets: readonly GroupingSet[]
   readonly groupingRegisters: readonly number[]
+  /** With grouping sets: where the number of a row's set stands when it is sorted. */
+  readonly setKey: GroupKey | undefined
   /** Registers that follow from the keys and are taken from a group's first row. */
   readonly carried: readonly number[]
   /** Input arrives sorted by the keys: groups end when the key changes. One set only. */
@@ -207,7 +210,7 @@ export class Aggregation extends Operator {
     const plain = sets.length === 1 && sets[0].keys.length === keys.length
     const table = this.#tables[0]
     const values: Value[] = new Array(keys.length)
-    let limit = plain && keys.length > 0 ? x.session.workMemory : Number.POSITIVE_INFINITY
+    let limit = keys.length > 0 ? x.session.workMemory : Number.POSITIVE_INFINITY
     for (;;) {
       const step = this.input.next(x)
       if (step !== ROW) return step
@@ -217,20 +220,17 @@ export class Aggregation extends Operator {
         continue
       }
       for (let i = 0; i < keys.length; i++) values[i] = keys[i].input(x)
-      if (plain) {
-        const group = table.find(values) ?? this.#add(x, 0, values)
-        this.#step(x, group)
-        if (this.#bytes <= limit) continue
-        this.#rest = this.#overflow(x)
-        if (this.#rest !== undefined) return END
-        limit = Number.POSITIVE_INFINITY
-        continue
+      if (plain) this.#step(x, table.find(values) ?? this.#add(x, 0, values))
+      else {
+        for (let s = 0; s < sets.length; s++) {
+          const own = sets[s].keys.map((k) => values[k])
+          this.#step(x, this.#tables[s].find(own) ?? this.#add(x, s, own))
+        }
       }
-      for (let s = 0; s < sets.length; s++) {
-        const own = sets[s].keys.map((k) => values[k])
-        const group = this.#tables[s].find(own) ?? this.#add(x, s, own)
-        this.#step(x, group)
-      }
+      if (this.#bytes <= limit) continue
+      this.#rest = this.#overflow(x)
+      if (this.#rest !== undefined) return END
+      limit = Number.POSITIVE_INFINITY
     }
   }
   /** Groups that were made elsewhere: they are few, and kept whatever memory there is. */
@@ -243,9 +243,8 @@ export class Aggregation extends Operator {
   }
   /** From now on only groups that are in the table grow; the rows of others are sorted and grouped after. */
   #overflow(x: Execution): Operator | undefined {
-    const { keys, calls, carried, typeOfRegister } = this.options
-    const table = this.#tables[0]
-    const values: Value[] = new Array(keys.length)
+    const { calls, carried, sets, setKey, typeOfRegister } = this.options
+    const keys = setKey === undefined ? this.options.keys : [setKey, ...this.options.keys]
     const needed = new Set(carried)
     for (const c of calls) for (const u of c.uses) needed.add(u)
     const sorted = overflow(x, {
@@ -253,18 +252,8 @@ export class Aggregation extends Operator {
       keys: keys.map((k) => ({ register: k.output, type: k.type })),
       needed,
       typeOfRegister,
-      take: () => {
-        const gathered = this.options.gathering?.gathered
-        if (gathered !== undefined) {
-          this.#merge(x, gathered)
-          return true
-        }
-        for (let i = 0; i < keys.length; i++) values[i] = keys[i].input(x)
-        const group = table.find(values)
-        if (group !== undefined) this.#step(x, group)
-        else for (let i = 0; i < keys.length; i++) x.r[keys[i].output] = values[i]
-        return group !== undefined
-      },
+      tables: sets.length,
+      take: setKey === undefined ? this.#takePlain() : this.#takeForSet(setKey),
     })
     if (sorted === undefined) return undefined
     const rest = new Aggregation(sorted, {
@@ -275,6 +264,41 @@ export class Aggregation extends Operator {
     })
     rest.open(x)
     return rest
+  }
+  /** Takes rows of groups that are in the table; others' keys are put where the sort finds them. */
+  #takePlain(): (x: Execution) => boolean {
+    const { keys } = this.options
+    const [table] = this.#tables
+    const values: Value[] = new Array(keys.length)
+    return (x) => {
+      const gathered = this.options.gathering?.gathered
+      if (gathered !== undefined) {
+        this.#merge(x, gathered)
+        return true
+      }
+      for (let i = 0; i < keys.length; i++) values[i] = keys[i].input(x)
+      const group = table.find(values)
+      if (group !== undefined) this.#step(x, group)
+      else for (let i = 0; i < keys.length; i++) x.r[keys[i].output] = values[i]
+      return group !== undefined
+    }
+  }
+  #takeForSet(setKey: GroupKey): (x: Execution, set: number) => boolean {
+    const { keys, sets } = this.options
+    const values: Value[] = new Array(keys.length)
+    return (x, set) => {
+      if (set === 0) for (let i = 0; i < keys.length; i++) values[i] = keys[i].input(x)
+      const chosen = sets[set].keys
+      const group = this.#tables[set].find(chosen.map((k) => values[k]))
+      if (group !== undefined) {
+        this.#step(x, group)
+        return true
+      }
+      for (const k of keys) x.r[k.output] = null
+      for (const k of chosen) x.r[keys[k].output] = values[k]
+      x.r[setKey.output] = set
+      return false
+    }
   }
   /** @param own the values of the set's own keys, in their order. */
   #add(x: Execution, set: number, own: readonly Value[]): Group {
@@ -385,6 +409,10 @@ export class Aggregation extends Operator {
     for (let i = 0; i < groupingRegisters.length; i++) x.r[groupingRegisters[i]] = sets[set].grouping[i]
     for (let i = 0; i < calls.length; i++) x.r[calls[i].output] = this.#finish(x, group, i)
   }
+  /** The set of a group that came out of the sort. */
+  #setOf(group: Group): number {
+    return this.options.setKey === undefined ? 0 : group.keys[0]
+  }
   /** A set without keys has one row even when nothing came in. */
   #addEmptyGroups(x: Execution): void {
     const { sets } = this.options
@@ -404,7 +432,7 @@ export class Aggregation extends Operator {
           if (keys.length > 0) return END
           this.#current = this.#newGroup(x, [])
         }
-        this.#emit(x, this.#current, 0)
+        this.#emit(x, this.#current, this.#setOf(this.#current))
         return ROW
       }
       const values = keys.map((k) => k.input(x))
@@ -415,7 +443,7 @@ export class Aggregation extends Operator {
         this.#bytes = 0
         this.#current = this.#newGroup(x, values)
         this.#step(x, this.#current)
-        this.#emit(x, group, 0)
+        this.#emit(x, group, this.#setOf(group))
         return ROW
       }
       this.#step(x, this.#current!)

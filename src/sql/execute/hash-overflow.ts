@@ -4,6 +4,8 @@
  *
  *   input ──► Unmatched ──(row of a group in the table)──► the table
  *                 └──────(any other row)──► Sort ──► a group at a time
+ *
+ * Grouping sets have a table each: a row goes on once for every table that does not take it.
  */
 import { ROW, type Step } from '../../base/index.ts'
 import type { Type } from '../types/type.ts'
@@ -14,12 +16,22 @@ import { Sort } from './sort.ts'
 class Unmatched extends Operator {
   readonly input: Operator
   readonly keys: readonly number[]
-  readonly take: (x: Execution) => boolean
+  readonly tables: number
+  readonly take: (x: Execution, table: number) => boolean
+  /** A row of the input is in the registers, and which table it is for next. */
+  #arrived = false
+  #table = 0
 
-  constructor(input: Operator, keys: readonly number[], take: (x: Execution) => boolean) {
+  constructor(
+    input: Operator,
+    keys: readonly number[],
+    tables: number,
+    take: (x: Execution, table: number) => boolean,
+  ) {
     super()
     this.input = input
     this.keys = keys
+    this.tables = tables
     this.take = take
   }
   produces(): readonly number[] {
@@ -33,8 +45,18 @@ class Unmatched extends Operator {
   }
   next(x: Execution): Step {
     for (;;) {
-      const step = this.input.next(x)
-      if (step !== ROW || !this.take(x)) return step
+      if (!this.#arrived) {
+        const step = this.input.next(x)
+        if (step !== ROW) return step
+        this.#arrived = true
+        this.#table = 0
+      }
+      while (this.#table < this.tables) {
+        const taken = this.take(x, this.#table)
+        this.#table++
+        if (!taken) return ROW
+      }
+      this.#arrived = false
     }
   }
   close(x: Execution): void {
@@ -52,8 +74,10 @@ export interface OverflowOptions {
   /** Registers read of the rows that come back. */
   readonly needed: ReadonlySet<number>
   readonly typeOfRegister: (register: number) => Type | undefined
+  /** How many tables there are; default 1. */
+  readonly tables?: number
   /** True when the table has taken the row in the registers. */
-  readonly take: (x: Execution) => boolean
+  readonly take: (x: Execution, table: number) => boolean
 }
 
 /** The rows not taken, sorted by their keys; undefined where rows cannot be put on disk. */
@@ -62,6 +86,7 @@ export function overflow(x: Execution, options: OverflowOptions): Operator | und
   const rest = new Unmatched(
     input,
     keys.map((k) => k.register),
+    options.tables ?? 1,
     options.take,
   )
   const needed = new Set([...options.needed, ...keys.map((k) => k.register)])

@@ -10,6 +10,7 @@ import type { Eval, Operator } from '../execute/execution.ts'
 import { SeqScan } from '../execute/scan.ts'
 import { aggregateOf, aggregateRow } from '../functions/registry.ts'
 import type { Aggregate, Expr, Grouping, Query } from '../query.ts'
+import { int4Oid } from '../types/oids.ts'
 import { compile, typeOf } from './compile.ts'
 import { columnOf, distinctCount } from './estimate.ts'
 import { exprText } from './expr-text.ts'
@@ -67,6 +68,7 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
     calls,
     sets,
     groupingRegisters,
+    setKey: query.groupingSets === undefined ? undefined : setKey(scope),
     carried,
     sorted: false,
     gathering: gathers ? gathering : undefined,
@@ -74,6 +76,12 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
   })
   operator.rows = keys.length === 0 ? 1 : Math.min(rows, groupCount(scope))
   return operator
+}
+
+function setKey(scope: PlanScope): GroupKey {
+  const type = typeOf(scope, int4Oid)
+  const output = scope.builder.allocate(type)
+  return { input: (x) => x.r[output], output, type, uses: new Set(), text: '' }
 }
 
 /** About how many groups there are. */

@@ -173,6 +173,7 @@ export class LocalRowWriter extends RowWriter {
 
   *#inStore(x: Execution, keys: readonly string[]): Writing<string[]> {
     if (keys.length === 0) return []
+    requireLocal(x).checkCall(this.#table, x.depth)
     const table = yield* awaited(x, requireLocal(x).tables.open(this.#store, this.#merging))
     const pages = this.#merging ? mergedByKey(table, keys, undefined) : eventsByKey(table, keys, undefined)
     return ((yield* awaited(x, pages())) ?? []).map((row) => row.key)

@@ -78,7 +78,7 @@ export class LocalScan extends Operator {
   open(x: Execution): void {
     const { table, store, keys, key } = this.options
     const local = requireLocal(x)
-    local.checkReading(x.tx, table.name)
+    local.checkReading(x.tx, table.name, x.depth)
     this.#json ??= new RowJson(table, x.types, key?.column)
     const plain = plainContext(x.types)
     const wanted = keys?.values(x).filter((v) => v !== null)

@@ -26,12 +26,25 @@ export class LocalSession {
     this.#openView = openView
   }
 
-  /** Raises feature_not_supported in a serializable transaction. */
-  checkReading(tx: Transaction, table: string): void {
+  /** Calls of functions are made again, from their beginning, after a wait: waits for event databases would never end. */
+  callsMade = 0
+
+  /** Raises feature_not_supported in a serializable transaction, and in a function. @param depth of the execution */
+  checkReading(tx: Transaction, table: string, depth: number): void {
+    this.checkCall(table, depth)
     if (tx.isolation !== 'serializable') return
     throw new DbError('feature_not_supported', `a serializable transaction cannot read "${table}"`, {
       detail: 'Its rows are replicated locally: nothing orders them against those of other tables.',
       hint: 'Use REPEATABLE READ, or read it in a transaction of its own.',
+    })
+  }
+
+  /** Raises feature_not_supported in a function. */
+  checkCall(table: string, depth: number): void {
+    if (depth === 0 && this.callsMade === 0) return
+    throw new DbError('feature_not_supported', `a function that an expression calls cannot read "${table}"`, {
+      detail: 'Its rows are replicated locally: reading them waits.',
+      hint: 'Read them in the statement itself, or in a DO block.',
     })
   }
 

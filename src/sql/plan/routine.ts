@@ -172,14 +172,23 @@ function procedural(f: FunctionDescriptor): FunctionCode {
   return (...args: any[]) => {
     const x = args[args.length - 1] as Execution
     const session = x.session.procedures
+    const { local } = x.session
     const mark = x.tx.overlay.mark
+    const localMark = local?.writes.mark ?? 0
     const call = session.call(f, args.slice(0, -2))
     for (;;) {
-      const result = call.next()
+      if (local !== undefined) local.callsMade++
+      let result: ReturnType<typeof call.next>
+      try {
+        result = call.next()
+      } finally {
+        if (local !== undefined) local.callsMade--
+      }
       if (result.done) return result.value
       if (result.value !== WAIT) continue
       call.return(null)
       x.tx.overlay.rollback(mark)
+      local?.writes.rollbackTo(localMark)
       x.blocker = session.blocker()
       x.suspend(WAIT)
     }

@@ -237,3 +237,43 @@ test('stores that meet have the same rows', async () => {
     await other.close()
   }
 })
+
+test('COPY, cursors, data-modifying CTEs, functions, EXPLAIN ANALYZE', async () => {
+  await db.client.script(
+    'create table line (n int not null, t text) with (replication = local); create table plain (n int)',
+  )
+  assert.equal(
+    await db.client.bulkInsert(
+      'line',
+      Array.from({ length: 3000 }, (_, n) => ({ n, t: `t${n}` })),
+    ),
+    3000,
+  )
+  assert.deepEqual(await db.rows('select count(*) as c, max(n) as n from line'), [{ c: 3000, n: 2999 }])
+  await db.rows(
+    `with added as (insert into line (n, t) values (-1, 'x') returning n) insert into plain select n from added`,
+  )
+  assert.deepEqual(await db.rows('select n from plain'), [{ n: -1 }])
+  const moved = await db.client.transaction(async (tx) => {
+    await tx.sql`declare c cursor for select n from line order by n`
+    await tx.sql`fetch 2 from c`
+    return [...(await tx.sql<{ n: number }>`fetch 1 from c`)].map((r) => r.n)
+  })
+  assert.deepEqual(moved, [1])
+  await db.client.script(`create function lines() returns bigint language sql as 'select count(*) from line';
+    create function more() returns bigint language plpgsql as 'begin return (select count(*) from line); end';
+    create function write(int) returns void language plpgsql as 'begin insert into line (n) values ($1); end';
+    do 'begin if (select count(*) from line) <> 3001 then raise exception ''lost''; end if; end'`)
+  for (const f of ['lines', 'more']) assert.equal((await db.refusal(`select ${f}()`)).state, '0A000')
+  await db.rows('select write(-2)')
+  await db.client.script(
+    `create function take(text) returns void language plpgsql as 'begin insert into line values ($1, 1); end'`,
+  )
+  assert.equal((await db.refusal(`select take('01ARZ3NDEKTSV4RRFFQ69G5FAV')`)).state, '0A000')
+  assert.deepEqual(
+    await db.rows('select n, (select count(*) from line l where l.n < plain.n + 3) as below from plain'),
+    [{ n: -1, below: 4 }],
+  )
+  const plan = await db.rows('explain analyze select count(*) from line where n > 5')
+  assert.match(String(plan[1]['QUERY PLAN']), /Local Scan on line.*actual.*rows=2994/)
+})

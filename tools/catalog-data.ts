@@ -74,6 +74,11 @@ const queries: Record<string, string> = {
   pg_timezone_abbrevs: `select abbrev, extract(epoch from utc_offset)::int as seconds, is_dst from pg_timezone_abbrevs order by 1`,
 }
 
+/** Functions that PostgreSQL has not, as lines of COPY. */
+const own: Readonly<Record<string, readonly string[]>> = {
+  pg_proc: ['15001\tulid\t11\t12\t1\t0\t0\t-\tf\tf\tt\tt\tf\tv\ts\t0\t0\t25\t\t\\N\t\\N\t\\N\t\\N\tulid'],
+}
+
 function run(url: string, sql: string): string {
   const options = { encoding: 'utf8', maxBuffer: 1 << 28 } as const
   return execFileSync('psql', [url, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-c', sql], options)
@@ -83,7 +88,7 @@ const url = process.argv[2]
 if (url === undefined) throw new Error('usage: catalog-data.ts <connection URL of a PostgreSQL>')
 for (const [name, sql] of Object.entries(queries)) {
   const [header, ...rows] = run(url, `copy (${sql}) to stdout (format text, header)`).trimEnd().split('\n')
-  const lines = rows.map((row) => '    ' + JSON.stringify(row)).join(',\n')
+  const lines = [...rows, ...(own[name] ?? [])].map((row) => '    ' + JSON.stringify(row)).join(',\n')
   const text = `{\n  "columns": ${JSON.stringify(header.split('\t'))},\n  "rows": [\n${lines}\n  ]\n}\n`
   writeFileSync(join(import.meta.dirname, '../src/sql/catalog/data', `${name}.json`), text)
   console.log(`${name}: ${rows.length} rows`)

@@ -1,8 +1,8 @@
 /**
  * The commit of what a transaction wrote to local tables.
  *
- *   one table and nothing else   prepare: append, durably           (works with no other node in reach)
- *   several, or others too       prepare: an entry of the outbox → the transaction commits → deliver it
+ *   one table and nothing else     prepare: append, durably           (works with no other node in reach)
+ *   several, others too, or much   prepare: entries of the outbox → the transaction commits → deliver them
  *
  * Commits of one merging table follow each other, from the reading of its rows to the appending of their deltas: of two
  * that add to one counter the second must know of the first.
@@ -18,7 +18,7 @@ import { newestTimestamp } from '../../replication/sync/index.ts'
 import type { Transaction } from '../../transaction/index.ts'
 import type { LocalTables, OpenTable } from './local-tables.ts'
 import type { LocalWrite, LocalWrites } from './local-writes.ts'
-import { jsonType, type OutboxBatch } from './outbox.ts'
+import { jsonType, maxEventBytes, type OutboxBatch, type OutboxEntry, parted } from './outbox.ts'
 
 type Events = [key: string, value: string][]
 
@@ -32,7 +32,7 @@ export class LocalCommit {
   readonly #turns: (() => void)[] = []
   #phase: 'new' | 'preparing' | 'prepared' | 'delivering' | 'done' = 'new'
   #error: { readonly value: unknown } | undefined
-  #entry: { readonly key: Uint8Array; readonly batches: readonly OutboxBatch[] } | undefined
+  #entries: OutboxEntry[] = []
   /** What the last WAIT waits for. */
   blocker: { ready(): Promise<void> } | undefined
 
@@ -53,10 +53,8 @@ export class LocalCommit {
   /** After it has committed; the session's next statement sees its rows. */
   deliver(): Step {
     if (this.#phase === 'prepared') {
-      const { outbox } = this.#tables
-      const delivery = this.#entry && outbox.deliver(this.#entry.key, this.#entry.batches)
-      if (delivery === undefined) this.#phase = 'done'
-      else this.#go('delivering', delivery, 'done')
+      if (this.#entries.length === 0) this.#phase = 'done'
+      else this.#go('delivering', this.#tables.outbox.deliver(this.#entries), 'done')
     }
     if (this.#phase === 'delivering') return WAIT
     this.end()
@@ -88,6 +86,7 @@ export class LocalCommit {
   }
 
   async #prepare(): Promise<void> {
+    this.#tables.outbox.check()
     const byStore = new Map<string, LocalWrite[]>()
     for (const w of this.#writes.all) {
       const list = byStore.get(w.store)
@@ -102,14 +101,19 @@ export class LocalCommit {
       const merging = !(writes[0].what instanceof Uint8Array)
       const table = await this.#tables.open(name, merging)
       const events = merging ? await this.#deltas(table, writes) : plainEvents(writes)
+      for (const [key, value] of events) checkSize(name, key, value)
       if (events.length > 0) batches.push({ store: name, events })
     }
     if (batches.length === 0) return
-    if (batches.length === 1 && this.#tx.overlay.empty) return this.#append(batches[0])
-    const key = this.#tables.outbox.entryKey(this.#tables.newKey())
-    this.#entry = { key, batches }
-    const value = this.#tables.outbox.entryValue(batches)
-    this.#tx.put(key, value, 0, value.length)
+    const parts = parted(batches)
+    if (parts.length === 1 && this.#tx.overlay.empty) return this.#append(parts[0])
+    const { outbox } = this.#tables
+    for (const batch of parts) {
+      const key = outbox.entryKey(this.#tables.newKey())
+      this.#entries.push({ key, batch })
+      const value = outbox.entryValue(batch)
+      this.#tx.put(key, value, 0, value.length)
+    }
   }
 
   async #append({ store: name, events }: OutboxBatch): Promise<void> {
@@ -142,6 +146,21 @@ export class LocalCommit {
     }
     return out
   }
+}
+
+/** What a store would refuse after the commit is refused before. */
+function checkSize(store: string, key: string, value: string): void {
+  // A character is at most three bytes.
+  if (value.length * 3 <= maxEventBytes) return
+  const bytes = encoder.encode(value).length
+  if (bytes <= maxEventBytes) return
+  throw new DbError(
+    'event_too_large',
+    `the row ${key} of "${store}" has ${bytes} bytes: at most ${maxEventBytes} are taken`,
+    {
+      hint: 'Keep large values elsewhere, or in several rows.',
+    },
+  )
 }
 
 function plainEvents(writes: readonly LocalWrite[]): Events {

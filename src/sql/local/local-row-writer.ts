@@ -158,6 +158,7 @@ export class LocalRowWriter extends RowWriter {
     const writer = this
     x.afterStatement.push(function* (y) {
       const keys = given.splice(0)
+      writer.#checkedBy = undefined
       const taken = yield* writer.#inStore(y, keys)
       if (taken.length > 0) throw writer.#duplicate(taken[0])
     })

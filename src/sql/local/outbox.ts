@@ -1,9 +1,9 @@
 /**
- * Events of transactions that wrote elsewhere too: an entry of the same commit, whose events are appended to their stores
+ * Events of transactions that wrote elsewhere too, or very much: entries of the same commit, whose events are appended to their stores
  * afterwards, and again after a crash. Their keys and values are fixed, so appending twice is appending once.
  *
  *   key     storage id 3, u32 │ node u32 │ ULID 16
- *   value   JSON: [{"store": "orders", "events": [[key, JSON text of the value], …]}, …]
+ *   value   JSON: {"store": "orders", "events": [[key, JSON text of the value], …]}
  *
  * Each node appends its own entries: they are its own events, and its counters count on from them.
  *
@@ -33,17 +33,57 @@ export interface OutboxBatch {
 }
 
 const encoder = new TextEncoder()
+/** Of one event; the store's own limit, which must be kept before anything is committed. */
+export const maxEventBytes = 1 << 20
+/** One append, and one entry of the outbox, has so much at most. */
+const maxEvents = 1_000
+const maxCharacters = 1 << 20
+
+/** The same in parts that can each be appended at once. An event's size is that of its text, roughly. */
+export function parted(batches: readonly OutboxBatch[]): OutboxBatch[] {
+  const out: OutboxBatch[] = []
+  for (const { store, events } of batches) {
+    let part: (readonly [string, string])[] = []
+    let size = 0
+    for (const event of events) {
+      if (part.length === maxEvents || (part.length > 0 && size + event[1].length > maxCharacters)) {
+        out.push({ store, events: part })
+        part = []
+        size = 0
+      }
+      part.push(event)
+      size += event[1].length
+    }
+    if (part.length > 0) out.push({ store, events: part })
+  }
+  return out
+}
+
+export interface OutboxEntry {
+  readonly key: Uint8Array
+  readonly batch: OutboxBatch
+}
 
 export class Outbox {
   readonly #place: OutboxPlace
   readonly #open: (name: string) => Promise<LocalStore>
   readonly #io: Pick<Io, 'log' | 'dead'>
+  #failure: unknown
   readonly #going = new Set<Promise<void>>()
 
   constructor(place: OutboxPlace, open: (name: string) => Promise<LocalStore>, io: Pick<Io, 'log' | 'dead'>) {
     this.#place = place
     this.#open = open
     this.#io = io
+  }
+
+  /** Raises what keeps committed events from their stores: nothing may count on from what is there. */
+  check(): void {
+    if (this.#failure === undefined) return
+    throw new DbError('object_not_in_prerequisite_state', 'rows that were committed before could not be appended', {
+      cause: this.#failure,
+      hint: 'Put right what the log says of "outbox-waits", and start the node again: they are not lost.',
+    })
   }
 
   entryKey(ulid: string): Uint8Array {
@@ -55,40 +95,42 @@ export class Outbox {
     return out.copy()
   }
 
-  entryValue(batches: readonly OutboxBatch[]): Uint8Array {
-    return encoder.encode(JSON.stringify(batches))
+  entryValue(batch: OutboxBatch): Uint8Array {
+    return encoder.encode(JSON.stringify(batch))
   }
 
   /** All entries of this node, in the order of their commits as far as that is known. */
   async drain(): Promise<void> {
-    const found: { key: Uint8Array; batches: OutboxBatch[] }[] = []
+    const found: OutboxEntry[] = []
     await readAll(this.#place.store, outboxStorage, (key, value) => {
       const node = new DataView(key.buffer, key.byteOffset, key.length).getUint32(4)
       if (node === this.#place.node)
-        found.push({ key: key.slice(), batches: JSON.parse(Buffer.from(value).toString()) as OutboxBatch[] })
+        found.push({ key: key.slice(), batch: JSON.parse(Buffer.from(value).toString()) as OutboxBatch })
     })
-    for (const { key, batches } of found) await this.#deliver(key, batches)
+    for (const entry of found) await this.#deliver(entry)
   }
 
-  /** Appends a committed entry's events. Never rejects: what fails stays for the next start. */
-  deliver(key: Uint8Array, batches: readonly OutboxBatch[]): Promise<void> {
-    const going = this.#deliver(key, batches).catch((error) => {
-      this.#io.log.error('outbox-waits', { stores: batches.map((b) => b.store).join(' '), reason: String(error) })
-    })
+  /** Appends committed entries' events. Never rejects: what fails stays for the next start. */
+  deliver(entries: readonly OutboxEntry[]): Promise<void> {
+    const going = Promise.all(entries.map((entry) => this.#deliver(entry))).then(
+      () => {},
+      (error) => {
+        this.#failure = error
+        this.#io.log.error('outbox-waits', { stores: stores(entries), reason: String(error) })
+      },
+    )
     this.#going.add(going)
     return going.finally(() => this.#going.delete(going))
   }
 
-  async #deliver(key: Uint8Array, batches: readonly OutboxBatch[]): Promise<void> {
-    for (const { store: name, events } of batches) {
-      const { store } = await this.#open(name)
-      const all = events.map(([k, value]) => ({ key: k, value: encoder.encode(value), contentType: jsonType }))
-      try {
-        await store.append(all)
-      } catch (error) {
-        if (!isConflict(error)) throw error
-        await appendApart(store.append.bind(store), all)
-      }
+  async #deliver({ key, batch: { store: name, events } }: OutboxEntry): Promise<void> {
+    const { store: local } = await this.#open(name)
+    const all = events.map(([k, value]) => ({ key: k, value: encoder.encode(value), contentType: jsonType }))
+    try {
+      await local.append(all)
+    } catch (error) {
+      if (!isConflict(error)) throw error
+      await appendApart(local.append.bind(local), all)
     }
     const { store } = this.#place
     const set = store.builder()
@@ -100,6 +142,10 @@ export class Outbox {
   async close(): Promise<void> {
     await Promise.all(this.#going)
   }
+}
+
+function stores(entries: readonly OutboxEntry[]): string {
+  return [...new Set(entries.map((e) => e.batch.store))].join(' ')
 }
 
 function isConflict(error: unknown): boolean {

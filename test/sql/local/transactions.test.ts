@@ -117,8 +117,34 @@ async function additions(): Promise<unknown> {
   }
 }
 
+test('many rows and large ones', async () => {
+  await db.client.script('create table much (n int, t text) with (replication = local)')
+  await db.rows(`insert into much (n, t) select n, repeat('x', 100) from generate_series(1, 25000) n`)
+  assert.deepEqual(await db.rows('select count(*)::int as c, sum(n)::int as s from much'), [{ c: 25000, s: 312512500 }])
+  assert.equal((await db.refusal(`insert into much (t) values (repeat('é', 600000))`)).state, 'LE003')
+  await db.rows(`insert into much (n, t) select -1, repeat('x', 900000) from generate_series(1, 5)`)
+  assert.deepEqual(await db.rows('select count(*)::int as c from much where n = -1'), [{ c: 5 }])
+})
+
 test('concurrent commits count every addition', async () => {
   assert.equal(await additions(), 30)
+})
+
+test('when committed rows cannot be appended, nothing counts on without them', async () => {
+  const one = await openHere()
+  try {
+    await one.client.script(`create table account (id int primary key);
+      create table tally (id text primary key, n int) with (replication = local, "merge.n" = 'counter'); insert into tally values ('c', 0)`)
+    const { store } = await one.store('tally')
+    const { append } = store
+    store.append = () => Promise.reject(new Error('planted'))
+    await one.client.script(`begin; insert into account values (1); update tally set n = n + 1; commit`)
+    store.append = append
+    assert.deepEqual(await one.rows('select id from account'), [{ id: 1 }])
+    assert.equal((await one.refusal('update tally set n = n + 1')).state, '55000')
+  } finally {
+    await one.close()
+  }
 })
 
 test('commits that do not follow each other are found', async () => {

@@ -84,6 +84,22 @@ test(
         await tx.sql`insert into done values (${i})`
       })
     }
+    await a.query('create table sold (item text, n int) with (replication = local)')
+    await a
+      .query(
+        `create materialized view per_item with (continuous) as select item, sum(n)::int as n from sold group by item`,
+      )
+      .then(
+        () => assert.fail('an expression over an aggregate is none'),
+        (error) => assert.equal(error.code, 'feature_not_supported'),
+      )
+    await a.query(
+      'create materialized view per_item with (continuous) as select item, sum(n) as n from sold group by item',
+    )
+    for (const node of [a, b]) await node.query(`insert into sold (item, n) values ('tea', 2)`)
+    const sold = async (node: typeof a) =>
+      Number((await node.query<{ n: number }>('select n from per_item')).rows[0]?.n)
+    await cluster.until(async () => (await sold(a)) === 4 && (await sold(b)) === 4)
     const cut = cluster.partition([1], [2, 3])
     await a.query('update todo set votes = votes + 100')
     assert.ok((await votes(a))! >= 111)

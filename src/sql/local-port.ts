@@ -9,6 +9,8 @@ import type { Views } from '../model/events/views/index.ts'
 export interface LocalStore {
   readonly store: EventStore
   readonly views: Views
+  /** Of a database with a schema, as it is now: raises event_schema_violation. */
+  check?(value: unknown): void
 }
 
 export interface SqlEvents {

@@ -101,6 +101,7 @@ export class LocalCommit {
       const merging = !(writes[0].what instanceof Uint8Array)
       const table = await this.#tables.open(name, merging)
       const events = merging ? await this.#deltas(table, writes) : plainEvents(writes)
+      if (!merging) await this.#tables.checkValues(name, events)
       for (const [key, value] of events) checkSize(name, key, value)
       if (events.length > 0) batches.push({ store: name, events })
     }

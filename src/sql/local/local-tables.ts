@@ -29,7 +29,7 @@ export class LocalTables {
   readonly #opened = new Map<string, Promise<OpenTable>>()
   readonly #stores = new Map<string, EventStore>()
   readonly #turns = new Map<string, Promise<void>>()
-  #ready: Promise<void> = Promise.resolve()
+  #ready: Promise<void> | undefined
 
   constructor(io: Io, events: SqlEvents, place: OutboxPlace) {
     this.#io = io
@@ -41,9 +41,16 @@ export class LocalTables {
 
   /** Puts what an earlier life left in the outbox into its stores, in the background. */
   start(): void {
-    this.#ready = this.outbox.drain()
-    // Whoever opens a table hears of it.
-    this.#ready.catch(() => {})
+    // Whoever opens a table tries again, and hears of it.
+    this.#drained().catch(() => {})
+  }
+
+  #drained(): Promise<void> {
+    this.#ready ??= this.outbox.drain().catch((error) => {
+      this.#ready = undefined
+      throw error
+    })
+    return this.#ready
   }
 
   checkName(name: string): void {
@@ -62,11 +69,17 @@ export class LocalTables {
   }
 
   async #open(name: string, merging: boolean): Promise<OpenTable> {
-    await this.#ready
+    await this.#drained()
     const { store, views } = await this.#events.open(name)
     if (merging) await views.add(rowsView())
     this.#stores.set(name, store)
     return { store, views, name, merging }
+  }
+
+  /** Raises event_schema_violation for what the event database's schema, if it has one, does not allow. */
+  async checkValues(name: string, texts: readonly (readonly [key: string, value: string])[]): Promise<void> {
+    const { check } = await this.#events.open(name)
+    if (check !== undefined) for (const [, value] of texts) check(JSON.parse(value))
   }
 
   /** Events of a store that was opened. */
@@ -118,7 +131,7 @@ export class LocalTables {
 
   /** Waits for appends that go on. */
   async close(): Promise<void> {
-    await this.#ready.catch(() => {})
+    await this.#ready?.catch(() => {})
     await this.outbox.close()
   }
 }

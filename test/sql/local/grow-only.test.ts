@@ -223,6 +223,16 @@ test('columns come and go', async () => {
   assert.deepEqual(await db.rows('select b from wide order by key'), [{ b: 5 }, { b: null }, { b: 7 }, { b: 9 }])
 })
 
+test('the schema of an event database holds for its table', async () => {
+  const events = await db.opened.events()
+  await events.create('strict', { schema: { type: 'object', required: ['n'], properties: { n: { minimum: 3 } } } })
+  await db.client.script('create table strict (n int, t text) with (replication = local)')
+  await db.rows('insert into strict (n) values (3)')
+  assert.equal((await db.refusal('insert into strict (n) values (4), (2)')).state, 'LE004')
+  assert.equal((await db.refusal(`insert into strict (t) values ('x')`)).state, 'LE004')
+  assert.deepEqual(await db.rows('select n from strict'), [{ n: 3 }])
+})
+
 test('stores that meet have the same rows', async () => {
   const other = await openHere()
   try {

@@ -96,16 +96,13 @@ export class Writers {
     return Math.max(...times.slice(1).map((t, i) => t - times[i]))
   }
 
-  /** Every acknowledged row is there, no refused one is. */
+  /** Every row that is acknowledged by now is there, no refused one is. Writers may go on meanwhile. */
   async check(client: pg.Client): Promise<void> {
+    const acknowledged = this.outcomes.flatMap((outcome, n) => (outcome === 'acknowledged' ? [n] : []))
     const { rows } = await client.query(`select n from ${this.table}`)
     const there = new Set(rows.map((row) => row.n as number))
-    const lost: number[] = []
-    const risen: number[] = []
-    for (const [n, outcome] of this.outcomes.entries()) {
-      if (outcome === 'acknowledged' && !there.has(n)) lost.push(n)
-      if (outcome === 'refused' && there.has(n)) risen.push(n)
-    }
+    const lost = acknowledged.filter((n) => !there.has(n))
+    const risen = this.outcomes.flatMap((outcome, n) => (outcome === 'refused' && there.has(n) ? [n] : []))
     assert.deepEqual(lost, [], 'rows that were acknowledged are lost')
     assert.deepEqual(risen, [], 'rows that were refused are there')
   }

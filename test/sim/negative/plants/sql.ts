@@ -66,7 +66,7 @@ export const sqlPlants: readonly Plant[] = [
     edits: [
       {
         file: 'node/advisory-locks.ts',
-        find: 'if (host.replicaFor(place)?.serving === true) return this.#nodeId',
+        find: 'if (host.replicaFor(place)?.holdsLease(host.clock.last) === true) return this.#nodeId',
         replace: 'if (place.length > 0) return this.#nodeId',
       },
     ],

@@ -18,6 +18,7 @@ program
   .description('run a node in the foreground')
   .option('--data <directory>', 'where the data is')
   .option('--pg <host:port>', 'listen for PostgreSQL clients (default 127.0.0.1:7432)')
+  .option('--socket <directory>', 'listen for PostgreSQL clients on a Unix domain socket in it too')
   .option('--http <host:port>', 'listen for HTTP: health, metrics, status (default 127.0.0.1:7480)')
   .option('--config <file>', 'settings in JSON; flags overrule them')
   .option('--peer <host:port>', 'where the other nodes reach this one: makes it a node of a cluster')

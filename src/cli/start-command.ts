@@ -12,6 +12,7 @@ import { checkConfig, type RunningNode, readConfigFile, readFailpoints, startNod
 export interface StartOptions {
   readonly data?: string
   readonly pg?: string
+  readonly socket?: string
   readonly http?: string
   readonly config?: string
   readonly log?: string

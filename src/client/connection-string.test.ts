@@ -36,6 +36,13 @@ test('connection strings', () => {
     { host: 'b', port: 2 },
     { host: 'c', port: 7432 },
   ]) // prettier-ignore
+  const socket = [{ host: '/tmp', port: 7432 }]
+  for (const text of ['postgres://%2Ftmp:7432/db', 'postgres://%2ftmp/db', 'postgres:///db?host=/tmp'])
+    assert.deepEqual([read(text).hosts, read(text).database], [socket, 'db'])
+  assert.deepEqual(read('postgres://h,%2Fvar%2Frun:5/db').hosts, [
+    { host: 'h', port: 7432 },
+    { host: '/var/run', port: 5 },
+  ])
   assert.equal(read('postgres://u@h').database, 'u')
 })
 

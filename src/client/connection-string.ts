@@ -1,7 +1,8 @@
 /**
  * Connection strings: postgres://user:password@host:port,host:port/database?sslmode=…&application_name=…
  *
- * As in libpq, several hosts are tried in turn, and unknown words after the '?' go to the server as settings.
+ * As in libpq, several hosts are tried in turn, a host that begins with '/' (in the host part %2F) is the directory of a
+ * Unix domain socket, and unknown words after the '?' go to the server as settings.
  *
  * Not here: connecting (remote-channel.ts).
  */
@@ -80,7 +81,7 @@ function place(text: string): { host: string; port: number } {
   if (match === null) throw new DbError('invalid_parameter_value', `invalid host in connection string: "${text}"`)
   const port = Number(match[3] ?? defaultPort)
   if (port < 1 || port > 65535) throw new DbError('invalid_parameter_value', `invalid port number: "${match[3]}"`)
-  return { host: match[1] ?? (match[2] || '127.0.0.1'), port }
+  return { host: match[1] ?? (decode(match[2]) || '127.0.0.1'), port }
 }
 
 function decode(text: string): string {

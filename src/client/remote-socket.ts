@@ -15,6 +15,7 @@ import {
   type BodyReader,
   frontend,
   isLoopback,
+  socketPath,
   writeSasl,
   writeStartup,
   writeTlsRequest,
@@ -29,10 +30,12 @@ export interface Opened {
 
 /** Connects, without saying who we are yet. Raises connection_failure. */
 export async function openSocket(io: Io, address: RemoteAddress, host: string, port: number): Promise<Opened> {
-  const socket = await io.network.connect(host, port)
+  const local = host.startsWith('/')
+  const socket = await io.network.connect(local ? socketPath(host, port) : host, port)
   const { sslMode } = address
   // On this host there is nobody to listen in.
-  if (sslMode === 'disable' || (sslMode === 'prefer' && isLoopback(host))) return { socket, binding: undefined }
+  if (local || sslMode === 'disable' || (sslMode === 'prefer' && isLoopback(host)))
+    return { socket, binding: undefined }
   const answer = await askForTls(socket)
   if (answer !== 'S') {
     if (sslMode === 'prefer') return { socket, binding: undefined }

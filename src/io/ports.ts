@@ -78,14 +78,18 @@ export interface CpuJob<I, O> {
 }
 
 export interface Network {
-  /** Listens; port 0 picks a free one. */
+  /**
+   * Listens; port 0 picks a free one. A host that begins with '/' is the path of a Unix domain socket, for its owner only:
+   * one that a dead process left is replaced, lock_file_exists when somebody listens there.
+   */
   listen(host: string, port: number, accept: (socket: Socket) => void): Promise<Listener>
+  /** The host as for `listen`. */
   connect(host: string, port: number): Promise<Socket>
   /**
    * TLS over an open socket whose handlers are given up: use the returned one. Raises connection_failure when the
-   * handshake fails. Absent where TLS cannot be had (simulation).
+   * handshake fails. Absent where TLS cannot be had (simulation). `begun`: what the peer has already sent of it.
    */
-  secure?(socket: Socket, options: TlsServerOptions | TlsClientOptions): Promise<SecureSocket>
+  secure?(socket: Socket, options: TlsServerOptions | TlsClientOptions, begun?: Uint8Array): Promise<SecureSocket>
 }
 
 /** Certificates and keys are PEM texts. */
@@ -97,6 +101,8 @@ export interface TlsServerOptions {
   /** With it, clients may show a certificate of this authority, and with `requireClient` must. */
   readonly clientAuthority?: string
   readonly requireClient?: boolean
+  /** The application protocol (ALPN) to agree on with clients that name any. */
+  readonly protocol?: string
 }
 
 export interface TlsClientOptions {
@@ -116,15 +122,19 @@ export interface TlsClientOptions {
 export interface SecureSocket extends Socket {
   /** The peer's certificate in DER, when it showed one. */
   readonly peerCertificate: Uint8Array | undefined
+  /** The application protocol agreed on (ALPN), when the client named any. */
+  readonly protocol: string | undefined
 }
 
 export interface Listener {
+  /** 0 for a Unix domain socket. */
   readonly port: number
   close(): Promise<void>
 }
 
 /** A byte stream. Exactly one of the handlers `close` and, before it at most once, `error` ends it. */
 export interface Socket {
+  /** HOST:PORT, or '[local]' over a Unix domain socket. */
   readonly remoteAddress: string
   /** Returns false when the peer reads too slowly: stop producing until `onDrain`. The bytes are not copied. */
   write(bytes: Uint8Array): boolean

@@ -34,6 +34,8 @@ const schema = z.strictObject({
   data: z.string().min(1),
   pg: z.string().default('127.0.0.1:7432'),
   http: z.string().default('127.0.0.1:7480'),
+  /** A directory: PostgreSQL clients on this host find a Unix domain socket in it. */
+  socket: z.string().min(1).optional(),
   log: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** Waive TLS and passwords for peers that are not on this host. */
   insecure: z.boolean().default(false),
@@ -102,11 +104,12 @@ export function checkConfig(input: unknown, source: string): NodeConfig {
     })
     throw new DbError('config_file_error', `invalid configuration in ${source}`, { detail: problems.join('\n') })
   }
-  const { pg, http, peer, advertise, join, locality, ...rest } = checked.data
+  const { pg, http, socket, peer, advertise, join, locality, ...rest } = checked.data
   return {
     ...rest,
     pg: parseAddress(pg, '--pg'),
     http: parseAddress(http, '--http'),
+    socket: socket === undefined ? undefined : resolve(socket),
     peer:
       peer === undefined
         ? undefined
@@ -147,7 +150,7 @@ export async function readConfigFile(io: Io, path: string): Promise<Record<strin
   }
   const base = dirname(resolve(path))
   const out: Record<string, unknown> = { ...settings }
-  if (typeof out.data === 'string') out.data = resolve(base, out.data)
+  for (const name of ['data', 'socket']) if (typeof out[name] === 'string') out[name] = resolve(base, out[name])
   for (const name of ['tls', 'peerTls']) {
     const files = out[name]
     if (typeof files !== 'object' || files === null) continue

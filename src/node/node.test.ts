@@ -1,6 +1,6 @@
 /** Starting, serving, refusing and stopping, on free ports, with canned statements below the doors. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -152,6 +152,21 @@ test('addresses beyond this host need TLS, and clients then a password', async (
   await client.end()
   await assert.rejects(login('guess').connect(), { code: '28P01' })
   await node.stop()
+})
+
+test('a Unix domain socket in a directory of the configuration, gone when the node stops', async () => {
+  const socket = join(root, 'sockets')
+  mkdirSync(socket)
+  writeFileSync(join(root, 'socket.json'), '{ "data": "d", "socket": "sockets" }')
+  assert.equal(checkConfig(await readConfigFile(io(), join(root, 'socket.json')), 'x').socket, socket)
+  const node = await startNode(config({ socket }), { io: io(), open })
+  const client = new pg.Client({ host: socket, port: node.pgPort, user: 'u' })
+  await client.connect()
+  assert.deepEqual((await client.query('select 1 as one')).rows, [{ one: 1 }])
+  await client.end()
+  assert.deepEqual(readdirSync(socket), [`.s.PGSQL.${node.pgPort}`])
+  await node.stop()
+  assert.deepEqual(readdirSync(socket), [])
 })
 
 test('configuration of a node of a cluster', async () => {

@@ -144,12 +144,13 @@ class StartingNode {
   }
 
   async #listen(tls: TlsServerOptions | undefined): Promise<PgServer> {
-    const { pg, limits, insecure, loopbackPasswords } = this.#config
+    const { pg, socket, limits, insecure, loopbackPasswords } = this.#config
     try {
       return await PgServer.start({
         io: this.#options.io,
         host: pg.host,
         port: pg.port,
+        socket,
         maxConnections: limits.connections,
         messageBytes: limits.messageBytes,
         authenticationTimeoutMs: limits.authenticationSeconds * 1000,

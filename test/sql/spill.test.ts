@@ -1,6 +1,6 @@
 /**
- * Grouping, grouping sets, DISTINCT, UNION, sorts and windows give the same rows when their memory holds a small part of them, and stay within
- * it: the same statements without spilling are refused for their memory.
+ * Grouping, grouping sets, DISTINCT, UNION, sorts and windows give the same rows when their memory holds a small part of
+ * them, and stay within it: the same statements without spilling are refused for their memory.
  */
 import assert from 'node:assert/strict'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'

@@ -11,10 +11,12 @@ import { systemError } from './system-error.ts'
 
 class NodeSecureSocket extends TcpSocket implements SecureSocket {
   readonly peerCertificate: Uint8Array | undefined
+  readonly protocol: string | undefined
 
   constructor(stream: TLSSocket) {
     super(stream)
     this.peerCertificate = stream.getPeerCertificate()?.raw
+    this.protocol = stream.alpnProtocol || undefined
   }
 }
 
@@ -56,6 +58,7 @@ class HandshakeServer {
       requestCert: options.clientAuthority !== undefined,
       rejectUnauthorized: options.requireClient === true,
       minVersion: 'TLSv1.2',
+      ALPNProtocols: options.protocol === undefined ? undefined : [options.protocol],
     })
     this.#server.on('secureConnection', (secure) => this.#take(secure)?.ready(secure))
     this.#server.on('tlsClientError', (error, secure) => this.#take(secure)?.failed(error))

@@ -1,7 +1,7 @@
 /**
  * One client's connection from accept to close.
  *
- *   accept ─► first messages ─► (TLS) ─► (SCRAM) ─► conversation ─► closed
+ *   accept ─► (TLS at once) ─► first messages ─► (TLS) ─► (SCRAM) ─► conversation ─► closed
  *               │ cancel request: acted on, closed
  *
  * An input chunk is dealt with in one synchronous pass, and its answers leave in one write. Only when a statement must
@@ -17,6 +17,7 @@ import { SaslExchange } from './authentication.ts'
 import { Conversation } from './conversation.ts'
 import { FrameReader } from './frames.ts'
 import { flushBytes, Outbox } from './outbox.ts'
+import { applicationProtocol, localAddress } from './protocol.ts'
 import * as messages from './server-messages.ts'
 import { readFirstMessage, type StartupMessage } from './startup.ts'
 
@@ -42,6 +43,8 @@ type Phase = 'first' | 'upgrading' | 'authenticating' | 'session' | 'closed'
 const keptBytes = 1024 * 1024
 /** Messages of one pass after which other connections get their turn. */
 const turnMessages = 512
+/** The first byte of a TLS handshake; in clear it would be that of a first message of 369 MB. */
+const clientHello = 0x16
 
 export class Connection {
   readonly #context: ConnectionContext
@@ -51,6 +54,8 @@ export class Connection {
   #frames = new FrameReader()
   #phase: Phase = 'first'
   #secure = false
+  /** Nothing has come in yet. */
+  #fresh = true
   #startup: StartupMessage | undefined
   #exchange: SaslExchange | undefined
   #session: SqlSession | undefined
@@ -107,6 +112,13 @@ export class Connection {
 
   #receive(chunk: Uint8Array): void {
     if (this.#phase === 'closed') return
+    if (this.#fresh) {
+      this.#fresh = false
+      if (chunk[0] === clientHello && this.#canSecure) {
+        this.#secureFirst(chunk)
+        return
+      }
+    }
     this.#frames.feed(chunk)
     if (!this.#busy) {
       const step = this.#pass()
@@ -191,9 +203,9 @@ export class Connection {
         out.u8(0x4e) // N
         return
       case 'tls':
-        if (this.#context.tls === undefined || this.#context.io.network.secure === undefined) out.u8(0x4e)
-        else if (this.#secure) throw new DbError('protocol_violation', 'TLS requested on a TLS connection')
-        else this.#upgrade(this.#context.tls)
+        if (this.#secure) throw new DbError('protocol_violation', 'TLS requested on a TLS connection')
+        if (this.#canSecure) this.#upgrade()
+        else out.u8(0x4e)
         return
       case 'cancel':
         this.#context.database.cancel(first.processId, first.secretKey)
@@ -207,16 +219,36 @@ export class Connection {
     }
   }
 
-  #upgrade(tls: TlsServerOptions): void {
+  /** Nobody listens in on a Unix domain socket: PostgreSQL offers no TLS there. */
+  get #canSecure(): boolean {
+    return (
+      this.#context.tls !== undefined && this.#context.io.network.secure !== undefined && this.#address !== localAddress
+    )
+  }
+
+  #upgrade(): void {
     // What follows in clear would be taken for part of the encrypted stream (CVE-2021-23214).
     if (this.#frames.unread > 0) {
       throw new DbError('protocol_violation', 'received unencrypted data after SSL request')
     }
-    const plain = this.#socket
     this.#outbox.writer.u8(0x53) // S
     this.#outbox.flush()
+    this.#handOver(undefined, () => {})
+  }
+
+  /** A client that spares itself the question (sslnegotiation=direct) must name the protocol that it wants. */
+  #secureFirst(hello: Uint8Array): void {
+    this.#handOver(Uint8Array.from(hello), ({ protocol }) => {
+      if (protocol === applicationProtocol) return
+      const message = 'received direct SSL connection request without ALPN protocol negotiation extension'
+      this.#fatal(new DbError('protocol_violation', message))
+    })
+  }
+
+  #handOver(begun: Uint8Array | undefined, then: (socket: SecureSocket) => void): void {
+    const plain = this.#socket
     this.#phase = 'upgrading'
-    this.#context.io.network.secure!(plain, tls).then(
+    this.#context.io.network.secure!(plain, this.#context.tls!, begun).then(
       (socket: SecureSocket) => {
         if (this.#phase !== 'upgrading') {
           socket.destroy()
@@ -227,6 +259,7 @@ export class Connection {
         this.#socket = socket
         this.#outbox = new Outbox(socket)
         this.#attach(socket)
+        then(socket)
       },
       (error: unknown) => {
         this.#context.io.log.info('tls-handshake-failed', {

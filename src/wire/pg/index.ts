@@ -1,5 +1,5 @@
 export { BodyReader } from './body.ts'
 export * from './client-messages.ts'
 export { FrameReader } from './frames.ts'
-export { isLoopback, PgServer, type PgServerOptions, type PgServerStats } from './pg-server.ts'
+export { isLoopback, PgServer, type PgServerOptions, type PgServerStats, socketPath } from './pg-server.ts'
 export * from './protocol.ts'

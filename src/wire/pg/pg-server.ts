@@ -4,15 +4,16 @@
  *
  *   peer            passwords          TLS
  *   loopback        as configured      optional
+ *   Unix socket     as configured      never
  *   elsewhere       SCRAM              required        (both waived by `insecure`)
  *
  * Not here: the protocol (connection.ts, conversation.ts), SQL (sql/).
  */
 import { DbError } from '../../base/index.ts'
-import type { Io, Listener, TlsServerOptions } from '../../io/index.ts'
+import type { Io, Listener, Socket, TlsServerOptions } from '../../io/index.ts'
 import type { SqlDatabase } from '../../sql/session-api.ts'
 import { Connection, type ConnectionContext } from './connection.ts'
-import { defaultMessageBytes } from './protocol.ts'
+import { applicationProtocol, defaultMessageBytes, localAddress } from './protocol.ts'
 
 export interface PgServerOptions {
   readonly io: Io
@@ -21,6 +22,8 @@ export interface PgServerOptions {
   readonly host: string
   /** 0 picks a free port. */
   readonly port: number
+  /** A directory: the server also listens at DIRECTORY/.s.PGSQL.PORT in it, where libpq looks. Absolute. */
+  readonly socket?: string
   /** Clients at once; one more gets too_many_connections. Default 500. */
   readonly maxConnections?: number
   /** From accept to the end of authentication. Default 60,000. */
@@ -40,8 +43,14 @@ export interface PgServerStats {
   readonly statements: number
 }
 
+/** Where libpq looks for the socket of a server in a directory. */
+export function socketPath(directory: string, port: number): string {
+  return `${directory.replace(/\/+$/, '')}/.s.PGSQL.${port}`
+}
+
 /** Whether an address (with or without port) is of this host. */
 export function isLoopback(address: string): boolean {
+  if (address === localAddress) return true
   const bare = address.replace(/^\[/, '').replace(/^::ffff:/i, '')
   return bare === '' || /^(127\.|localhost($|:)|::1($|\]|:\d+$))/i.test(bare)
 }
@@ -52,20 +61,20 @@ const pendingConnections = 100
 export class PgServer {
   readonly #options: PgServerOptions
   readonly #connections = new Set<Connection>()
-  readonly #listener: Listener
+  readonly #listeners: readonly Listener[]
   #database: SqlDatabase | undefined
   #accepted = 0
   #finishedStatements = 0
   #stopping = false
   #empty: (() => void) | undefined
 
-  private constructor(options: PgServerOptions, listener: Listener) {
+  private constructor(options: PgServerOptions, listeners: readonly Listener[]) {
     this.#options = options
-    this.#listener = listener
+    this.#listeners = listeners
     this.#database = options.database
   }
 
-  /** Listens. Raises object_in_use when the port is taken. */
+  /** Listens. Raises object_in_use when the port is taken, lock_file_exists when the socket is. */
   static async start(options: PgServerOptions): Promise<PgServer> {
     const maxConnections = options.maxConnections ?? 500
     let server: PgServer | undefined
@@ -76,7 +85,7 @@ export class PgServer {
       },
       messageBytes: options.messageBytes ?? defaultMessageBytes,
       authenticationTimeoutMs: options.authenticationTimeoutMs ?? 60_000,
-      tls: options.tls,
+      tls: options.tls && { ...options.tls, protocol: applicationProtocol },
       needsPassword: (address) =>
         options.insecure !== true && (options.loopbackPasswords === true || !isLoopback(address)),
       needsTls: (address) => options.insecure !== true && !isLoopback(address),
@@ -84,15 +93,24 @@ export class PgServer {
       full: () => server!.#connections.size > maxConnections,
       closed: (connection) => server!.#closed(connection),
     }
-    const listener = await options.io.network.listen(options.host, options.port, (socket) => {
+    const accept = (socket: Socket) => {
       if (server === undefined || server.#stopping || server.#connections.size >= maxConnections + pendingConnections) {
         socket.destroy()
         return
       }
       server.#accepted++
       server.#connections.add(new Connection(context, socket))
-    })
-    server = new PgServer(options, listener)
+    }
+    const { network } = options.io
+    const listeners = [await network.listen(options.host, options.port, accept)]
+    try {
+      const path = options.socket && socketPath(options.socket, listeners[0].port)
+      if (path !== undefined) listeners.push(await network.listen(path, 0, accept))
+    } catch (error) {
+      await listeners[0].close()
+      throw error
+    }
+    server = new PgServer(options, listeners)
     return server
   }
 
@@ -107,7 +125,7 @@ export class PgServer {
   }
 
   get port(): number {
-    return this.#listener.port
+    return this.#listeners[0].port
   }
 
   stats(): PgServerStats {
@@ -123,7 +141,7 @@ export class PgServer {
   async stop(graceMs: number): Promise<void> {
     if (this.#stopping) return
     this.#stopping = true
-    const closed = this.#listener.close()
+    const closed = Promise.all(this.#listeners.map((listener) => listener.close()))
     for (const connection of [...this.#connections]) connection.stop()
     const { tasks } = this.#options.io
     const cancel = tasks.after(graceMs, () => {

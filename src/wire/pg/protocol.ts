@@ -10,6 +10,11 @@
  */
 
 /** Codes that stand in a first message where the protocol version would. */
+/** What clients call the protocol within TLS (ALPN). */
+export const applicationProtocol = 'postgresql'
+/** The address of a peer on a Unix domain socket. */
+export const localAddress = '[local]'
+
 export const requestCode = {
   cancel: 80877102,
   tls: 80877103,

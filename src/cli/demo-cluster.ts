@@ -57,7 +57,7 @@ export class DemoCluster {
     for (let number = 1; number <= Math.max(count, ...known); number++) {
       const at = async ({ host, port }: ListenAddress) => ({
         host,
-        port: port === 0 ? await freePort(host) : port + number - 1,
+        port: port === 0 ? await freePort(io, host) : port + number - 1,
       })
       const places = { pg: await at(first.pg), http: await at(first.http), peer: await at(first.peer) }
       const directory = join(data, `node-${number}`)
@@ -188,13 +188,18 @@ export class DemoCluster {
   }
 }
 
-function freePort(host: string): Promise<number> {
-  return new Promise((done, fail) => {
+/** A port that stays free until a node takes it: below those that systems give to outgoing connections. */
+async function freePort(io: Io, host: string): Promise<number> {
+  for (;;) {
+    const port = 20_000 + io.random.below(12_000)
+    if (await isFree(host, port)) return port
+  }
+}
+
+function isFree(host: string, port: number): Promise<boolean> {
+  return new Promise((done) => {
     const server = createServer()
-    server.once('error', fail)
-    server.listen(0, host, () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => done(port))
-    })
+    server.once('error', () => done(false))
+    server.listen(port, host, () => server.close(() => done(true)))
   })
 }

@@ -159,13 +159,18 @@ export async function until(what: string, ms: number, holds: () => Promise<boole
   throw new Error(`waited ${ms} ms in vain for ${what}`, { cause: last })
 }
 
-export function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
+/** A port that stays free until a node takes it: below those that systems give to outgoing connections. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000)
+    if (await isFree(port)) return port
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((done) => {
     const server = createServer()
-    server.once('error', fail)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => done(port))
-    })
+    server.once('error', () => done(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => done(true)))
   })
 }

@@ -1,7 +1,7 @@
 /**
  * A share of the long suites, bounded in time: each suite's long form gets the seed and its part of the seconds.
  *
- *   node test/long.ts --seed 20260101 --seconds 120
+ *   node test/long.ts --seed 20260101 --seconds 120 [--share 2]      every second suite, others the next day
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -14,6 +14,7 @@ const argument = (name: string, fallback: number): number => {
 }
 const seed = argument('seed', 1)
 const seconds = argument('seconds', 120)
+const share = argument('share', 1)
 
 interface Suite {
   readonly file: string
@@ -38,7 +39,7 @@ const all: readonly Suite[] = [
     env: { SEED: String(seed), LONG_SECONDS: String(Math.floor(seconds / 4)) },
   },
 ]
-const suites = all.filter((s) => existsSync(`${root}/${s.file}`))
+const suites = all.filter((s, i) => (i + seed) % share === 0 && existsSync(`${root}/${s.file}`))
 
 let failed = 0
 for (const suite of suites) {

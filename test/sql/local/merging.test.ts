@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { rowEvent } from '../../../src/model/local-tables/row-event.ts'
 import { insertRow } from '../../../src/replication/sync/index.ts'
-import { SimRandom } from '../../../src/testing/index.ts'
-import { meet, openHere, type TestDatabase } from './open.ts'
+import { SimRandom, SimWorld } from '../../../src/testing/index.ts'
+import { meet, openHere, openOn, type TestDatabase } from './open.ts'
 
 const todo = `create table todo (id text primary key, title text not null, done bool, votes int, tags text[])
   with (replication = 'local', "merge.title" = 'lww', "merge.done" = 'lww', "merge.votes" = 'counter', "merge.tags" = 'set')`
@@ -156,6 +156,28 @@ test('events that are no deltas, or that lie about the time, change nothing and 
   }
   assert.deepEqual(await here.rows('select * from todo order by id'), before)
   assert.equal(views.status('rows').state, 'live')
+})
+
+test('to be later than what a clock ahead has written is refused until its time has come', async () => {
+  const world = new SimWorld(1)
+  const io = world.node(world.disk())
+  await world.run(async () => {
+    const node = await openOn(io, '/data')
+    await node.client.script(`${todo}; insert into todo (id, title) values ('k', 'one')`)
+    const { store } = await node.store('todo')
+    const at = { timestamp: io.clock.wallMicros() + 900_000, origin: `${'a'.repeat(32)}.${'0'.repeat(16)}` }
+    const value = new TextEncoder().encode('{"title":"soon"}')
+    const delta = insertRow(undefined, new Map([['r:title', { kind: 'put', value }]]), at)
+    await store.append([
+      { value: new TextEncoder().encode(JSON.stringify(rowEvent('k', delta))), contentType: 'application/json' },
+    ])
+    assert.equal((await node.refusal(`update todo set title = 'mine'`)).state, 'LE008')
+    assert.deepEqual(await node.rows('select title from todo'), [{ title: 'soon' }])
+    await new Promise<void>((done) => io.tasks.after(1_000, done))
+    await node.rows(`update todo set title = 'mine'`)
+    assert.deepEqual(await node.rows('select title from todo'), [{ title: 'mine' }])
+  })
+  io.crash()
 })
 
 /** Statements at random on several databases, which meet in pairs; what they end with is what a fold by hand gives. */

@@ -64,6 +64,10 @@ export interface ClusterOptions {
   readonly cacheBytes?: number
   /** Of a commit log segment. Default 16 MiB. */
   readonly segmentBytes?: number
+  /** Of all segments, before what idle partitions pin is copied forward. Default 512 MiB. */
+  readonly logBudgetBytes?: number
+  /** Entries that a partition's log keeps for followers that were away. Default 1,000. */
+  readonly keptEntries?: number
   /** Of a memtable's arena. Default 32 MiB. */
   readonly memtableBytes?: number
   readonly certificates?: PeerCertificates
@@ -115,8 +119,8 @@ class Opening {
   }
 
   async open(): Promise<OpenedCluster> {
-    const { io, directory, cacheBytes, segmentBytes, memtableBytes } = this.#options
-    const log = await openCommitLog({ io, directory, segmentBytes })
+    const { io, directory, cacheBytes, segmentBytes, memtableBytes, logBudgetBytes, keptEntries } = this.#options
+    const log = await openCommitLog({ io, directory, segmentBytes, budgetBytes: logBudgetBytes })
     this.#opened.push(() => log.close())
     const engine = await openEngine({ io, directory, cacheBytes, memtableBytes })
     this.#opened.push(() => engine.close())
@@ -137,6 +141,7 @@ class Opening {
       clock,
       transport,
       machine,
+      keptEntries,
       incarnation: identity.incarnation,
       fresh: identity.incarnation === 1,
       newId: () => this.#newId(),

@@ -6,7 +6,7 @@
  */
 import type { SimRandom } from '../../../src/testing/sim-random.ts'
 import { type Shape, type WorkloadName, workloadNames } from '../workloads/index.ts'
-import { type FaultName, faultNames } from './nemesis.ts'
+import { type FaultName, faultNames, isCompound } from './nemesis.ts'
 import type { NodeOptions } from './sim-nodes.ts'
 
 /** What the command line and planted bugs decide instead of the seed. */
@@ -17,7 +17,13 @@ export interface Wishes {
   readonly nodes?: number
   readonly clients?: number
   readonly splitBytes?: number
+  readonly segmentBytes?: number
+  readonly memtableBytes?: number
+  readonly logBudgetBytes?: number
+  readonly keptEntries?: number
+  readonly delayMicros?: NodeOptions['delayMicros']
   readonly keys?: number
+  readonly bulkBytes?: number
   /** Of a client between two operations, on average. */
   readonly pauseMs?: number
 }
@@ -43,26 +49,45 @@ const delays: readonly (readonly [number, number])[] = [
 const operationMs = 20
 
 export function draw(random: SimRandom, wishes: Wishes): Plan {
+  // What came later is drawn apart, so that seeds keep what they draw.
+  const more = random.fork('more')
   const count = wishes.nodes ?? random.pick([1, 3, 3, 3, 3, 3, 5, 5, 5, 4])
-  const delayMicros = random.pick(delays)
+  const drawnDelay = random.pick(delays)
   const splitBytes = wishes.splitBytes ?? random.pick([undefined, 100_000, 200_000, 400_000])
   const nodes: NodeOptions = {
     count,
     replicas: count === 5 && random.chance(0.4) ? 5 : 3,
     zones: random.pick([0, 0, 2, 3]),
     splitBytes,
-    delayMicros,
-    segmentBytes: random.pick([128, 256, 1024]) * 1024,
-    memtableBytes: random.pick([64, 256, 1024]) * 1024,
+    delayMicros: wishes.delayMicros ?? drawnDelay,
+    ...sizes(random, wishes),
   }
   const isolation = random.pick(isolations)
   const keys = 4 + random.below(20)
   const accounts = 4 + random.below(8)
-  const shape = { isolation: wishes.isolation ?? isolation, keys: wishes.keys ?? keys, accounts }
-  const some = workloadNames.filter(() => random.chance(0.6))
+  const shape = {
+    isolation: wishes.isolation ?? isolation,
+    keys: wishes.keys ?? keys,
+    accounts,
+    bulkBytes: wishes.bulkBytes ?? more.pick([120, 120, 120, 3_000]),
+  }
+  const some = workloadNames.filter((name) => (name === 'snapshots' ? more : random).chance(0.6))
   const workloads = wishes.workloads ?? (some.length > 1 ? some : [...some, 'lists', 'bank'])
-  const drawn = faultNames.filter(() => random.chance(0.5))
+  const drawn = faultNames.filter((name) => (isCompound(name) ? more.chance(0.2) : random.chance(0.5)))
   const faults = wishes.faults ?? (drawn.length > 2 ? drawn : ([...drawn, 'crash', 'cut', 'pause'] as const))
   const clients = wishes.clients ?? 4 + random.below(8)
   return { nodes, shape, workloads, faults, clients, pauseMs: wishes.pauseMs ?? clients * operationMs }
+}
+
+/** Small ones, so that segments are recycled, memtables flushed and logs cut short within a run. */
+function sizes(random: SimRandom, wishes: Wishes): Partial<NodeOptions> {
+  const segmentBytes = random.pick([128, 256, 1024]) * 1024
+  const memtableBytes = random.pick([64, 256, 1024]) * 1024
+  const more = random.fork('sizes')
+  return {
+    segmentBytes: wishes.segmentBytes ?? segmentBytes,
+    memtableBytes: wishes.memtableBytes ?? memtableBytes,
+    logBudgetBytes: wishes.logBudgetBytes ?? more.pick([undefined, 4 * segmentBytes]),
+    keptEntries: wishes.keptEntries ?? more.pick([undefined, 200, 20]),
+  }
 }

@@ -12,6 +12,7 @@ import { DbError } from '../../../src/base/index.ts'
 import type { Changes, PartitionReplica } from '../../../src/replication/index.ts'
 import type { Engine } from '../../../src/storage/index.ts'
 import type { SimRandom } from '../../../src/testing/sim-random.ts'
+import { CompoundFaults } from './compound-faults.ts'
 import { NodeDied, type SimNode, type SimNodes } from './sim-nodes.ts'
 
 const machineFaults = [
@@ -31,9 +32,15 @@ const machineFaults = [
   'fillDisk',
 ] as const
 const structuralFaults = ['transfer', 'split', 'move', 'replace'] as const
+/** Of the first lane, seldom: each makes a sequence that random ones hardly ever hit (compound-faults.ts). */
+const compoundFaults = ['coma', 'relapse', 'amnesia', 'handover'] as const
 
-export const faultNames = [...machineFaults, ...structuralFaults]
+export const faultNames = [...machineFaults, ...structuralFaults, ...compoundFaults]
 export type FaultName = (typeof faultNames)[number]
+
+export function isCompound(name: FaultName): boolean {
+  return (compoundFaults as readonly FaultName[]).includes(name)
+}
 
 const pauseMs: readonly [number, number] = [150, 1_400]
 const maxReplicasOnNode = 16
@@ -47,11 +54,13 @@ export class Nemesis {
   readonly #nodes: SimNodes
   readonly #faults: readonly FaultName[]
   readonly #random: SimRandom
+  readonly #compound: CompoundFaults
 
   constructor(nodes: SimNodes, faults: readonly FaultName[], random: SimRandom) {
     this.#nodes = nodes
     this.#faults = faults
     this.#random = random
+    this.#compound = new CompoundFaults(nodes, random.fork('compound'))
   }
 
   get total(): number {
@@ -61,7 +70,7 @@ export class Nemesis {
   }
 
   async run(): Promise<void> {
-    await Promise.all([this.#lane(machineFaults), this.#lane(structuralFaults)])
+    await Promise.all([this.#lane([...machineFaults, ...compoundFaults]), this.#lane(structuralFaults)])
   }
 
   async #lane(all: readonly FaultName[]): Promise<void> {
@@ -227,6 +236,24 @@ export class Nemesis {
     node.disk.capacityBytes = Number.POSITIVE_INFINITY
     await this.#nodes.restart(node)
     return true
+  }
+
+  // ---- sequences
+
+  async coma(): Promise<boolean> {
+    return await this.#compound.coma()
+  }
+
+  async relapse(): Promise<boolean> {
+    return await this.#compound.relapse()
+  }
+
+  async amnesia(): Promise<boolean> {
+    return await this.#compound.amnesia()
+  }
+
+  async handover(): Promise<boolean> {
+    return await this.#compound.handover()
   }
 
   // ---- structure

@@ -32,6 +32,8 @@ export interface SimNode {
   /** Clocks are wrong beyond a restart. */
   skewMicros: number
   driftPpm: number
+  /** Called when it has installed a snapshot. */
+  onSnapshot: (() => void) | undefined
   /** Why its end is no surprise: a disk that was told to fail. */
   doomed: boolean
   /** It was asked to leave; it may be taken out of the cluster at any time. */
@@ -45,6 +47,8 @@ export interface NodeOptions {
   readonly splitBytes?: number
   readonly segmentBytes?: number
   readonly memtableBytes?: number
+  readonly logBudgetBytes?: number
+  readonly keptEntries?: number
   readonly replicas?: number
   /** Localities of nodes in turn. */
   readonly zones?: number
@@ -107,6 +111,7 @@ export class SimNodes {
       kill: () => {},
       skewMicros: 0,
       driftPpm: 0,
+      onSnapshot: undefined,
       doomed: false,
       leaving: false,
       left: false,
@@ -149,6 +154,8 @@ export class SimNodes {
         splitBytes: this.options.splitBytes,
         segmentBytes: this.options.segmentBytes,
         memtableBytes: this.options.memtableBytes,
+        logBudgetBytes: this.options.logBudgetBytes,
+        keptEntries: this.options.keptEntries,
       }),
       node.died,
     ])
@@ -175,6 +182,7 @@ export class SimNodes {
       kill(reason)
     }
     io.onLog = (level, event, fields) => {
+      if (event === 'snapshot-installed') node.onSnapshot?.()
       if (level !== 'debug') this.note(node.id, event, fields)
     }
   }

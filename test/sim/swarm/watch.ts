@@ -3,13 +3,17 @@
  *
  *   election safety       no two replicas lead a partition in one term
  *   lease exclusivity     no two replicas of a partition hold its lease at one simulated instant
+ *   leader completeness   whoever holds a lease has applied all that earlier leaders have answered for
+ *   votes                 a replica that has told others of its vote knows it, and its term, also in a later life
  *   state machine safety  whoever applies the entry at an index applies the same entry
  *
- * The first two are sampled between events, the third sees every entry.
+ * The first four are sampled between events, the last sees every entry.
  *
  * Not here: what must hold once all is calm (audit.ts).
  */
 import { crc32 } from 'node:zlib'
+import { Host, type PartitionReplica } from '../../../src/replication/index.ts'
+import { messageVote, messageVoteReply } from '../../../src/replication/raft/index.ts'
 import { TransactionMachine } from '../../../src/transaction/index.ts'
 import type { Violation } from '../history.ts'
 import type { SimNodes } from './sim-nodes.ts'
@@ -22,6 +26,10 @@ export class Watch {
   readonly #violations = new Map<string, Violation>()
   /** Leading replica by partition and term. */
   readonly #leaders = new Map<string, number>()
+  /** What the last two holders of a partition's lease were seen to have applied, and in which terms. */
+  readonly #answered = new Map<number, readonly { readonly term: number; readonly index: number }[]>()
+  /** The newest vote that a replica has told others of, by partition and replica: it was durable before. */
+  readonly #votes = new Map<string, { readonly term: number; readonly vote: number }>()
   /** Checksums of applied entries by partition, then index. */
   readonly #applied = new Map<number, Map<number, number>>()
   #events = 0
@@ -48,8 +56,17 @@ export class Watch {
       if (slices !== undefined) note(id, index, crc32(payload))
       return slices
     }
+    const { sendRaft } = Host.prototype
+    const voted = (replica: PartitionReplica, term: number, vote: number) =>
+      this.#votes.set(nameOf(replica), { term, vote })
+    Host.prototype.sendRaft = function (replica, message) {
+      if (message.type === messageVote && !message.pre) voted(replica, message.term, message.from)
+      if (message.type === messageVoteReply && !message.pre && message.granted) voted(replica, message.term, message.to)
+      sendRaft.call(this, replica, message)
+    }
     return {
       [Symbol.dispose]() {
+        Host.prototype.sendRaft = sendRaft
         TransactionMachine.prototype.apply = apply
         TransactionMachine.prototype.applySlices = applySlices
       },
@@ -75,7 +92,9 @@ export class Watch {
       // While a node starts again, what is left of its former life says nothing.
       if (host.io.dead) continue
       for (const replica of host.replicas.values()) {
-        if (replica.removed || replica.raft.role !== 'leader') continue
+        if (replica.removed) continue
+        this.#remembers(replica)
+        if (replica.raft.role !== 'leader') continue
         const { id } = replica.partition
         const reign = `${id} ${replica.raft.term}`
         const known = this.#leaders.get(reign)
@@ -83,6 +102,7 @@ export class Watch {
         else if (known !== replica.id)
           this.#say('two-leaders', `partition ${id} has two leaders in term ${replica.raft.term}`)
         if (!replica.holdsLease(host.clock.last)) continue
+        this.#completes(replica)
         const other = holders.get(id)
         if (other !== undefined)
           this.#say('two-leases', `nodes ${other} and ${node.id} hold the lease of partition ${id}`)
@@ -91,9 +111,34 @@ export class Watch {
     }
   }
 
+  #completes({ partition, raft, applied }: PartitionReplica): void {
+    const reigns = [...(this.#answered.get(partition.id) ?? [])]
+    const earlier = reigns.findLast(({ term }) => term < raft.term)
+    if (earlier !== undefined && applied < earlier.index) {
+      const what = `has applied ${applied}, its forerunner in term ${earlier.term} ${earlier.index}`
+      this.#say('incomplete-leader', `partition ${partition.id}: the leader of term ${raft.term} ${what}`)
+    }
+    const last = reigns.at(-1)
+    if (last !== undefined && last.term > raft.term) return
+    if (last?.term === raft.term) reigns.pop()
+    this.#answered.set(partition.id, [...reigns.slice(-1), { term: raft.term, index: applied }])
+  }
+
+  #remembers(replica: PartitionReplica): void {
+    const { partition, id, raft } = replica
+    const told = this.#votes.get(nameOf(replica))
+    if (told === undefined || raft.term > told.term || (raft.term === told.term && raft.vote === told.vote)) return
+    const what = `voted for ${told.vote} in term ${told.term} and knows of ${raft.vote} in term ${raft.term}`
+    this.#say('forgotten-vote', `partition ${partition.id}: replica ${id} has ${what}`)
+  }
+
   #say(kind: string, message: string): void {
     if (this.#violations.has(message)) return
     const at = `${(this.#nodes.world.nowMicros / 1000).toFixed(1)} ms`
     this.#violations.set(message, { kind, message: `${message}; at ${at}`, operations: [] })
   }
+}
+
+function nameOf({ partition, id }: PartitionReplica): string {
+  return `${partition.id} ${id}`
 }

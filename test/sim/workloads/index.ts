@@ -11,6 +11,7 @@ import { Registers } from './registers.ts'
 import { Schema } from './schema.ts'
 import { Sequences } from './sequences.ts'
 import { Sessions } from './sessions.ts'
+import { Snapshots } from './snapshots.ts'
 import type { Bench, Workload } from './workload.ts'
 
 export { Bench, type Shape, type Turn, type Workload } from './workload.ts'
@@ -26,6 +27,7 @@ const classes = {
   large: Large,
   notify: Notify,
   advisory: Advisory,
+  snapshots: Snapshots,
 } as const
 
 export type WorkloadName = keyof typeof classes

@@ -26,8 +26,9 @@ export class Large implements Workload {
   async step({ client, node, random }: Turn): Promise<void> {
     const batch = this.#bench.value()
     const rows = 20 + random.below(100)
-    const text = "insert into bulk select $1::int, i, repeat('x', 120) from generate_series(1, $2::int) i"
-    const { times } = await this.#bench.operate(this.name, node, () => node.client!.query(text, [batch, rows]))
+    const text = "insert into bulk select $1::int, i, repeat('x', $3::int) from generate_series(1, $2::int) i"
+    const values = [batch, rows, this.#bench.shape.bulkBytes]
+    const { times } = await this.#bench.operate(this.name, node, () => node.client!.query(text, values))
     this.#batches.push({ client, ...times, batch, rows })
   }
 

@@ -15,6 +15,8 @@ export interface Shape {
   readonly isolation: 'read committed' | 'repeatable read' | 'serializable'
   readonly keys: number
   readonly accounts: number
+  /** Of a row of `large`: its transactions have up to 120. */
+  readonly bulkBytes: number
 }
 
 /** One turn of a worker. */

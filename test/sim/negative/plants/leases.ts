@@ -38,8 +38,8 @@ export const leasePlants: readonly Plant[] = [
         replace: 'return this.#started >= 0',
       },
     ],
-    wishes: { nodes: 3, faults: ['storm', 'isolate', 'slow', 'oneWay'], workloads: ['registers', 'sessions'] },
-    budget: 240,
+    // Half a second from the promise to the end of the lease: restart, pre-votes, election and the new lease's promises.
+    wishes: { nodes: 3, faults: ['amnesia'], workloads: ['registers', 'sessions'], delayMicros: [50, 500] },
   },
   {
     name: 'short-promise',
@@ -83,12 +83,19 @@ export const leasePlants: readonly Plant[] = [
         replace: "if (this.serving || this.raft.role !== 'leader') return",
       },
     ],
+    // A new leader that has not applied all: behind a transaction that is applied in slices while its disk is slow.
     wishes: {
       nodes: 3,
-      faults: ['crash', 'transfer', 'isolate', 'slowDisk'],
-      workloads: ['registers', 'sessions'],
-      pauseMs: 30,
+      faults: ['handover'],
+      workloads: ['registers', 'large'],
+      bulkBytes: 1_500,
+      segmentBytes: 1024 * 1024,
+      memtableBytes: 256 * 1024,
+      splitBytes: 1 << 30,
+      clients: 6,
+      pauseMs: 120,
     },
+    seconds: 15,
     budget: 240,
   },
   {
@@ -101,13 +108,11 @@ export const leasePlants: readonly Plant[] = [
         replace: 'return ours ? now : Math.max(now, uncertainTo * 0)',
       },
     ],
+    // Five nodes: whoever applies a commit has its timestamp, so the snapshot is chosen where that partition is not.
     wishes: {
-      nodes: 3,
-      isolation: 'serializable',
-      faults: ['skew', 'split', 'transfer'],
-      workloads: ['lists', 'sessions'],
-      keys: 4,
-      splitBytes: 60_000,
+      nodes: 5,
+      faults: ['skew', 'split', 'transfer', 'move'],
+      workloads: ['snapshots'],
       pauseMs: 40,
     },
     budget: 240,

@@ -36,7 +36,17 @@ export const storagePlants: readonly Plant[] = [
         replace: '',
       },
     ],
-    wishes: { faults: power, workloads: ['large', 'bank', 'lists'] },
+    // Segments have to go: the log's budget is small, and idle partitions, which pin them, are copied forward.
+    wishes: {
+      nodes: 3,
+      faults: power,
+      workloads: ['large', 'bank', 'lists'],
+      segmentBytes: 64 * 1024,
+      logBudgetBytes: 128 * 1024,
+      memtableBytes: 64 * 1024,
+      keptEntries: 20,
+      pauseMs: 30,
+    },
   },
   {
     name: 'recycled-ghost',

@@ -8,7 +8,7 @@
  * Not here: routes (wire/http), where spaces are kept (the caller's `openMap`).
  */
 import { DbError } from '../base/index.ts'
-import type { Io } from '../io/index.ts'
+import type { Io, Timer } from '../io/index.ts'
 import { EngineMaps } from '../model/events/engine-map.ts'
 import { memoryMap, type OrderedMap, openEventStore, type SyncReport, type SyncStore } from '../model/events/index.ts'
 import { compileJsonSchema, type JsonSchema } from '../model/events/typed-schema.ts'
@@ -24,6 +24,8 @@ export interface EventDatabasesOptions {
   readonly web: LivePorts['web']
   /** The space of that name; the same name gives the same bytes, also after a restart. */
   readonly openMap: (space: string) => Promise<OrderedMap>
+  /** Called at the end. */
+  readonly onClose?: () => void
 }
 
 interface Peer {
@@ -40,6 +42,7 @@ interface Opened {
   readonly links: EventLinks
 }
 
+const housekeepingMs = 5_000
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 /** Above every name, which is ASCII. */
@@ -166,6 +169,7 @@ export class NodeEventDatabases implements EventDatabases {
   }
 
   async close(): Promise<void> {
+    this.#options.onClose?.()
     await this.#turn
     for (const opening of this.#opened.values()) {
       const opened = await opening.catch(() => undefined)
@@ -190,5 +194,12 @@ const prefix = Uint8Array.of(0, 0, 0, 0, 2)
 export async function openEventDatabases(io: Io, { log, engine }: OpenedStore): Promise<NodeEventDatabases> {
   const { web } = await import('../io/browser/index.ts')
   const maps = log && (await EngineMaps.open({ log, engine, stream: eventStream, prefix }))
-  return NodeEventDatabases.open({ io, web, openMap: async (space) => maps?.map(space) ?? memoryMap() })
+  const openMap = async (space: string) => maps?.map(space) ?? memoryMap()
+  let housekeeping: Timer | undefined
+  const keepHouse = () => {
+    maps!.reclaim()
+    housekeeping = io.tasks.after(housekeepingMs, keepHouse)
+  }
+  if (maps !== undefined) keepHouse()
+  return NodeEventDatabases.open({ io, web, openMap, onClose: () => housekeeping?.cancel() })
 }

@@ -29,13 +29,16 @@ export class NodeSqlEvents implements SqlEvents {
     this.#io = io
     this.#opened = opened
     this.#cluster = cluster
+    const { log, engine } = opened
+    const last = log?.lastIndex(eventStream) ?? 0
+    // Whether anybody asks for them or not: the log has to get rid of what is not in tables yet.
+    if (last > engine.applied(eventStream)) this.#wake()
     if (cluster === undefined) return
-    const { membership, log, engine } = cluster
+    const { membership } = cluster
     membership.onInfo(({ key }) => {
       if (key.startsWith(eventTopic)) this.#wake()
     })
-    const known = (log?.lastIndex(eventStream) ?? 0) + engine.applied(eventStream) > 0
-    if (known || membership.infoEntries(eventTopic).length > 0) this.#wake()
+    if (engine.applied(eventStream) > 0 || membership.infoEntries(eventTopic).length > 0) this.#wake()
   }
 
   #wake(): void {

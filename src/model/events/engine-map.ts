@@ -106,7 +106,7 @@ export class EngineMaps {
       })
       // A full disk throws before: the index is free.
       this.#index = index
-      if (index % housekeepingEvery === 0) this.#keepHouse()
+      if (index % housekeepingEvery === 0) this.reclaim()
     })
   }
 
@@ -175,7 +175,8 @@ export class EngineMaps {
     return turn
   }
 
-  #keepHouse(): void {
+  /** Lets the log drop what tables hold, and flushes when it has to wait for us. To be called now and then when nothing is written. */
+  reclaim(): void {
     const flushed = this.#engine.flushed(this.#stream)
     if (flushed > this.#released) this.#log.release(this.#stream, (this.#released = flushed))
     if (this.#flushing !== undefined) return

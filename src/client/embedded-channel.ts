@@ -160,9 +160,13 @@ export class EmbeddedChannel implements Channel {
     return result
   }
 
+  #isLong(text: string): boolean {
+    return text.length > shortText && !this.#prepared.has(text)
+  }
+
   /** Long texts are parsed beside the loop. */
   async #parsed(text: string): Promise<void> {
-    while (!this.#prepared.has(text) && this.#session.parse(text) !== END) await this.#session.ready()
+    while (this.#session.parse(text) !== END) await this.#session.ready()
   }
 
   #prepare(text: string): Prepared {
@@ -206,7 +210,7 @@ export class EmbeddedChannel implements Channel {
 
   query(text: string, values: readonly unknown[], arrays: boolean): Promise<StatementResult> {
     return this.#guarded(async () => {
-      if (text.length > shortText) await this.#parsed(text)
+      if (this.#isLong(text)) await this.#parsed(text)
       const portal = this.#bind(text, values)
       try {
         return await this.#collect(portal, arrays)
@@ -263,7 +267,7 @@ export class EmbeddedChannel implements Channel {
       next: async (count) => {
         if (over) return []
         try {
-          if (portal === undefined && text.length > shortText) await this.#parsed(text)
+          if (portal === undefined && this.#isLong(text)) await this.#parsed(text)
           portal ??= this.#bind(text, values)
           collector ??= this.#collector(portal, arrays)
           if ((await this.#run(portal, collector, count)) === END) over = true

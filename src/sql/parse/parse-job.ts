@@ -7,7 +7,7 @@
  */
 import { DbError, type ErrorCode } from '../../base/index.ts'
 import type { CpuJob } from '../../io/index.ts'
-import { parse, type RawStatement, tooComplex } from './parser.ts'
+import { longestText, parse, type RawStatement, tooComplex } from './parser.ts'
 import { cutTree, joinTree, type TreePieces } from './tree-pieces.ts'
 
 export type ParseAnswer = { readonly tree: TreePieces } | { readonly failure: ParseFailure }
@@ -22,7 +22,7 @@ interface ParseFailure {
 /** What the worker runs. */
 export function parseText(text: string): ParseAnswer {
   try {
-    return { tree: cutTree({ statements: parse(text) }) }
+    return { tree: cutTree({ statements: parse(text, longestText) }) }
   } catch (thrown) {
     const error = thrown instanceof RangeError ? tooComplex() : thrown
     if (!(error instanceof DbError)) throw error

@@ -21,16 +21,22 @@ export interface RawStatement {
   readonly length: number
 }
 
-const maxStatementBytes = 16 * 1024 * 1024
+/** The grammar ran out of memory and cannot be used again. */
+export class ParserLost extends Error {}
+
+/** What a worker parses. Characters. */
+export const longestText = 16 * 1024 * 1024
+/** What is parsed on the loop, which stands still meanwhile: texts that other statements make. */
+const longestOnLoop = 1024 * 1024
 
 export function loadParser(): Promise<void> {
   return loadModule()
 }
 
 /** Raises syntax_error with a position, statement_too_complex, program_limit_exceeded. */
-export function parse(text: string): RawStatement[] {
-  if (text.length > maxStatementBytes) {
-    throw new DbError('program_limit_exceeded', `statement is longer than ${maxStatementBytes} bytes`, {
+export function parse(text: string, longest = longestOnLoop): RawStatement[] {
+  if (text.length > longest) {
+    throw new DbError('program_limit_exceeded', `statement is longer than ${longest} bytes`, {
       hint: 'Load data with COPY, or send several statements.',
     })
   }
@@ -76,6 +82,7 @@ function parseError(error: unknown, text: string): DbError {
   if (error instanceof RangeError || (error instanceof Error && error.name === 'RuntimeError')) {
     return tooComplex()
   }
+  if ((error as Error).name === 'ExitStatus') throw new ParserLost('the parser ran out of memory')
   if (!(error instanceof SqlError)) throw error
   const message = error.message
   if (message.startsWith('memory exhausted') || message.includes('stack depth')) return tooComplex()

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import { DbError } from '../../base/index.ts'
 import { parseText, statementsOf } from './parse-job.ts'
-import { loadParser, parse } from './parser.ts'
+import { loadParser, longestText, parse } from './parser.ts'
+import { cutTree } from './tree-pieces.ts'
 
 before(loadParser)
 
@@ -35,7 +36,7 @@ const texts: Record<string, string> = {
 for (const [name, text] of Object.entries(texts))
   test(`${name}: the same as parsed at once`, () => {
     const { statements, turns } = through(text)
-    assert.deepEqual(statements, parse(text))
+    assert.deepEqual(statements, parse(text, longestText))
     // The longer ones come in turns: the loop is given back in between.
     assert.ok(turns >= Math.floor(JSON.stringify(statements).length / 400_000), `${turns} turns`)
   })
@@ -66,4 +67,9 @@ test('errors come through with code, position and hint', () => {
       raised(() => parse(text)),
     )
   }
+})
+
+test('a tree that would take too much memory is refused', () => {
+  const tree = { statements: parse(texts['rows of values']) }
+  assert.throws(() => cutTree(tree, 100_000), { code: 'program_limit_exceeded', message: /more terms/ })
 })

@@ -7,10 +7,12 @@
  *   lists  statements            ["[{…},{…}]", "[{…}]"]          in pieces of about 64 KiB
  *          statements,0,node,…   ["[…]"]                          a list in a list comes after it
  *
- * Trees that nest too deeply to be walked do not come out of the grammar, so only lists make a tree large.
+ * Trees that nest too deeply to be walked do not come out of the grammar, so only lists make a tree large. One that would
+ * take gigabytes once it is put together is refused.
  *
  * Not here: who parses where (parse-job.ts).
  */
+import { DbError } from '../../base/index.ts'
 
 export interface TreePieces {
   readonly root: string
@@ -29,9 +31,16 @@ const longList = 256
 /** A piece ends with the element that reaches this. Characters. */
 const pieceLength = 64 * 1024
 
-/** Takes the tree apart: it is of no use afterwards. Raises RangeError for a tree that nests too deeply. */
-export function cutTree(tree: object): TreePieces {
+/** A tree takes about ten times this in memory. Characters. */
+const largestTree = 256 * 1024 * 1024
+
+/**
+ * Takes the tree apart: it is of no use afterwards. Raises program_limit_exceeded, and RangeError for a tree that nests
+ * too deeply.
+ */
+export function cutTree(tree: object, largest = largestTree): TreePieces {
   const lists: CutList[] = []
+  let length = 0
   const path: (string | number)[] = []
   const cut = (node: Record<string | number, unknown>): void => {
     for (const key in node) {
@@ -42,7 +51,8 @@ export function cutTree(tree: object): TreePieces {
         const pieces: string[] = []
         lists.push({ path: [...path], pieces })
         cut(child as unknown as Record<number, unknown>)
-        inPieces(child, pieces)
+        length += inPieces(child, pieces)
+        if (length > largest) throw tooManyTerms()
         node[key] = []
       } else cut(child as Record<string, unknown>)
       path.pop()
@@ -52,19 +62,30 @@ export function cutTree(tree: object): TreePieces {
   return { root: JSON.stringify(tree), lists }
 }
 
-function inPieces(list: readonly unknown[], into: string[]): void {
+export function tooManyTerms(cause?: unknown): DbError {
+  return new DbError('program_limit_exceeded', 'the statement has more terms than there is memory for', {
+    hint: 'Load data with COPY, or send several statements.',
+    cause,
+  })
+}
+
+/** Returns how many characters they are. */
+function inPieces(list: readonly unknown[], into: string[]): number {
   let parts: string[] = []
   let length = 0
+  let total = 0
   for (const element of list) {
     const text = JSON.stringify(element)
     parts.push(text)
     length += text.length
+    total += text.length
     if (length < pieceLength) continue
     into.push(`[${parts.join(',')}]`)
     parts = []
     length = 0
   }
   if (parts.length > 0) into.push(`[${parts.join(',')}]`)
+  return total
 }
 
 /** Puts the tree together; yields after each piece, a few milliseconds of work at most. */

@@ -122,3 +122,19 @@ test('errors of long texts say where; in a transaction they fail it', { timeout:
     .catch((error) => assert.equal(error.message, 'undo'))
   assert.deepEqual((await client.query(long)).rows, [{ n: 40_001 }])
 })
+
+test('a text that outgrows the memory to parse it is refused, and the next is parsed', {
+  timeout: 120_000,
+}, async () => {
+  const connect = await serve(undefined)
+  const client = await connect()
+  const rows = (count: number) => `select count(*)::int as n from (values ${'(1),'.repeat(count)}(1)) v`
+  // Its tree is larger than the grammar's memory: that worker ends.
+  await assert.rejects(client.query(rows(4_000_000)), { code: 'program_limit_exceeded', message: /more terms/ })
+  assert.deepEqual((await client.query(rows(20_000))).rows, [{ n: 20_001 }])
+  // Texts that statements make are parsed where they run.
+  await assert.rejects(client.query(`do $$ begin execute '${'x'.repeat(10)}' || repeat(' ', 2000000); end $$`), {
+    code: 'program_limit_exceeded',
+  })
+  assert.deepEqual((await client.query('select 1 as one')).rows, [{ one: 1 }])
+})

@@ -13,6 +13,7 @@ import { DbError, END, type Step, WAIT } from '../../base/index.ts'
 import type { Tasks, Timer } from '../../io/index.ts'
 import { parseJob, statementsOf } from '../parse/parse-job.ts'
 import type { RawStatement } from '../parse/parser.ts'
+import { tooManyTerms } from '../parse/tree-pieces.ts'
 import type { Session } from './session.ts'
 
 /** Texts above this many characters are parsed by a worker. */
@@ -79,13 +80,19 @@ export class ParseQueue {
   }
 
   async #parse(parse: Parse): Promise<void> {
-    const steps = statementsOf(await this.#tasks.cpu(parseJob, parse.text))
+    const steps = statementsOf(await this.#tasks.cpu(parseJob, parse.text).catch(tooLarge))
     while (!parse.over) {
       const step = steps.next()
       if (step.done) parse.done(step.value)
       else await this.#tasks.yield()
     }
   }
+}
+
+/** The worker did not survive the text, or the job found no memory. */
+function tooLarge(cause: unknown): never {
+  const lost = cause instanceof Error && /worker thread ended|out of memory/.test(cause.message)
+  throw lost ? tooManyTerms(cause) : cause
 }
 
 /** What a session has sent to be parsed. */

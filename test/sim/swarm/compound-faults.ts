@@ -22,6 +22,9 @@ const lookEveryMs = 0.5
 /** Transactions are given up after four seconds, by sweeps every half second. */
 const comaMs = 6_000
 const snapshotMs = 3_000
+const lagMs = 3_000
+/** Entries. */
+const lag = 8
 /** Longer than a promise holds, and the timeout of an election. */
 const waitingMs: readonly [number, number] = [700, 1_200]
 
@@ -131,8 +134,8 @@ export class CompoundFaults {
     const slow = this.#random.pick(this.#nodes.alive())
     const from = leaders.filter((node) => node !== slow)
     if (from.length === 0) return false
-    slow.disk.extraMicros = this.#random.between(10_000, 80_000)
-    await this.#while([300, 1_500])
+    slow.disk.extraMicros = this.#random.between(5_000, 30_000)
+    await this.#nodes.until(() => slow.io.dead || isBehind(slow), lagMs)
     await Promise.all(from.map((node) => this.#handOver(node, slow)))
     await this.#while([300, 1_500])
     slow.disk.extraMicros = 0
@@ -173,6 +176,12 @@ export class CompoundFaults {
 /** Prepared in several partitions, none of which its gateway leads, and not decided. */
 function isElsewhere({ gateway, anchored, partitions, leaders }: Undecided): boolean {
   return anchored && partitions.size > 1 && !leaders.has(gateway)
+}
+
+/** It takes in more than its disk can keep, and has entries in its log that it cannot apply yet. */
+function isBehind(node: SimNode): boolean {
+  const { engine, host } = node.opened!.opened
+  return engine.stalled && [...host.replicas.values()].some(({ applied, raft }) => raft.commit > applied + lag)
 }
 
 function served(node: SimNode): PartitionReplica[] {

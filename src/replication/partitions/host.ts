@@ -49,7 +49,7 @@ import { LogWindow } from './log-window.ts'
 import { kindSplit, type PartitionMachine } from './machine.ts'
 import { NodeStream, nodeStream } from './node-stream.ts'
 import { fromLog, type Outcome, PartitionReplica } from './partition-replica.ts'
-import { type Route, Router } from './router.ts'
+import { overlap, type Route, Router } from './router.ts'
 import { SnapshotReceiver, SnapshotSender } from './snapshot.ts'
 
 const tickMs = 25
@@ -108,6 +108,8 @@ export class Host {
   readonly #timers: { cancel(): void }[] = []
   readonly #tombstones = new Map<number, number>()
   readonly #creating = new Set<number>()
+  /** Partitions whose data is on its way off this node: nothing may come into their spans meanwhile. */
+  readonly #leaving = new Set<PartitionDescriptor>()
   readonly #sender: SnapshotSender
   readonly #receiver: SnapshotReceiver
   readonly #orphans = new Map<PartitionReplica, number>()
@@ -126,7 +128,15 @@ export class Host {
     this.machine = options.machine
     this.nodeId = transport.self
     this.keptEntries = options.keptEntries ?? 1_000
-    this.liveness = new NodeLiveness(this.nodeId, options.incarnation, clock, () => this.now(), options.fresh)
+    this.liveness = new NodeLiveness({
+      self: this.nodeId,
+      incarnation: options.incarnation,
+      clock,
+      now: () => this.now(),
+      fresh: options.fresh,
+      durable: () => log.durableGroup,
+      lost: () => this.#outdated(),
+    })
     this.closings = new Closings(options.incarnation, clock, () => io.clock.wallMicros())
     this.closed = new ClosedTimestamps((partition) => this.#readable(partition)?.applied ?? -1)
     this.#node = new NodeStream(log, engine, clock)
@@ -337,6 +347,7 @@ export class Host {
     this.closed.forget(replica.partition.id)
     const { partition, initialized } = replica.state
     this.#tombstones.set(partition.id, replica.id)
+    if (initialized) this.#leaving.add(partition)
     // What was cut off from it lives on, and its beginning is perhaps only in the log that nobody will read again.
     await this.engine.flush()
     const tombstone = new ByteWriter(8)
@@ -348,26 +359,24 @@ export class Host {
     set.put(key.copy(), tombstone.copy())
     set.delete(replicaStateKey(replica.stream))
     await this.#node.write(set, this.clock.next())
-    if (initialized && !this.#overlapsOther(replica))
+    if (initialized && !this.#overlapsReplica(partition, replica))
       await this.engine.discard([spanOf(partition), addressedSpan(partition)])
+    this.#leaving.delete(partition)
     this.log.forget(replica.stream)
     this.engine.forget(replica.stream)
     this.io.log.info('replica-removed', { partition: partition.id })
   }
 
-  /** Whether another replica here holds part of the span: then its data is not ours to drop or to replace. */
+  /** Whether another replica here holds part of the span, or is giving it up: then its data is not ours to replace. */
   overlaps(partition: PartitionDescriptor, except: PartitionReplica | undefined): boolean {
-    for (const other of this.replicas.values()) {
-      if (other === except || !other.state.initialized) continue
-      const { start, end } = other.partition
-      const before = (x: Uint8Array, y: Uint8Array | undefined) => y === undefined || Buffer.compare(x, y) < 0
-      if (before(start, partition.end) && before(partition.start, end)) return true
-    }
-    return false
+    for (const leaving of this.#leaving) if (overlap(leaving, partition)) return true
+    return this.#overlapsReplica(partition, except)
   }
 
-  #overlapsOther(replica: PartitionReplica): boolean {
-    return this.overlaps(replica.partition, replica)
+  #overlapsReplica(partition: PartitionDescriptor, except: PartitionReplica | undefined): boolean {
+    for (const other of this.replicas.values())
+      if (other !== except && other.state.initialized && overlap(other.partition, partition)) return true
+    return false
   }
 
   // ---- entries that are the partition's own
@@ -561,11 +570,18 @@ export class Host {
   #receiveLiveness(from: number, bytes: Uint8Array): void {
     if (this.#stopped || this.io.dead) return
     const answer = this.liveness.receive(from, bytes, (node) => this.#restarted(node))
-    const news = bytes.subarray(livenessBytes)
+    const news = bytes.subarray(livenessBytes(bytes))
     let acknowledged: Uint8Array | undefined
     if (news.length > 0 && isHeartbeat(bytes)) acknowledged = this.closed.receive(from, news)
     else if (news.length > 0) this.closings.acknowledge(from, news)
     if (answer !== undefined) this.transport.send(from, channelLiveness, joined(answer, acknowledged))
+  }
+
+  #outdated(): void {
+    this.io.fatal(
+      'the disk of this node holds less than it had made durable: was it restored from a backup? ' +
+        'Take the node out of the cluster (lattice decommission) and join with an empty directory',
+    )
   }
 
   #restarted(node: number): void {

@@ -13,9 +13,12 @@
  * S promises only to an L that hears S: a leader whose messages arrive but who hears nobody could otherwise neither lead
  * nor be replaced. To one that does not, it only says that it is there.
  *
- *   heartbeat   u8 1 │ f64 sent micros │ f64 ceiling │ f64 micros since L heard S, -1: never
- *   support     u8 2 │ f64 sent micros │ f64 ceiling │ f64 incarnation of the supporter
- *   echo        u8 3 │ f64 sent micros │ f64 ceiling │ f64 incarnation
+ *   heartbeat   u8 1 │ f64 sent micros │ f64 ceiling │ f64 micros since L heard S, -1: never │ f64 incarnation │ f64 log
+ *   support     u8 2 │ f64 sent micros │ f64 ceiling │ f64 incarnation of the supporter │ f64 log of L's former lives
+ *   echo        u8 3 │ f64 sent micros │ f64 ceiling │ f64 incarnation │ f64 log of L's former lives
+ *
+ * `log` counts what the node has made durable. Nodes remember it of each other over restarts: one that comes back with less
+ * has lost acknowledged entries and votes, as a disk restored from a backup has, and must not take part.
  *
  * Behind them ride closed timestamps (closed-timestamps.ts): closings behind a heartbeat, what has come behind its answer.
  *
@@ -42,11 +45,38 @@ const leastCeilingMicros = 50_000
 const heartbeatKind = 1
 const supportKind = 2
 const echoKind = 3
-/** How long each of them is. */
-export const livenessBytes = 25
+const heartbeatBytes = 41
+const answerBytes = 33
 
 export function isHeartbeat(bytes: Uint8Array): boolean {
   return bytes[0] === heartbeatKind
+}
+
+/** Where what rides behind a message begins. */
+export function livenessBytes(bytes: Uint8Array): number {
+  return isHeartbeat(bytes) ? heartbeatBytes : answerBytes
+}
+
+/** What a node has said of its log. */
+interface KnownLog {
+  incarnation: number
+  durable: number
+  /** The same of its former lives. */
+  before: number
+}
+
+export interface LivenessOptions {
+  readonly self: number
+  readonly incarnation: number
+  readonly clock: HybridClock
+  /** Monotonic microseconds. */
+  readonly now: () => number
+  /** The node never ran before: it has promised nothing that a restart could have forgotten. */
+  readonly fresh: boolean
+  /** Counts what our log has made durable. */
+  readonly durable: () => number
+  /** Others have seen more of our log than there is. */
+  readonly lost: () => void
 }
 
 interface NodePromise {
@@ -67,6 +97,11 @@ export class NodeLiveness {
   readonly #now: () => number
   readonly #started: number
   readonly #fresh: boolean
+  readonly #durable: () => number
+  readonly #lost: () => void
+  /** What was durable when this life began. */
+  readonly #found: number
+  readonly #logs = new Map<number, KnownLog>()
   /** What we promised to others. */
   readonly #promises = new Map<number, NodePromise>()
   /** When nodes last answered us. */
@@ -76,17 +111,16 @@ export class NodeLiveness {
   /** What others promised to us. */
   readonly #supports = new Map<number, Support>()
 
-  /**
-   * @param now monotonic microseconds
-   * @param fresh the node never ran before: it has promised nothing that a restart could have forgotten
-   */
-  constructor(self: number, incarnation: number, clock: HybridClock, now: () => number, fresh: boolean) {
+  constructor({ self, incarnation, clock, now, fresh, durable, lost }: LivenessOptions) {
     this.#self = self
     this.#incarnation = incarnation
     this.#clock = clock
     this.#now = now
     this.#started = now()
     this.#fresh = fresh
+    this.#durable = durable
+    this.#lost = lost
+    this.#found = durable()
   }
 
   /** False for one lease duration after a restart: promises of the former life may still be counted on. */
@@ -151,11 +185,13 @@ export class NodeLiveness {
 
   heartbeat(to: number): Uint8Array {
     const heard = this.#heard.get(to)
-    const out = new ByteWriter(livenessBytes)
+    const out = new ByteWriter(heartbeatBytes)
     out.u8(heartbeatKind)
     out.f64(this.#now())
     out.f64(this.#clock.next() + this.#room())
     out.f64(heard === undefined ? -1 : this.#now() - heard)
+    out.f64(this.#incarnation)
+    out.f64(this.#durable())
     return out.copy()
   }
 
@@ -173,16 +209,30 @@ export class NodeLiveness {
     const kind = bytes[0]
     const sent = view.getFloat64(1)
     const ceiling = view.getFloat64(9)
-    if (kind === heartbeatKind) return this.#answer(from, sent, ceiling, view.getFloat64(17))
+    if (kind === heartbeatKind) {
+      this.#noteLog(from, view.getFloat64(25), view.getFloat64(33))
+      return this.#answer(from, sent, ceiling, view.getFloat64(17))
+    }
     if (kind !== supportKind && kind !== echoKind)
       throw new DbError('protocol_violation', `liveness message of kind ${kind}`)
     const incarnation = view.getFloat64(17)
+    if (view.getFloat64(25) > this.#found) this.#lost()
     this.#measure(from, this.#now() - sent)
     const silent = this.#now() - (this.#heard.get(from) ?? Number.NEGATIVE_INFINITY) > leaseMicros
     this.#heard.set(from, this.#now())
     if (kind === supportKind) this.#supported(from, sent, ceiling, incarnation, restarted)
     // Now that we hear it, it may promise: without waiting for the next turn.
     return silent ? this.heartbeat(from) : undefined
+  }
+
+  #noteLog(from: number, incarnation: number, durable: number): void {
+    const known = this.#logs.get(from)
+    if (known === undefined) this.#logs.set(from, { incarnation, durable, before: 0 })
+    else if (incarnation > known.incarnation) {
+      known.incarnation = incarnation
+      known.before = Math.max(known.before, known.durable)
+      known.durable = durable
+    } else if (incarnation === known.incarnation) known.durable = Math.max(known.durable, durable)
   }
 
   #supported(
@@ -218,11 +268,12 @@ export class NodeLiveness {
         promise.ceiling = Math.max(promise.ceiling, ceiling)
       }
     }
-    const out = new ByteWriter(livenessBytes)
+    const out = new ByteWriter(answerBytes)
     out.u8(promises ? supportKind : echoKind)
     out.f64(sent)
     out.f64(ceiling)
     out.f64(this.#incarnation)
+    out.f64(this.#logs.get(from)?.before ?? 0)
     return out.copy()
   }
 

@@ -89,7 +89,7 @@ function newer(a: Route, b: Route): boolean {
   return a.index >= b.index
 }
 
-function overlap(a: PartitionDescriptor, b: PartitionDescriptor): boolean {
+export function overlap(a: PartitionDescriptor, b: PartitionDescriptor): boolean {
   const before = (x: Uint8Array, end: Uint8Array | undefined) => end === undefined || Buffer.compare(x, end) < 0
   return before(a.start, b.end) && before(b.start, a.end)
 }

@@ -73,6 +73,8 @@ export interface CommitLog {
    * can, appends nothing until it is false again.
    */
   readonly full: boolean
+  /** Counts what is durable: it grows with every group, and is not below that after a restart. */
+  readonly durableGroup: number
   /** Resolves when all that was appended before is durable. */
   sync(): Promise<void>
   stats(): { segments: number; bytes: number; groups: number; records: number; syncs: number }

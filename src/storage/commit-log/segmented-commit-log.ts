@@ -249,6 +249,10 @@ class SegmentedCommitLog implements CommitLog {
     return new Promise((done) => group.durables.push(done))
   }
 
+  get durableGroup(): number {
+    return this.#lastDurable
+  }
+
   stats(): { segments: number; bytes: number; groups: number; records: number; syncs: number } {
     return {
       segments: this.#segments.used.length,

@@ -29,6 +29,7 @@ import {
 import { describeRelation, dropIndex, dropRelation, viewsOver } from './drop.ts'
 import { forEachRow, isEmpty, relay, rewriteTable } from './indexes.ts'
 import { alterSequence } from './sequences.ts'
+import { bridge } from './tables.ts'
 
 export const alterTableCommands: CommandTable = {
   AlterTableStmt: { transactional: 'inside', writes: true, run: alter },
@@ -126,7 +127,7 @@ function* action(session: Session, oid: number, cmd: any): Generator<Step, void,
       return replaceColumn(session, table.oid, { ...columnNamed(table, cmd.name), storage: cmd.def.String.sval })
     case 'AT_SetRelOptions':
     case 'AT_ResetRelOptions':
-      return setOptions(session, table, cmd)
+      return yield* setOptions(session, table, cmd)
     case 'AT_EnableRowSecurity':
     case 'AT_ForceRowSecurity':
       throw new DbError('feature_not_supported', 'row-level security is not supported')
@@ -558,7 +559,7 @@ function dropIdentity(session: Session, table: RelationDescriptor, cmd: any): vo
   }
 }
 
-function setOptions(session: Session, table: RelationDescriptor, cmd: any): void {
+function* setOptions(session: Session, table: RelationDescriptor, cmd: any): Generator<Step, void, void> {
   const given = (cmd.def.List.items as any[]).map((o) => o.DefElem)
   const kept = (table.options ?? []).filter((o) => !given.some((g) => o.startsWith(`${g.defname}=`)))
   const added =
@@ -566,7 +567,8 @@ function setOptions(session: Session, table: RelationDescriptor, cmd: any): void
       ? given.map((g) => `${g.defname}=${g.arg?.String?.sval ?? g.arg?.Integer?.ival ?? g.arg?.Float?.fval ?? 'true'}`)
       : []
   const options = [...kept, ...added]
-  saved(session, { ...table, options: options.length > 0 ? options : undefined })
+  const next = saved(session, { ...table, options: options.length > 0 ? options : undefined })
+  if (cmd.subtype === 'AT_SetRelOptions') yield* bridge(session, next)
 }
 
 // ---- constraints

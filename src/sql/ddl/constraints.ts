@@ -1,8 +1,10 @@
 /** Table constraints: primary and unique keys with their indexes, checks, foreign keys. */
+
 import { DbError } from '../../base/index.ts'
 import { operatorCall } from '../bind/calls.ts'
 import { lookUpRelation } from '../bind/from.ts'
 import type { Column, Constraint, ForeignAction, RelationDescriptor } from '../catalog/descriptors.ts'
+import { checkBridgedChange } from '../local/bridge.ts'
 import { refuseLocal } from '../local/definition.ts'
 import { stripped } from './columns.ts'
 import { bindCondition, columnNamed, columnsOf, contextOf, freeName, requireUser, type Session } from './context.ts'
@@ -90,6 +92,8 @@ export function* addConstraint(
 }
 
 export function saved(session: Session, relation: RelationDescriptor): RelationDescriptor {
+  const before = session.catalog.relation(relation.oid)
+  if (before !== undefined) checkBridgedChange(before, relation)
   session.change('relation', relation.oid, relation)
   return relation
 }

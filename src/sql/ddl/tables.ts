@@ -3,6 +3,7 @@ import { DbError, type Step } from '../../base/index.ts'
 import { lookUpRelation } from '../bind/from.ts'
 import type { Column, RelationDescriptor } from '../catalog/descriptors.ts'
 import { referencesTo } from '../execute/foreign-keys.ts'
+import { applySource, checkBridged, isBridged, makeOrigin, publishTarget } from '../local/bridge.ts'
 import { checkLocalTable, localElements, refuseLocal, replicationOf } from '../local/definition.ts'
 import { isLocalTable, isMerging, storeName } from '../local/local-table.ts'
 import { awaited, requireLocal } from '../local/waiting.ts'
@@ -86,7 +87,21 @@ function* createTable(
   table = saved(session, table)
   table = yield* addConstraints(session, table, written)
   if (isLocalTable(table)) yield* openLocal(session, table)
+  yield* bridge(session, table)
   return table
+}
+
+/** Sees to the event databases of a table's options, which are there from now on. */
+export function* bridge(session: Session, table: RelationDescriptor): Generator<Step, void, void> {
+  if (!isBridged(table)) return
+  checkBridged(table)
+  const { tables } = requireLocal({ session })
+  for (const name of new Set([publishTarget(table), applySource(table)])) {
+    if (name === undefined) continue
+    tables.checkName(name)
+    yield* awaited(session, tables.open(name, false))
+  }
+  yield* makeOrigin(session, session.transaction(), session.database.io)
 }
 
 /** The event database is there from now on, whether the transaction commits or not: it may be older than the table. */

@@ -5,6 +5,7 @@ import { bindSelectNode } from '../bind/select.ts'
 import { formatType } from '../bind/type-name.ts'
 import type { Column, RelationDescriptor } from '../catalog/descriptors.ts'
 import { Execution, suspended } from '../execute/execution.ts'
+import { checkBridged } from '../local/bridge.ts'
 import { replicationOf } from '../local/definition.ts'
 import { isContinuous, isContinuousView, storeName } from '../local/local-table.ts'
 import { awaited, requireLocal } from '../local/waiting.ts'
@@ -159,7 +160,7 @@ function* createTableAs(session: Session, node: any, text: string): Command {
   const oid = session.newOid()
   let table = newTable(session, oid, name, schema.oid, columns, temporary, { ...into, relation: into.rel })
   if (materialized) table = { ...table, relkind: 'm', view: query }
-  saved(session, table)
+  checkBridged(saved(session, table))
   if (continuous) return { tag: what }
   const rows = into.skipData ? 0 : yield* fill(session, table, query, text)
   return { tag: materialized ? (into.skipData ? what : `SELECT ${rows}`) : `SELECT ${rows}` }

@@ -19,6 +19,7 @@ import type { Transaction } from '../../transaction/index.ts'
 import type { LocalTables, OpenTable } from './local-tables.ts'
 import type { LocalWrite, LocalWrites } from './local-writes.ts'
 import { jsonType, maxEventBytes, type OutboxBatch, type OutboxEntry, parted } from './outbox.ts'
+import { changesOf, type PublishingSession } from './publishing.ts'
 
 type Events = [key: string, value: string][]
 
@@ -29,6 +30,7 @@ export class LocalCommit {
   readonly #tables: LocalTables
   readonly #writes: LocalWrites
   readonly #tx: Transaction
+  readonly #publishing: PublishingSession | undefined
   readonly #turns: (() => void)[] = []
   #phase: 'new' | 'preparing' | 'prepared' | 'delivering' | 'done' = 'new'
   #error: { readonly value: unknown } | undefined
@@ -36,10 +38,12 @@ export class LocalCommit {
   /** What the last WAIT waits for. */
   blocker: { ready(): Promise<void> } | undefined
 
-  constructor(tables: LocalTables, writes: LocalWrites, tx: Transaction) {
+  /** @param publishing whose bridged tables' changes are published; undefined: none are. */
+  constructor(tables: LocalTables, writes: LocalWrites, tx: Transaction, publishing: PublishingSession | undefined) {
     this.#tables = tables
     this.#writes = writes
     this.#tx = tx
+    this.#publishing = publishing
   }
 
   /** Before the transaction commits. Raises what refuses the writes: unique_violation, clock_skewed, event_conflict, … */
@@ -54,7 +58,7 @@ export class LocalCommit {
   deliver(): Step {
     if (this.#phase === 'prepared') {
       if (this.#entries.length === 0) this.#phase = 'done'
-      else this.#go('delivering', this.#tables.outbox.deliver(this.#entries), 'done')
+      else this.#go('delivering', this.#tables.outbox.deliver(this.#entries, this.#tx.commitTimestamp), 'done')
     }
     if (this.#phase === 'delivering') return WAIT
     this.end()
@@ -105,9 +109,15 @@ export class LocalCommit {
       for (const [key, value] of events) checkSize(name, key, value)
       if (events.length > 0) batches.push({ store: name, events })
     }
+    if (this.#publishing !== undefined) {
+      for (const batch of await changesOf(this.#publishing, this.#tx)) {
+        for (const [identity, text] of batch.events) checkSize(batch.store, identity, text)
+        batches.push(batch)
+      }
+    }
     if (batches.length === 0) return
     const parts = parted(batches)
-    if (parts.length === 1 && this.#tx.overlay.empty) return this.#append(parts[0])
+    if (parts.length === 1 && this.#tx.overlay.empty && parts[0].origin === undefined) return this.#append(parts[0])
     const { outbox } = this.#tables
     for (const batch of parts) {
       const key = outbox.entryKey(this.#tables.newKey())

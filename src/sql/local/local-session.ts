@@ -13,16 +13,25 @@ import type { RelationDescriptor } from '../catalog/descriptors.ts'
 import { LocalCommit } from './local-commit.ts'
 import type { LocalTables, OpenTable } from './local-tables.ts'
 import { LocalWrites } from './local-writes.ts'
+import { type PublishingSession, writesBridged } from './publishing.ts'
 
 export class LocalSession {
   readonly tables: LocalTables
   readonly writes = new LocalWrites()
   readonly #bounds = new Map<string, number>()
   readonly #openView: (relation: RelationDescriptor) => Promise<OpenTable>
+  readonly #session: PublishingSession
   #commit: LocalCommit | undefined
+  /** Rows of bridged tables come from events: they are not published again. */
+  applies = false
 
-  constructor(tables: LocalTables, openView: (relation: RelationDescriptor) => Promise<OpenTable>) {
+  constructor(
+    tables: LocalTables,
+    session: PublishingSession,
+    openView: (relation: RelationDescriptor) => Promise<OpenTable>,
+  ) {
     this.tables = tables
+    this.#session = session
     this.#openView = openView
   }
 
@@ -69,8 +78,12 @@ export class LocalSession {
 
   /** Before the transaction commits; see LocalCommit. */
   prepare(tx: Transaction): Step {
-    if (this.writes.mark === 0 || tx.ended) return END
-    this.#commit ??= new LocalCommit(this.tables, this.writes, tx)
+    if (tx.ended) return END
+    if (this.#commit === undefined) {
+      const publishes = !this.applies && writesBridged(this.#session, tx)
+      if (this.writes.mark === 0 && !publishes) return END
+      this.#commit = new LocalCommit(this.tables, this.writes, tx, publishes ? this.#session : undefined)
+    }
     return this.#commit.prepare()
   }
 

@@ -4,12 +4,13 @@
  *
  *   key     storage id 3, u32 │ node u32 │ ULID 16
  *   value   JSON: {"store": "orders", "events": [[key, JSON text of the value], …]}
+ *           or with "origin": changes of bridged tables, which get their keys and ends by the entry's commit (change.ts)
  *
  * Each node appends its own entries: they are its own events, and its counters count on from them.
  *
  * Not here: who writes entries (local-commit.ts).
  */
-import { DbError } from '../../base/index.ts'
+import { DbError, type Timestamp } from '../../base/index.ts'
 import { ByteWriter } from '../../encoding/index.ts'
 import type { Io } from '../../io/index.ts'
 import type { NewEvent } from '../../model/events/index.ts'
@@ -17,6 +18,7 @@ import { parseUlid } from '../../replication/sync/index.ts'
 import type { TransactionStore } from '../../transaction/index.ts'
 import { readAll } from '../catalog/catalog-store.ts'
 import type { LocalStore } from '../local-port.ts'
+import { stamped } from './change.ts'
 
 export const outboxStorage = 3
 export const jsonType = 'application/json'
@@ -30,6 +32,8 @@ export interface OutboxPlace {
 export interface OutboxBatch {
   readonly store: string
   readonly events: readonly (readonly [key: string, value: string])[]
+  /** Events are changes of this origin that have not got their commit yet. */
+  readonly origin?: string
 }
 
 const encoder = new TextEncoder()
@@ -42,19 +46,19 @@ const maxCharacters = 1 << 20
 /** The same in parts that can each be appended at once. An event's size is that of its text, roughly. */
 export function parted(batches: readonly OutboxBatch[]): OutboxBatch[] {
   const out: OutboxBatch[] = []
-  for (const { store, events } of batches) {
+  for (const { events, ...same } of batches) {
     let part: (readonly [string, string])[] = []
     let size = 0
     for (const event of events) {
       if (part.length === maxEvents || (part.length > 0 && size + event[1].length > maxCharacters)) {
-        out.push({ store, events: part })
+        out.push({ ...same, events: part })
         part = []
         size = 0
       }
       part.push(event)
       size += event[1].length
     }
-    if (part.length > 0) out.push({ store, events: part })
+    if (part.length > 0) out.push({ ...same, events: part })
   }
   return out
 }
@@ -101,18 +105,18 @@ export class Outbox {
 
   /** All entries of this node, in the order of their commits as far as that is known. */
   async drain(): Promise<void> {
-    const found: OutboxEntry[] = []
-    await readAll(this.#place.store, outboxStorage, (key, value) => {
+    const found: [OutboxEntry, Timestamp][] = []
+    await readAll(this.#place.store, outboxStorage, (key, value, at) => {
       const node = new DataView(key.buffer, key.byteOffset, key.length).getUint32(4)
       if (node === this.#place.node)
-        found.push({ key: key.slice(), batch: JSON.parse(Buffer.from(value).toString()) as OutboxBatch })
+        found.push([{ key: key.slice(), batch: JSON.parse(Buffer.from(value).toString()) as OutboxBatch }, at])
     })
-    for (const entry of found) await this.#deliver(entry)
+    for (const [entry, at] of found) await this.#deliver(entry, at)
   }
 
-  /** Appends committed entries' events. Never rejects: what fails stays for the next start. */
-  deliver(entries: readonly OutboxEntry[]): Promise<void> {
-    const going = Promise.all(entries.map((entry) => this.#deliver(entry))).then(
+  /** Appends committed entries' events. Never rejects: what fails stays for the next start. @param at of their commit */
+  deliver(entries: readonly OutboxEntry[], at: Timestamp): Promise<void> {
+    const going = Promise.all(entries.map((entry) => this.#deliver(entry, at))).then(
       () => {},
       (error) => {
         this.#failure = error
@@ -123,7 +127,9 @@ export class Outbox {
     return going.finally(() => this.#going.delete(going))
   }
 
-  async #deliver({ key, batch: { store: name, events } }: OutboxEntry): Promise<void> {
+  async #deliver({ key, batch }: OutboxEntry, at: Timestamp): Promise<void> {
+    const { store: name, origin } = batch
+    const events = origin === undefined ? batch.events : batch.events.map((e) => stamped(e, origin, at))
     const { store: local } = await this.#open(name)
     const all = events.map(([k, value]) => ({ key: k, value: encoder.encode(value), contentType: jsonType }))
     try {

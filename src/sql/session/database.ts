@@ -26,6 +26,7 @@ import type { SqlEvents } from '../local-port.ts'
 import { loadParser } from '../parse/parser.ts'
 import type { ConnectOptions, SqlDatabase, SqlSession } from '../session-api.ts'
 import type { Type } from '../types/type.ts'
+import { Appliers } from './appliers.ts'
 import { AutoAnalyze } from './auto-analyze.ts'
 import { registerCatalogFunctions } from './catalog-functions.ts'
 import { CatalogSync } from './catalog-sync.ts'
@@ -93,6 +94,7 @@ export class Database implements SqlDatabase {
   readonly parses: ParseQueue
   readonly local: LocalTables | undefined
   readonly continuous: ContinuousViews | undefined
+  readonly appliers: Appliers | undefined
   readonly sessions = new Map<number, Session>()
   /** Sessions that LISTEN to a channel of a database, by "database.channel". */
   readonly listeners = new Map<string, Set<Session>>()
@@ -123,6 +125,7 @@ export class Database implements SqlDatabase {
     const node = options.cluster?.nodeId ?? 0
     this.local = options.events && new LocalTables(options.io, options.events, { store: options.store, node })
     this.continuous = this.local && new ContinuousViews(this, this.local)
+    this.appliers = this.local && new Appliers(this, this.local)
     options.cluster?.onBroadcast(notifyTopic, ({ database, process, messages }) =>
       this.deliver(database, process, messages),
     )
@@ -149,6 +152,7 @@ export class Database implements SqlDatabase {
     this.sync?.start()
     this.local?.start()
     this.continuous?.start()
+    this.appliers?.start()
   }
 
   #build(stored: readonly StoredChange[]): void {
@@ -285,6 +289,7 @@ export class Database implements SqlDatabase {
     const before = this.catalog(database)
     this.#catalogs.set(database, before.with(own))
     this.continuous?.changed(before, database, own)
+    this.appliers?.changed(database, own)
   }
 
   /** The catalog of a database just created: the shared objects and its schema. */
@@ -334,6 +339,7 @@ export class Database implements SqlDatabase {
     this.#analyze?.stop()
     this.sync?.stop()
     this.#reclaiming?.cancel()
+    await this.appliers?.close()
     await this.continuous?.close()
     await this.local?.close()
   }

@@ -146,7 +146,7 @@ export class Session implements SqlSession, ExecutionSession {
     this.timeouts = new SessionTimeouts(database.io.tasks, (error) => this.events.terminate(error))
     this.deferred = new DeferredChecks()
     const openView = (view: RelationDescriptor) => database.continuous!.open(databaseOid, view)
-    this.local = database.local && new LocalSession(database.local, openView)
+    this.local = database.local && new LocalSession(database.local, this, openView)
     bindSession(this.types, this)
     this.#readHotSettings()
     this.settings.initialize('session_authorization', options.user)

@@ -64,14 +64,17 @@ export const leasePlants: readonly Plant[] = [
         replace: '',
       },
     ],
+    // A write below a read that the old leader has served: few writes, which carry clocks along, and long transactions.
     wishes: {
       nodes: 3,
+      isolation: 'serializable',
       faults: ['skew', 'transfer'],
-      workloads: ['lists', 'sessions', 'registers'],
+      workloads: ['lists'],
       keys: 4,
-      pauseMs: 30,
+      clients: 6,
+      delayMicros: [1_000, 20_000],
+      pauseMs: 60,
     },
-    budget: 240,
   },
   {
     name: 'lease-before-own-entry',

@@ -131,6 +131,7 @@ export class Host {
     this.liveness = new NodeLiveness({
       self: this.nodeId,
       incarnation: options.incarnation,
+      life: io.random.below(0xffff_ffff),
       clock,
       now: () => this.now(),
       fresh: options.fresh,

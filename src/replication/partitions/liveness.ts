@@ -13,10 +13,12 @@
  * S promises only to an L that hears S: a leader whose messages arrive but who hears nobody could otherwise neither lead
  * nor be replaced. To one that does not, it only says that it is there.
  *
- *   heartbeat   u8 1 │ f64 sent micros │ f64 ceiling │ f64 micros since L heard S, -1: never │ f64 incarnation │ f64 log
+ *   heartbeat   u8 1 │ f64 sent micros │ f64 ceiling │ f64 micros since L heard S, -1: never │ f64 incarnation
+ *               │ f64 life │ f64 log
  *   support     u8 2 │ f64 sent micros │ f64 ceiling │ f64 incarnation of the supporter │ f64 log of L's former lives
  *   echo        u8 3 │ f64 sent micros │ f64 ceiling │ f64 incarnation │ f64 log of L's former lives
  *
+ * `life` is drawn anew by every process: a copy of a directory may begin the same incarnation once more.
  * `log` counts what the node has made durable. Nodes remember it of each other over restarts: one that comes back with less
  * has lost acknowledged entries and votes, as a disk restored from a backup has, and must not take part.
  *
@@ -45,7 +47,7 @@ const leastCeilingMicros = 50_000
 const heartbeatKind = 1
 const supportKind = 2
 const echoKind = 3
-const heartbeatBytes = 41
+const heartbeatBytes = 49
 const answerBytes = 33
 
 export function isHeartbeat(bytes: Uint8Array): boolean {
@@ -60,6 +62,7 @@ export function livenessBytes(bytes: Uint8Array): number {
 /** What a node has said of its log. */
 interface KnownLog {
   incarnation: number
+  life: number
   durable: number
   /** The same of its former lives. */
   before: number
@@ -68,6 +71,8 @@ interface KnownLog {
 export interface LivenessOptions {
   readonly self: number
   readonly incarnation: number
+  /** Of this process: random. */
+  readonly life: number
   readonly clock: HybridClock
   /** Monotonic microseconds. */
   readonly now: () => number
@@ -97,6 +102,7 @@ export class NodeLiveness {
   readonly #now: () => number
   readonly #started: number
   readonly #fresh: boolean
+  readonly #life: number
   readonly #durable: () => number
   readonly #lost: () => void
   /** What was durable when this life began. */
@@ -111,13 +117,14 @@ export class NodeLiveness {
   /** What others promised to us. */
   readonly #supports = new Map<number, Support>()
 
-  constructor({ self, incarnation, clock, now, fresh, durable, lost }: LivenessOptions) {
+  constructor({ self, incarnation, life, clock, now, fresh, durable, lost }: LivenessOptions) {
     this.#self = self
     this.#incarnation = incarnation
     this.#clock = clock
     this.#now = now
     this.#started = now()
     this.#fresh = fresh
+    this.#life = life
     this.#durable = durable
     this.#lost = lost
     this.#found = durable()
@@ -191,6 +198,7 @@ export class NodeLiveness {
     out.f64(this.#clock.next() + this.#room())
     out.f64(heard === undefined ? -1 : this.#now() - heard)
     out.f64(this.#incarnation)
+    out.f64(this.#life)
     out.f64(this.#durable())
     return out.copy()
   }
@@ -210,7 +218,7 @@ export class NodeLiveness {
     const sent = view.getFloat64(1)
     const ceiling = view.getFloat64(9)
     if (kind === heartbeatKind) {
-      this.#noteLog(from, view.getFloat64(25), view.getFloat64(33))
+      this.#noteLog(from, view.getFloat64(25), view.getFloat64(33), view.getFloat64(41))
       return this.#answer(from, sent, ceiling, view.getFloat64(17))
     }
     if (kind !== supportKind && kind !== echoKind)
@@ -225,11 +233,12 @@ export class NodeLiveness {
     return silent ? this.heartbeat(from) : undefined
   }
 
-  #noteLog(from: number, incarnation: number, durable: number): void {
+  #noteLog(from: number, incarnation: number, life: number, durable: number): void {
     const known = this.#logs.get(from)
-    if (known === undefined) this.#logs.set(from, { incarnation, durable, before: 0 })
-    else if (incarnation > known.incarnation) {
+    if (known === undefined) this.#logs.set(from, { incarnation, life, durable, before: 0 })
+    else if (incarnation > known.incarnation || (incarnation === known.incarnation && life !== known.life)) {
       known.incarnation = incarnation
+      known.life = life
       known.before = Math.max(known.before, known.durable)
       known.durable = durable
     } else if (incarnation === known.incarnation) known.durable = Math.max(known.durable, durable)

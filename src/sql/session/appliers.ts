@@ -159,7 +159,7 @@ class Applier {
       if (events.length === 0) return false
       this.#at = events[0].key
       const changes = await TableChanges.of(session, table)
-      for (const { value } of events) await changes.apply(value)
+      await changes.apply(events)
       put(tx, at, next)
       await changes.commit()
       this.#failed = ''

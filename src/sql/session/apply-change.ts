@@ -4,8 +4,10 @@
  *
  * Not here: which events, and when (appliers.ts).
  */
-import { DbError, END, WAIT } from '../../base/index.ts'
+import { DbError, END, maxSkewMicros, WAIT } from '../../base/index.ts'
 import { ByteWriter } from '../../encoding/index.ts'
+import type { StoredEvent } from '../../model/events/index.ts'
+import { cellToleranceMicros } from '../../model/local-tables/row-event.ts'
 import { forUpdate } from '../../transaction/index.ts'
 import { quoteIdentifier } from '../bind/type-name.ts'
 import type { RelationDescriptor } from '../catalog/descriptors.ts'
@@ -49,12 +51,40 @@ export class TableChanges {
     this.#statements = statements(session, table)
   }
 
-  /** Applies a change of another origin, unless the row has a newer one. Raises what its statement raises. */
-  async apply(event: Uint8Array): Promise<void> {
-    const change = changeOf(event)
+  /**
+   * Applies the changes of other origins, but those of rows that have a newer one. A row that refers to another may come
+   * before it: what is refused is tried again after the others. Raises what refuses the first that cannot be applied.
+   */
+  async apply(events: readonly StoredEvent[]): Promise<void> {
+    let left = events
+    while (left.length > 0) {
+      const refused: StoredEvent[] = []
+      let reason: unknown
+      for (const event of left) {
+        this.#session.savepoint('change')
+        try {
+          await this.#apply(event)
+          this.#session.releaseSavepoint('change')
+        } catch (error) {
+          if (!(error instanceof DbError) || events.length === 1) throw error
+          this.#session.rollbackTo('change')
+          this.#session.releaseSavepoint('change')
+          if (refused.push(event) === 1) reason = error
+        }
+      }
+      if (refused.length === left.length) throw reason
+      left = refused
+    }
+  }
+
+  async #apply({ value, timestamp }: StoredEvent): Promise<void> {
+    const change = changeOf(value)
     if (change === undefined || change.table !== this.#name || change.origin === this.#origin) return
+    // Stores see to it that an event's own time is not far ahead; whoever says more is believed by nobody.
+    if (change.commit > timestamp + cellToleranceMicros) return
+    await this.#itsTime(change)
     // Statements take the event's text: its numbers may have more digits than JavaScript's.
-    const text = decoder.decode(event)
+    const text = decoder.decode(value)
     const key = await this.#keyOf(text)
     if (key === undefined) return
     const session = this.#session
@@ -68,6 +98,25 @@ export class TableChanges {
     const time = { at: change.commit, origin: change.origin }
     put(tx, stampKey(this.#table, key), time)
     this.#applied.set(id, time)
+  }
+
+  /**
+   * What is committed here after a change that was applied must be later than it: others would keep the older one. Raises
+   * clock_skewed for one that was committed by a clock far ahead.
+   */
+  async #itsTime({ commit }: Change): Promise<void> {
+    const { clock, tasks } = this.#session.database.io
+    const ahead = commit - clock.wallMicros()
+    if (ahead < 0) return
+    if (ahead > maxSkewMicros)
+      throw new DbError(
+        'clock_skewed',
+        `the change was committed ${Math.ceil(ahead / 1e6)} s ahead of the clock here`,
+        {
+          hint: 'It is applied when its time has come. Set the clocks right at both places.',
+        },
+      )
+    await new Promise<void>((resolve) => tasks.after(Math.ceil(ahead / 1000) + 1, resolve))
   }
 
   async commit(): Promise<void> {

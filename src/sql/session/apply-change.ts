@@ -92,7 +92,7 @@ export class TableChanges {
     await settled(tx, () => tx.lockRow(key, forUpdate))
     session.startStatement()
     const id = Buffer.from(key).toString('latin1')
-    const newest = this.#applied.get(id) ?? (await rowTime(tx, this.#table, key, this.#origin))
+    const newest = this.#applied.get(id) ?? (await this.newest(key))
     if (newest !== undefined && !isNewer(change, newest)) return
     await this.#run(change.op === 'delete' ? this.#statements.remove : this.#statements.upsert, text)
     const time = { at: change.commit, origin: change.origin }
@@ -117,6 +117,11 @@ export class TableChanges {
         },
       )
     await new Promise<void>((resolve) => tasks.after(Math.ceil(ahead / 1000) + 1, resolve))
+  }
+
+  /** When the row was changed before this transaction. */
+  newest(row: Uint8Array): Promise<RowTime | undefined> {
+    return rowTime(this.#session.transaction(), this.#table, row, this.#origin)
   }
 
   async commit(): Promise<void> {

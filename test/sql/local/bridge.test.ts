@@ -154,6 +154,31 @@ async function events(): Promise<number> {
   }
 }
 
+test('values of all kinds come as they were, and a changed key is another row', async () => {
+  const [a, b] = [await openHere(), await openHere()]
+  try {
+    for (const db of [a, b])
+      await db.client.script(`create schema shop; create table shop.line (o uuid, n int generated always as identity, at timestamptz,
+        tags text[], doc jsonb, b bytea, p numeric(10, 2), f float8, d date, sum numeric generated always as (p * 2) stored,
+        "Odd one" text, primary key (n, o)) with ("publish.to" = 'lines', "apply.from" = 'lines')`)
+    await a.rows(`insert into shop.line (o, at, tags, doc, b, p, f, d, "Odd one") values (gen_random_uuid(), now(),
+      '{a,"b c"}', '{"x": [1.10]}', '\\xdeadbeef', 1.10, 'NaN', 'infinity', 'q"uote')`)
+    await a.rows('insert into shop.line (o, f) values (gen_random_uuid(), 1e300)')
+    const text = async (db: TestDatabase) => JSON.stringify(await db.rows('select l::text from shop.line l order by l'))
+    for (const change of ['select', 'update shop.line set n = default', 'delete from shop.line where f = 1e300']) {
+      await a.rows(change)
+      await meet(a, b, 'lines')
+      await until(async () => (await text(a)) === (await text(b)))
+    }
+    assert.deepEqual(await b.rows('select b, p::text, sum::text, n from shop.line'), [
+      { b: Buffer.from('deadbeef', 'hex'), p: '1.10', sum: '2.20', n: 3 },
+    ])
+  } finally {
+    await a.close()
+    await b.close()
+  }
+})
+
 test('rows that were applied are not published; when they are, it is found', async () => {
   assert.equal(await events(), 5)
   const { prepare } = LocalSession.prototype

@@ -59,7 +59,8 @@ export class ClusterStore extends TransactionStore {
   readonly nodeId: number
   readonly newTransactionId: () => number
   readonly #isGone: (node: number) => boolean
-  readonly #sweeping = new Set<number>()
+  /** What is being seen to: of which transaction, in which partition. */
+  readonly #sweeping = new Set<string>()
   readonly #detector: DeadlockDetector
   readonly #tableOwners = new Map<string, { owner: LockOwner; tables: string[] }>()
   #sweep: { cancel(): void } | undefined
@@ -334,26 +335,27 @@ export class ClusterStore extends TransactionStore {
 
   #sweepOnce(): void {
     this.leaseholder.expire(unansweredMicros)
-    this.#once(0, () => this.#releaseEnded())
+    this.#once('ended', () => this.#releaseEnded())
     const now = this.host.now()
     for (const replica of this.host.replicas.values()) {
       if (!replica.serving) continue
       const state = this.machine.state(replica)
+      const { id } = replica.partition
       for (const prepared of state.prepared.values()) {
         const age = now - prepared.sinceMicros
         const gone = this.#isGone(prepared.gateway)
         if (age < askAfterMicros && !gone) continue
-        this.#once(prepared.transaction, () => this.#recover(prepared, gone || age > giveUpAfterMicros))
+        this.#once(`${prepared.transaction} in ${id}`, () => this.#recover(prepared, gone || age > giveUpAfterMicros))
       }
       for (const { transaction, gateway, first, sinceMicros } of state.chunks.values()) {
         const left = this.#isGone(gateway) || now - sinceMicros > chunksAfterMicros
         if (!left || this.leaseholder.large.commits(transaction)) continue
-        this.#once(transaction, () => this.leaseholder.resolve({ transaction, timestamp: 0, key: first }))
+        this.#once(`${transaction} in ${id}`, () => this.leaseholder.resolve({ transaction, timestamp: 0, key: first }))
       }
       for (const record of state.records.values()) {
         if (this.clock.last - record.timestamp < giveUpAfterMicros) continue
         const { transaction, timestamp, anchor, participants } = record
-        this.#once(transaction, () => finish(this, transaction, timestamp, anchor, participants))
+        this.#once(`${transaction} of ${id}`, () => finish(this, transaction, timestamp, anchor, participants))
       }
     }
   }
@@ -395,14 +397,14 @@ export class ClusterStore extends TransactionStore {
     return out.copy()
   }
 
-  #once(transaction: number, work: () => Promise<void>): void {
-    if (this.#sweeping.has(transaction)) return
-    this.#sweeping.add(transaction)
+  #once(what: string, work: () => Promise<void>): void {
+    if (this.#sweeping.has(what)) return
+    this.#sweeping.add(what)
     work()
       .catch((error) => {
         if (!(error instanceof DbError) && !this.io.dead) this.io.fatal('recovering a transaction failed', error)
       })
-      .finally(() => this.#sweeping.delete(transaction))
+      .finally(() => this.#sweeping.delete(what))
   }
 
   /** Asks for the outcome where the transaction is anchored, and applies it here. */

@@ -69,7 +69,7 @@ export function draw(random: SimRandom, wishes: Wishes): Plan {
     isolation: wishes.isolation ?? isolation,
     keys: wishes.keys ?? keys,
     accounts,
-    bulkBytes: wishes.bulkBytes ?? more.pick([120, 120, 120, 3_000]),
+    bulkBytes: wishes.bulkBytes ?? (more.chance(0.04) ? 3_000 : 120),
   }
   const some = workloadNames.filter((name) => (name === 'snapshots' ? more : random).chance(0.6))
   const workloads = wishes.workloads ?? (some.length > 1 ? some : [...some, 'lists', 'bank'])

@@ -68,7 +68,9 @@ test('node-postgres', async () => {
   await client.end()
 })
 
-test('psql -h DIRECTORY', { skip: spawnSync('psql', ['--version']).error && 'psql, pgbench: not installed' }, async () => {
+test('psql -h DIRECTORY', {
+  skip: spawnSync('psql', ['--version']).error && 'psql, pgbench: not installed',
+}, async () => {
   const { stdout } = await promisify(execFile)('psql', [
     ...['-h', directory, '-p', String(server.port), '-U', 'lattice', '-d', 'lattice', '-At'],
     ...['-c', 'select 6 * 7', '-c', '\\conninfo'],

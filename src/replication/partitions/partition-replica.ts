@@ -203,6 +203,8 @@ export class PartitionReplica {
     const index = this.raft.propose([{ kind: entryData, transactionId, payload }])
     if (index === undefined) return false
     this.#host.proposals++
+    // What was proposed there in an earlier term is in this log no more; elsewhere it may be, and be committed yet.
+    this.#pending.get(index)?.done({ kind: 'unknown' })
     this.#pending.set(index, { term: this.raft.term, done })
     this.schedule()
     return true

@@ -6,7 +6,7 @@
  */
 import { DbError } from '../base/index.ts'
 import type { Member } from '../cluster/index.ts'
-import type { Io } from '../io/index.ts'
+import type { Io, Timer } from '../io/index.ts'
 import { askSeed, type JoinOptions, Refusal, type SeedAddress } from '../wire/index.ts'
 
 const firstPauseMs = 200
@@ -27,6 +27,7 @@ export function searchSeeds(
   let left = seeds
   let pauseMs = firstPauseMs
   let stopped = false
+  let timer: Timer | undefined
   const round = async () => {
     for (const seed of left) {
       try {
@@ -49,12 +50,11 @@ export function searchSeeds(
     })
     pauseMs = Math.min(pauseMs * 2, longestPauseMs)
   }
-  let timer = io.tasks.after(0, () => {})
   later()
   return {
     stop: () => {
       stopped = true
-      timer.cancel()
+      timer?.cancel()
     },
   }
 }

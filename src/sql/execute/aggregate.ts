@@ -210,7 +210,9 @@ export class Aggregation extends Operator {
     const plain = sets.length === 1 && sets[0].keys.length === keys.length
     const table = this.#tables[0]
     const values: Value[] = new Array(keys.length)
-    let limit = keys.length > 0 ? x.session.workMemory : Number.POSITIVE_INFINITY
+    // A group that had no room could come gathered later, and would be there twice: what is gathered stays in memory.
+    const spills = keys.length > 0 && this.options.gathering === undefined
+    let limit = spills ? x.session.workMemory : Number.POSITIVE_INFINITY
     for (;;) {
       const step = this.input.next(x)
       if (step !== ROW) return step
@@ -260,7 +262,6 @@ export class Aggregation extends Operator {
       ...this.options,
       keys: keys.map((k) => ({ ...k, input: (x) => x.r[k.output] })),
       sorted: true,
-      gathering: undefined,
     })
     rest.open(x)
     return rest
@@ -271,11 +272,6 @@ export class Aggregation extends Operator {
     const [table] = this.#tables
     const values: Value[] = new Array(keys.length)
     return (x) => {
-      const gathered = this.options.gathering?.gathered
-      if (gathered !== undefined) {
-        this.#merge(x, gathered)
-        return true
-      }
       for (let i = 0; i < keys.length; i++) values[i] = keys[i].input(x)
       const group = table.find(values)
       if (group !== undefined) this.#step(x, group)

@@ -147,6 +147,11 @@ export class NodeLiveness {
     return promise !== undefined && promise.until > this.#now()
   }
 
+  /** Whether the node has answered us lately. */
+  hears(node: number): boolean {
+    return node === this.#self || this.#now() - (this.#heard.get(node) ?? Number.NEGATIVE_INFINITY) <= leaseMicros
+  }
+
   /** Whether the node's promise to us holds now. */
   supportedBy(node: number): boolean {
     return this.supportedUntil(node) > this.#now()

@@ -44,6 +44,8 @@ const nearMs = 1_000
 /** Lock waits last; the request is repeated. */
 const lockAttemptMs = 10_000
 const largeMs = 120_000
+/** How long a node is waited for that is asked though another is known to lead. */
+const guessMs = 500
 /** How often those who wait look who leads. */
 const watchMs = 100
 const pauseMs: readonly [number, number] = [5, 40]
@@ -123,6 +125,8 @@ interface Wait {
   readonly node: number
   /** Who was known to lead when it was asked. */
   readonly leader: number
+  /** Until when it is waited for if that one still leads. Monotonic microseconds. */
+  readonly guessUntil: number
   readonly fail: (error: DbError) => void
 }
 
@@ -148,12 +152,13 @@ export class Routing {
   async ask<Q, A>(op: Operation<Q, A>, key: Uint8Array, request: Q): Promise<A> {
     const { io } = this.#host
     const deadline = this.#host.now() + patienceMs * 1000
-    let turn = 0
-    for (;;) {
-      const node = this.#target(key, turn)
+    let failed = 0
+    for (let turn = 0; ; turn++) {
+      const node = this.#target(key, turn, failed)
+      failed = node
       try {
         if (node === this.#host.nodeId) return await op.run(this.#leaseholder, request)
-        const answer = await this.#whileLeading(key, node, this.#askNode(op, node, request))
+        const answer = await this.#whileLeading(key, node, op.repeatable, this.#askNode(op, node, request))
         if (turn > 0) this.#noteLeader(key, node)
         return answer
       } catch (error) {
@@ -168,9 +173,8 @@ export class Routing {
         } else throw error
       }
       if (this.#host.now() > deadline) throw unavailable()
-      turn++
       // The first failure is mostly a stale route; afterwards an election is under way.
-      if (turn > 1) await this.#pause()
+      if (turn > 0) await this.#pause()
     }
   }
 
@@ -178,9 +182,11 @@ export class Routing {
    * The answer, or connection_failure once another node is known to lead: one that stands still, or is cut off, would be
    * waited for until the attempt is over.
    */
-  #whileLeading<A>(key: Uint8Array, node: number, answer: Promise<A>): Promise<A> {
+  #whileLeading<A>(key: Uint8Array, node: number, repeatable: boolean, answer: Promise<A>): Promise<A> {
     return new Promise((done, fail) => {
-      const wait: Wait = { key, node, leader: this.#leaderOf(key), fail }
+      // What must not be repeated is waited for as long as its answer may come.
+      const guessUntil = repeatable ? this.#host.now() + guessMs * 1000 : Number.POSITIVE_INFINITY
+      const wait: Wait = { key, node, leader: this.#leaderOf(key), guessUntil, fail }
       this.#waits.add(wait)
       this.#watch()
       answer.then(done, fail).finally(() => this.#waits.delete(wait))
@@ -194,9 +200,11 @@ export class Routing {
     io.tasks.after(watchMs, () => {
       this.#watching = false
       if (io.dead || this.#waits.size === 0) return
-      for (const { key, node, leader, fail } of this.#waits) {
+      for (const { key, node, leader, guessUntil, fail } of this.#waits) {
         const now = this.#leaderOf(key)
-        if (now === 0 || now === node || now === leader) continue
+        // Asked though another was known to lead, it would have said at once that it does not.
+        const guessed = now === leader && this.#host.now() < guessUntil
+        if (now === 0 || now === node || guessed) continue
         fail(new RemoteFailure('connection_failure', `node ${node} leads the partition no more`, true))
       }
       this.#watch()
@@ -215,19 +223,22 @@ export class Routing {
     return new Promise((done) => io.tasks.after(pauseMs[0] + io.random.below(pauseMs[1] - pauseMs[0]), done))
   }
 
-  /** The node that probably leads the key's partition; after failures, its nodes in turn, then any. */
-  #target(key: Uint8Array, turn: number): number {
+  /** The node that probably leads the key's partition; when that has just failed, another of its nodes. */
+  #target(key: Uint8Array, turn: number, failed: number): number {
     const host = this.#host
     const own = host.replicaFor(key)
     if (own !== undefined && own.raft.role === 'leader' && own.serving) return host.nodeId
-    if (own !== undefined && own.raft.leader !== 0 && turn < 2) return nodeOfReplica(own.raft.leader)
     const route = host.router.find(key)
-    if (route === undefined) {
-      const all = [host.nodeId, ...host.peers()]
-      return all[turn % all.length]
-    }
-    if (route.leader !== 0) return route.leader
-    return route.nodes[turn % route.nodes.length] ?? host.nodeId
+    const known = [own === undefined ? 0 : nodeOfReplica(own.raft.leader), route?.leader ?? 0]
+    const leader = known.find((node) => node !== 0 && node !== failed)
+    // Whom we know may both be of the past: then the others know better.
+    if (leader !== undefined && turn % 4 < 3) return leader
+    const nodes = route?.nodes ?? [host.nodeId, ...host.peers()]
+    const others = nodes.filter((node) => node !== failed)
+    // One that cannot be heard would only be waited for.
+    const heard = others.filter((node) => host.liveness.hears(node))
+    const choice = heard.length > 0 ? heard : others
+    return choice[turn % choice.length] ?? host.nodeId
   }
 
   #learn(error: Misrouted, key: Uint8Array, node: number): void {

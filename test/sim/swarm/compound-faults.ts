@@ -7,12 +7,14 @@
  *   amnesia    of a leader's two followers one is cut off for so long that it wants to lead, then the leader is cut off
  *              as well and the other follower, whose promise still counts, restarts at once
  *   handover   leaders hand over to a node whose disk cannot keep up: it has what they committed and has not applied it
+ *   brownout   disks lag, each by another time, and then the power goes everywhere: what some have kept others have not
+ *   heir       a leader's answers do not reach a gateway until somebody else leads who was not there when it asked
  *
  * Not here: faults of one kind, and when there are any (nemesis.ts).
  */
 
 import { DbError } from '../../../src/base/index.ts'
-import { covers, type PartitionReplica } from '../../../src/replication/index.ts'
+import { type Changes, covers, type PartitionReplica } from '../../../src/replication/index.ts'
 import type { SimRandom } from '../../../src/testing/sim-random.ts'
 import { NodeDied, type SimNode, type SimNodes } from './sim-nodes.ts'
 
@@ -27,6 +29,7 @@ const lagMs = 3_000
 const lag = 8
 /** Longer than a promise holds, and the timeout of an election. */
 const waitingMs: readonly [number, number] = [700, 1_200]
+const lagsMicros: readonly [number, number] = [5_000, 60_000]
 
 interface Undecided {
   readonly transaction: number
@@ -129,6 +132,45 @@ export class CompoundFaults {
     return true
   }
 
+  async brownout(): Promise<boolean> {
+    const nodes = this.#nodes.members()
+    for (const { disk } of nodes) disk.extraMicros = this.#random.chance(0.5) ? this.#random.between(...lagsMicros) : 0
+    await this.#while([20, 300])
+    for (const node of nodes) this.#nodes.crash(node, true)
+    for (const { disk } of nodes) disk.extraMicros = 0
+    await this.#while([0, 500])
+    await Promise.all(nodes.map((node) => this.#nodes.restart(node)))
+    return true
+  }
+
+  /** Of one partition, with a gateway that has no replica of it if there is one. */
+  async heir(): Promise<boolean> {
+    const alive = this.#nodes.alive().filter(({ io }) => !io.paused)
+    const chosen: { node: SimNode; replica: PartitionReplica; newcomers: SimNode[] }[] = []
+    for (const node of alive) {
+      for (const replica of served(node)) {
+        const newcomers = alive.filter(({ id }) => !replica.nodes().includes(id))
+        if (newcomers.length > 0) chosen.push({ node, replica, newcomers })
+      }
+    }
+    if (chosen.length === 0) return false
+    const { node, replica, newcomers } = this.#random.pick(chosen)
+    const heir = this.#random.pick(newcomers)
+    const others = alive.filter((other) => other !== node && other !== heir)
+    const strangers = others.filter(({ id }) => !replica.nodes().includes(id))
+    if (others.length === 0) return false
+    const gateway = this.#random.pick(strangers.length > 0 ? strangers : others)
+    const end = this.#nodes.world.internet.block(node.host, gateway.host)
+    const partition = replica.partition.id
+    const remove = this.#random.pick(replica.nodes().filter((id) => id !== node.id))
+    const done =
+      (await this.#change(node, { kind: 'replicas', partition, add: heir.id, remove })) &&
+      (await this.#change(node, { kind: 'transfer', partition, to: heir.id }))
+    await this.#while([0, 500])
+    end()
+    return done
+  }
+
   async handover(): Promise<boolean> {
     const leaders = this.#nodes.alive().filter((node) => !node.io.paused && served(node).length > 0)
     const slow = this.#random.pick(this.#nodes.alive())
@@ -142,16 +184,20 @@ export class CompoundFaults {
     return true
   }
 
-  /** Some partitions may not be handed over, and a node may die of it: then this was it. */
   async #handOver(node: SimNode, to: SimNode): Promise<void> {
     if (node.io.dead) return
-    const { changes } = node.opened!.opened.controller
-    for (const { partition } of served(node)) {
-      try {
-        await Promise.race([changes.run({ kind: 'transfer', partition: partition.id, to: to.id }), node.died])
-      } catch (error) {
-        if (!(error instanceof NodeDied || error instanceof DbError)) throw error
-      }
+    for (const { partition } of served(node))
+      await this.#change(node, { kind: 'transfer', partition: partition.id, to: to.id })
+  }
+
+  /** Some partitions may not be changed, and a node may die of it: then this was it. */
+  async #change(node: SimNode, change: Parameters<Changes['run']>[0]): Promise<boolean> {
+    try {
+      await Promise.race([node.opened!.opened.controller.changes.run(change), node.died])
+      return true
+    } catch (error) {
+      if (error instanceof NodeDied || error instanceof DbError) return false
+      throw error
     }
   }
 

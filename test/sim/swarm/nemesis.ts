@@ -33,7 +33,7 @@ const machineFaults = [
 ] as const
 const structuralFaults = ['transfer', 'split', 'move', 'replace'] as const
 /** Of the first lane, seldom: each makes a sequence that random ones hardly ever hit (compound-faults.ts). */
-const compoundFaults = ['coma', 'relapse', 'amnesia', 'handover'] as const
+const compoundFaults = ['coma', 'relapse', 'amnesia', 'handover', 'brownout', 'heir'] as const
 
 export const faultNames = [...machineFaults, ...structuralFaults, ...compoundFaults]
 export type FaultName = (typeof faultNames)[number]
@@ -254,6 +254,14 @@ export class Nemesis {
 
   async handover(): Promise<boolean> {
     return await this.#compound.handover()
+  }
+
+  async brownout(): Promise<boolean> {
+    return await this.#compound.brownout()
+  }
+
+  async heir(): Promise<boolean> {
+    return await this.#compound.heir()
   }
 
   // ---- structure

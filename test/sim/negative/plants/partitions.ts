@@ -90,8 +90,10 @@ export const partitionPlants: readonly Plant[] = [
     ],
     wishes: {
       nodes: 5,
-      faults: ['move', 'transfer', 'split', 'isolate', 'crash'],
-      workloads: ['bank', 'lists'],
+      faults: ['heir'],
+      workloads: ['bank', 'registers'],
+      splitBytes: 1 << 30,
+      delayMicros: [1_000, 20_000],
       pauseMs: 30,
     },
     budget: 240,

@@ -48,7 +48,7 @@ export const raftPlants: readonly Plant[] = [
         replace: 'const out = s.outbox.messages',
       },
     ],
-    wishes: { nodes: 3, faults: ['outage', 'slowDisk', 'crash'], workloads: ['registers', 'bank'] },
+    wishes: { nodes: 3, faults: ['brownout'], workloads: ['registers', 'bank'], delayMicros: [50, 500], pauseMs: 30 },
   },
   {
     name: 'candidate-log-not-compared',

@@ -10,7 +10,7 @@ export const storagePlants: readonly Plant[] = [
     name: 'forgotten-fsync',
     breaks: 'groups of the commit log are written and never synced: what was acknowledged goes with the power',
     edits: [{ file: 'storage/commit-log/segmented-commit-log.ts', find: 'await segment.file.sync()', replace: '' }],
-    wishes: { faults: ['outage'], workloads: ['bank', 'registers', 'sessions'] },
+    wishes: { faults: ['brownout'], workloads: ['bank', 'registers', 'sessions'], pauseMs: 30 },
   },
   {
     name: 'acknowledged-before-fsync',
@@ -24,7 +24,7 @@ export const storagePlants: readonly Plant[] = [
     await segment.file.sync()`,
       },
     ],
-    wishes: { faults: ['outage'], workloads: ['bank', 'registers', 'sessions'] },
+    wishes: { faults: ['brownout'], workloads: ['bank', 'registers', 'sessions'], pauseMs: 30 },
   },
   {
     name: 'dropped-checkpoint',

@@ -191,6 +191,8 @@ export class NodeLiveness {
   }
 
   #measure(node: number, micros: number): void {
+    // No lease could rest on such a node: a connection was broken, and what had waited in it comes now.
+    if (micros > leaseMicros) return
     const known = this.#roundTrips.get(node)
     this.#roundTrips.set(node, known === undefined ? micros : known + (micros - known) / 4)
   }

@@ -82,7 +82,8 @@ function apart(id: number, copies: readonly Copy[]): string[] {
   const out: string[] = []
   const leaders = copies.filter(({ replica }) => replica.serving)
   if (leaders.length !== 1) {
-    out.push(`partition ${id} has ${leaders.length} leaders that serve`)
+    const states = copies.map(({ node, replica }) => `node ${node.id}: ${replica.raft}`)
+    out.push(`partition ${id} has ${leaders.length} leaders that serve\n${states.join('\n')}`)
     return out
   }
   const { replica: leader } = leaders[0]

@@ -21,6 +21,7 @@ export interface Wishes {
   readonly memtableBytes?: number
   readonly logBudgetBytes?: number
   readonly keptEntries?: number
+  readonly retentionMs?: number
   readonly delayMicros?: NodeOptions['delayMicros']
   readonly keys?: number
   readonly bulkBytes?: number
@@ -89,5 +90,6 @@ function sizes(random: SimRandom, wishes: Wishes): Partial<NodeOptions> {
     memtableBytes: wishes.memtableBytes ?? memtableBytes,
     logBudgetBytes: wishes.logBudgetBytes ?? more.pick([undefined, 4 * segmentBytes]),
     keptEntries: wishes.keptEntries ?? more.pick([undefined, 200, 20]),
+    retentionMs: wishes.retentionMs ?? more.pick([undefined, undefined, 5_000]),
   }
 }

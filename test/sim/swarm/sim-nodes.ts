@@ -49,6 +49,8 @@ export interface NodeOptions {
   readonly memtableBytes?: number
   readonly logBudgetBytes?: number
   readonly keptEntries?: number
+  /** How long superseded versions are kept. */
+  readonly retentionMs?: number
   readonly replicas?: number
   /** Localities of nodes in turn. */
   readonly zones?: number
@@ -160,6 +162,8 @@ export class SimNodes {
       node.died,
     ])
     node.opened = opened
+    const { store } = opened.opened
+    store.retentionMs = this.options.retentionMs ?? store.retentionMs
     node.id = opened.opened.host.nodeId
     node.decommissioning = new Decommissioning(opened.opened)
     const connect = async () => new EmbeddedChannel(io, opened.database, 'lattice', 'lattice', '')

@@ -108,8 +108,16 @@ export const partitionPlants: readonly Plant[] = [
         replace: 'addressedSpan(state.partition)]',
       },
     ],
-    wishes: { nodes: 5, faults: ['move', 'replace', 'split', 'crash'], workloads: ['orders', 'bank', 'lists'] },
-    budget: 240,
+    // A follower that is away while its leader collects deletions and what they delete, and comes back by a snapshot.
+    wishes: {
+      nodes: 3,
+      faults: ['relapse'],
+      workloads: ['orders', 'schema'],
+      keptEntries: 2,
+      memtableBytes: 64 * 1024,
+      retentionMs: 300,
+      pauseMs: 30,
+    },
   },
   {
     name: 'removed-replica-returns',

@@ -82,19 +82,22 @@ export class SimNodes {
     await this.until(() => this.replicated(), 30_000)
   }
 
-  /** Every partition has as many replicas as are wanted, all of them voters. */
+  /** Every partition has a leader that serves, and as many replicas as are wanted, all of them voters. */
   replicated(): boolean {
     const wanted = Math.min(this.options.replicas ?? 3, this.members().length)
     const odd = wanted % 2 === 0 ? wanted - 1 : wanted
-    let seen = 0
+    const partitions = new Set<number>()
+    const served = new Set<number>()
     for (const { opened } of this.alive()) {
-      for (const replica of opened!.opened.host.replicas.values()) {
+      for (const [id, replica] of opened!.opened.host.replicas) {
+        partitions.add(id)
         if (!replica.serving) continue
-        seen++
-        if (replica.raft.configuration.voters.length < odd) return false
+        served.add(id)
+        const { voters, outgoing } = replica.raft.configuration
+        if (voters.length < odd || outgoing.length > 0) return false
       }
     }
-    return seen > 0
+    return served.size > 0 && served.size === partitions.size
   }
 
   #make(): SimNode {

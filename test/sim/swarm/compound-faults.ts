@@ -9,6 +9,7 @@
  *   handover   leaders hand over to a node whose disk cannot keep up: it has what they committed and has not applied it
  *   brownout   disks lag, each by another time, and then the power goes everywhere: what some have kept others have not
  *   heir       a leader's answers do not reach a gateway until somebody else leads who was not there when it asked
+ *   exile      a node is cut off until the others hold it for dead and go on without it: they change what it still goes by
  *
  * Not here: faults of one kind, and when there are any (nemesis.ts).
  */
@@ -29,6 +30,8 @@ const lagMs = 3_000
 const lag = 8
 /** Longer than a promise holds, and the timeout of an election. */
 const waitingMs: readonly [number, number] = [700, 1_200]
+/** Gossip suspects after half a second and buries three seconds later. */
+const exileMs: readonly [number, number] = [4_500, 7_000]
 const lagsMicros: readonly [number, number] = [5_000, 60_000]
 
 interface Undecided {
@@ -141,6 +144,16 @@ export class CompoundFaults {
     await this.#while([0, 500])
     await Promise.all(nodes.map((node) => this.#nodes.restart(node)))
     return true
+  }
+
+  async exile(): Promise<boolean> {
+    const { internet } = this.#nodes.world
+    const exiled = this.#random.pick(this.#nodes.alive())
+    const others = this.#nodes.members().filter((node) => node !== exiled)
+    const ends = others.flatMap(({ host }) => [internet.block(exiled.host, host), internet.block(host, exiled.host)])
+    await this.#while(exileMs)
+    for (const end of ends) end()
+    return others.length > 0
   }
 
   /** Of one partition, with a gateway that has no replica of it if there is one. */

@@ -33,7 +33,7 @@ const machineFaults = [
 ] as const
 const structuralFaults = ['transfer', 'split', 'move', 'replace'] as const
 /** Of the first lane, seldom: each makes a sequence that random ones hardly ever hit (compound-faults.ts). */
-const compoundFaults = ['coma', 'relapse', 'amnesia', 'handover', 'brownout', 'heir'] as const
+const compoundFaults = ['coma', 'relapse', 'amnesia', 'handover', 'brownout', 'heir', 'exile'] as const
 
 export const faultNames = [...machineFaults, ...structuralFaults, ...compoundFaults]
 export type FaultName = (typeof faultNames)[number]
@@ -262,6 +262,10 @@ export class Nemesis {
 
   async heir(): Promise<boolean> {
     return await this.#compound.heir()
+  }
+
+  async exile(): Promise<boolean> {
+    return await this.#compound.exile()
   }
 
   // ---- structure

@@ -26,8 +26,7 @@ export const sqlPlants: readonly Plant[] = [
         replace: 'const keys: KeyCheck[] = []',
       },
     ],
-    wishes: { nodes: 3, faults: ['cut', 'isolate', 'slow', 'pause', 'oneWay'], workloads: ['schema'], pauseMs: 30 },
-    budget: 240,
+    wishes: { nodes: 3, faults: ['exile'], workloads: ['schema'], pauseMs: 30 },
   },
   {
     name: 'first-of-several-changes',

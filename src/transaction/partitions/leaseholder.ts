@@ -45,6 +45,7 @@ import {
   writeHeader,
 } from './entry.ts'
 import { FollowerReads } from './follower-reads.ts'
+import { type Blocking, InFlight } from './in-flight.ts'
 import { LargeCommits } from './large-commits.ts'
 import type { Applied, MachineEvents, TransactionMachine } from './machine.ts'
 import { aborted, Misrouted, outcomeUnknown, Regroup } from './misrouted.ts'
@@ -71,61 +72,6 @@ import {
 } from './requests.ts'
 import { collect, intersect, rest, scanEdge } from './scan-part.ts'
 
-/** A write on its way to being applied, or a prepare that is. */
-export interface Blocking {
-  readonly transaction: number
-  readonly timestamp: Timestamp
-  readonly keys: readonly string[]
-  /** Whoever meets it may wait for it. */
-  readonly waitsForNobody?: boolean
-  ready(): Promise<void>
-}
-
-class InFlight implements Blocking {
-  readonly transaction: number
-  readonly timestamp: Timestamp
-  readonly keys: readonly string[]
-  readonly replica: PartitionReplica
-  readonly sinceMicros: number
-  /** Tells the proposer that nobody knows; the entry may still be applied. */
-  readonly giveUp: () => void
-  /** Its place in the log. */
-  index = 0
-  readonly #waiters: (() => void)[] = []
-  done = false
-
-  constructor(
-    transaction: number,
-    timestamp: Timestamp,
-    keys: readonly string[],
-    replica: PartitionReplica,
-    sinceMicros: number,
-    giveUp: () => void,
-  ) {
-    this.transaction = transaction
-    this.timestamp = timestamp
-    this.keys = keys
-    this.replica = replica
-    this.sinceMicros = sinceMicros
-    this.giveUp = giveUp
-  }
-
-  ready(): Promise<void> {
-    if (this.done) return Promise.resolve()
-    return new Promise((done) => this.#waiters.push(done))
-  }
-
-  end(): void {
-    this.done = true
-    this.wake()
-  }
-
-  /** Those who wait look again: the lease is lost. */
-  wake(): void {
-    for (const done of this.#waiters.splice(0)) done()
-  }
-}
-
 export class Leaseholder implements MachineEvents {
   readonly host: Host
   readonly engine: Engine
@@ -151,6 +97,8 @@ export class Leaseholder implements MachineEvents {
   /** Row locks of every owner here. */
   readonly #held = new Map<LockOwner, Set<string>>()
   readonly #found: Found
+  /** Prepares under way, by transaction. */
+  readonly #preparing = new Map<number, { count: number; givenUp: boolean }>()
 
   constructor(
     host: Host,
@@ -535,9 +483,23 @@ export class Leaseholder implements MachineEvents {
   }
 
   async prepare(request: PrepareRequest): Promise<Timestamp> {
+    const { transaction } = request
+    let turn = this.#preparing.get(transaction)
+    if (turn === undefined) this.#preparing.set(transaction, (turn = { count: 0, givenUp: false }))
+    turn.count++
+    try {
+      return await this.#prepare(request, turn)
+    } finally {
+      if (--turn.count === 0) this.#preparing.delete(transaction)
+    }
+  }
+
+  async #prepare(request: PrepareRequest, turn: { readonly givenUp: boolean }): Promise<Timestamp> {
     const { transaction, writes } = request
     const { keys, first } = keysOf(writes, 0)
     for (;;) {
+      // Prepared now it would stand in the way of its own next attempt, until somebody asks what became of it.
+      if (turn.givenUp) throw aborted('it was given up before it was prepared')
       const replica = this.#writable(first, keys)
       this.inside(replica, request.checks)
       if (this.engine.stalled) {
@@ -596,7 +558,15 @@ export class Leaseholder implements MachineEvents {
         await this.outcome({ transaction, key: request.key, fence: true })
         return
       }
-      if (!prepared.has(transaction)) return
+      if (!prepared.has(transaction)) {
+        const turn = timestamp === 0 ? this.#preparing.get(transaction) : undefined
+        if (turn === undefined) return
+        turn.givenUp = true
+        const flight = [...this.#inFlight].find((one) => one.transaction === transaction && one.replica === replica)
+        if (flight === undefined) return
+        await flight.ready()
+        continue
+      }
       const entry = encodeResolve({ generation: replica.partition.generation, transaction, timestamp })
       if ((await this.propose(replica, entry, transaction, timestamp, [])) !== 'stale') return
     }

@@ -13,7 +13,7 @@ import { compile } from '../plan/compile.ts'
 import { retarget, standaloneWriter } from '../plan/plan-modify.ts'
 import type { Expr } from '../query.ts'
 import { evaluate } from '../session/prepare-commands.ts'
-import type { Value } from '../types/type.ts'
+import type { StorageKind, Value } from '../types/type.ts'
 import { bindDefault, bindGenerated, defineColumn, identityColumn, stripped } from './columns.ts'
 import { addConstraint, ConstraintNames, saved, type WrittenConstraint } from './constraints.ts'
 import {
@@ -355,6 +355,7 @@ export function* dropColumn(
         ? {
             ...c,
             dropped: true,
+            type: lastingType(session, c.type),
             name: `........pg.dropped.${c.number}........`,
             notNull: false,
             default: undefined,
@@ -367,6 +368,23 @@ export function* dropColumn(
   const layouts =
     now.relkind === 'c' ? now.layouts : [...now.layouts, columns.filter((c) => !c.dropped).map((c) => c.number)]
   saved(session, { ...now, columns, layouts })
+}
+
+/** A type of the system that is stored alike: rows keep the column longer than a user's type may be there. */
+function lastingType(session: Session, type: number): number {
+  return type < 16_384 ? type : storedAs[session.types.types.type(type).storage]
+}
+const storedAs: Record<StorageKind, number> = {
+  bool: 16,
+  i16: 21,
+  i32: 23,
+  i64: 20,
+  u32: 26,
+  f32: 700,
+  f64: 701,
+  date: 1082,
+  timestamp: 1114,
+  bytes: 25,
 }
 
 function removeConstraint(session: Session, table: number, constraint: number): void {

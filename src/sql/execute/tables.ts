@@ -9,7 +9,11 @@ import { assert } from '../../base/index.ts'
 import { ByteWriter, RowLayout } from '../../encoding/index.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { IndexColumn, IndexInfo, RelationDescriptor } from '../catalog/descriptors.ts'
+import { textOid } from '../types/oids.ts'
 import type { Type, TypeLookup, Value } from '../types/type.ts'
+
+/** Object ids below this are the system's: they are never dropped. */
+const firstUserOid = 16_384
 
 /** Markers before each key column; NULL sorts after values, or before them when the index says so. */
 const nullFirst = 0
@@ -86,7 +90,8 @@ export class TableAccess {
     context: { parse: (type: Type, text: string) => Value },
   ) {
     this.descriptor = descriptor
-    this.types = descriptor.columns.map((c) => lookup.type(c.dropped ? 25 : c.type))
+    // A dropped column is still in the rows of older layouts, and has its width there.
+    this.types = descriptor.columns.map((c) => lookup.type(c.dropped && c.type >= firstUserOid ? textOid : c.type))
     this.layouts = descriptor.layouts.map((columns, id) => {
       const types = columns.map((n) => this.types[n - 1])
       return new RowLayout(

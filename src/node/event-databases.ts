@@ -193,7 +193,7 @@ const prefix = Uint8Array.of(0, 0, 0, 0, 2)
 /** Those of a node: durable where its storage is. */
 export async function openEventDatabases(io: Io, { log, engine }: OpenedStore): Promise<NodeEventDatabases> {
   const { web } = await import('../io/browser/index.ts')
-  const maps = log && (await EngineMaps.open({ log, engine, stream: eventStream, prefix }))
+  const maps = log && (await EngineMaps.open({ log, engine, stream: eventStream, prefix, tasks: io.tasks }))
   const openMap = async (space: string) => maps?.map(space) ?? memoryMap()
   let housekeeping: Timer | undefined
   const keepHouse = () => {

@@ -2,15 +2,17 @@
  * One write of a store in the making: what several appends, redactions and receptions change, with the positions that they
  * get. Nothing of the store changes before the write is durable; then the store takes the group's counters over.
  *
- * Keys that this store has just made are new for certain and go straight into the write. Others pass through a cell: what
- * is there of the key, joined with what comes, so that later parts of the group see earlier ones.
+ * Keys that this store has just made are new for certain and go straight into the write: those of now, which ascend, as runs.
+ * Others pass through a cell: what is there of the key, joined with what comes, so that later parts of the group see earlier ones.
  *
- *   fresh:   record ─────────────────────────────────┐
+ *   fresh:   record ─────────────────────────► run ──┐
  *   others:  what is there ─► cell ─ join ─► flush ──┴─► changes
  *
  * Not here: waiting, reading (mapped-event-store.ts).
  */
+import type { Timestamp } from '../../base/index.ts'
 import {
+  type ByteOutput,
   type Cell,
   cellOf,
   formatUlid,
@@ -25,21 +27,17 @@ import {
 import {
   eventHeader,
   eventKey,
-  eventKeyBytes,
   type Life,
   otherKey,
   peerKey,
   putEventHeader,
-  receptionBytes,
   receptionKey,
-  receptionKeyBytes,
   receptionValue,
   type StoredCell,
 } from './layout.ts'
 import type { Change } from './ordered-map.ts'
 import { type Peer, writePeer } from './peers.ts'
-
-const slabBytes = 8 * 1024
+import { RunWriter, type ShrinkingRun } from './run.ts'
 
 /** What is there of a key. */
 export interface Loaded {
@@ -47,6 +45,8 @@ export interface Loaded {
   readonly stored: StoredCell | undefined
   /** Of the stored event's place in the order of reception; undefined with `stored`. */
   readonly stamp: Uint8Array | undefined
+  /** The run that the stored event is in, the same object for all of one run. */
+  readonly run: ShrinkingRun | undefined
   readonly others: readonly Hashed[]
 }
 
@@ -59,23 +59,25 @@ interface Staged extends Loaded {
 export class CommitGroup {
   readonly changes: Change[] = []
   readonly stamp: Uint8Array
-  /** Keys and hashes of events that get positions, in their order. */
-  readonly received: { key: Uint8Array; hash: Uint8Array }[] = []
+  /** Keys and hashes of events that stand by themselves and get positions, in their order. */
+  readonly #placed: { key: Uint8Array; hash: Uint8Array }[] = []
   readonly peers = new Map<string, Peer>()
   position: number
   count: number
   sequence: number
   readonly #staged = new Map<string, Staged>()
   readonly #firstPosition: number
-  #slab: Uint8Array = new Uint8Array(0)
-  #slabUsed = 0
+  readonly #shrinking = new Set<ShrinkingRun>()
+  readonly runs: RunWriter
 
-  constructor(life: Life, stamp: Uint8Array) {
+  /** @param records, events see RunWriter. */
+  constructor(life: Life, stamp: Uint8Array, origin: Uint8Array, records: ByteOutput, events: number) {
     this.position = life.position
     this.#firstPosition = life.position
     this.count = life.count
     this.sequence = life.sequence
     this.stamp = stamp
+    this.runs = new RunWriter(this.changes, stamp, origin, records, events)
   }
 
   get moved(): boolean {
@@ -90,6 +92,12 @@ export class CommitGroup {
 
   cell(key: string): Cell | undefined {
     return this.#staged.get(key)?.cell
+  }
+
+  /** An event of now, whose key is in the head of the runs. */
+  addNow(timestamp: Timestamp, contentType: string, value: Uint8Array): void {
+    this.count++
+    this.runs.add(++this.position, ++this.sequence, timestamp, contentType, value)
   }
 
   /** An event whose key nobody has; `value` is its record with room for the header before it. */
@@ -127,12 +135,20 @@ export class CommitGroup {
 
   /** Turns cells and peers into changes; the group is complete then. */
   flush(): void {
+    this.runs.close()
     for (const staged of this.#staged.values()) this.#flushCell(staged)
+    for (const run of this.#shrinking) run.flush(this.changes)
     for (const peer of this.peers.values())
       this.changes.push({ key: peerKey(peer.received.store), value: writePeer(peer) })
   }
 
-  #flushCell({ key, stored, stamp, others: before, cell, source }: Staged): void {
+  /** Keys and hashes of events that got positions; one key may come twice, the later hash then counts. */
+  eachReceived(visit: (key: Uint8Array, hash: Uint8Array) => void): void {
+    this.runs.each(visit)
+    for (const { key, hash } of this.#placed) visit(key, hash)
+  }
+
+  #flushCell({ key, stored, stamp, run, others: before, cell, source }: Staged): void {
     if (cell === undefined) return
     const { standing, others } = cell
     for (const { hash } of before)
@@ -141,30 +157,24 @@ export class CommitGroup {
       if (!hasHash(before, hash)) this.changes.push({ key: otherKey(key, hash), value: record })
     if (stored !== undefined && sameBytes(stored.hash, standing.hash)) return
     if (stored === undefined) this.count++
-    else this.changes.push({ key: receptionKey(stored.position), value: stamp })
+    else if (run === undefined) this.changes.push({ key: receptionKey(stored.position), value: stamp })
+    else {
+      run.drop(stored.position)
+      this.#shrinking.add(run)
+    }
     const value = new Uint8Array(eventHeader + standing.record.length)
     value.set(standing.record, eventHeader)
     this.#place(key, value, standing.hash, source)
   }
 
   #place(key: Uint8Array, value: Uint8Array, hash: Uint8Array, source: number): void {
+    // Positions of a run follow each other.
+    this.runs.close()
     const position = ++this.position
     putEventHeader(value, position, hash)
-    this.received.push({ key, hash })
-    const place = receptionValue(this.stamp, key, hash, source, this.#piece(receptionBytes))
-    this.changes.push({ key: eventKey(key, this.#piece(eventKeyBytes)), value })
-    this.changes.push({ key: receptionKey(position, this.#piece(receptionKeyBytes)), value: place })
-  }
-
-  /** Small pieces of memory that live as long as each other. */
-  #piece(bytes: number): Uint8Array {
-    if (this.#slabUsed + bytes > this.#slab.length) {
-      this.#slab = new Uint8Array(slabBytes)
-      this.#slabUsed = 0
-    }
-    const at = this.#slabUsed
-    this.#slabUsed = at + bytes
-    return this.#slab.subarray(at, at + bytes)
+    this.#placed.push({ key, hash })
+    this.changes.push({ key: eventKey(key), value })
+    this.changes.push({ key: receptionKey(position), value: receptionValue(this.stamp, key, hash, source) })
   }
 }
 

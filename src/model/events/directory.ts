@@ -27,7 +27,7 @@ export async function openEventDirectory(
 ): Promise<EventDirectory> {
   const storage = await openStorage({ io, directory, engine })
   try {
-    const maps = await EngineMaps.open({ log: storage.log, engine: storage.engine, stream, prefix })
+    const maps = await EngineMaps.open({ log: storage.log, engine: storage.engine, stream, prefix, tasks: io.tasks })
     return { openMap: (name) => maps.map(name), close: () => storage.close() }
   } catch (error) {
     await storage.close()

@@ -14,6 +14,7 @@
  */
 import { DbError, END, maxTimestamp, ROW, WAIT } from '../../base/index.ts'
 import { WriteSetBuilder } from '../../encoding/index.ts'
+import type { Tasks } from '../../io/index.ts'
 import { getU32, putU32 } from '../../replication/sync/index.ts'
 import { type CommitLog, type Engine, type EntryBatch, maxKeyBytes } from '../../storage/index.ts'
 import type { Change, Entry, OrderedMap, ScanOptions } from './ordered-map.ts'
@@ -25,6 +26,7 @@ export interface EngineMapsOptions {
   readonly stream: number
   /** Nobody else writes keys that begin with it. */
   readonly prefix: Uint8Array
+  readonly tasks: Pick<Tasks, 'yield'>
 }
 
 const namesPart = 0
@@ -33,6 +35,10 @@ const numberBytes = 4
 /** Entries between two looks at what keeps the log long. */
 const housekeepingEvery = 256
 const replayedAtOnce = 10_000
+/** So much is appended in a turn before the log gets the loop, to write it while the next is being prepared. */
+const turnBytes = 48 * 1024
+/** The memory of a larger write is not kept for the next one. */
+const keptBytes = 512 * 1024
 const encoder = new TextEncoder()
 
 export class EngineMaps {
@@ -40,7 +46,9 @@ export class EngineMaps {
   readonly #engine: Engine
   readonly #stream: number
   readonly #prefix: Uint8Array
-  readonly #builder = new WriteSetBuilder()
+  readonly #tasks: Pick<Tasks, 'yield'>
+  /** Those of no write that is under way. */
+  readonly #builders: WriteSetBuilder[] = []
   /** Where a key is put together for the builder, which copies it. */
   readonly #scratch = new Uint8Array(maxKeyBytes)
   readonly #numbers = new Map<string, Promise<number>>()
@@ -49,12 +57,15 @@ export class EngineMaps {
   #released = 0
   /** Writers wait here while the engine is behind. */
   #turn: Promise<void> | undefined
+  /** Appended since the loop was last given away. */
+  #sinceYield = 0
 
-  private constructor({ log, engine, stream, prefix }: EngineMapsOptions, index: number) {
+  private constructor({ log, engine, stream, prefix, tasks }: EngineMapsOptions, index: number) {
     this.#log = log
     this.#engine = engine
     this.#stream = stream
     this.#prefix = prefix
+    this.#tasks = tasks
     this.#index = index
   }
 
@@ -82,9 +93,9 @@ export class EngineMaps {
     return new EngineMap(this, spacePrefix(this.#prefix, await number))
   }
 
-  async write(changes: readonly Change[], prefix: Uint8Array): Promise<void> {
+  async write(changes: readonly Change[], prefix: Uint8Array, accepted: (() => void) | undefined): Promise<void> {
     if (this.#turn !== undefined || this.#engine.stalled) await this.#wait()
-    const builder = this.#builder
+    const builder = this.#builders.pop() ?? new WriteSetBuilder()
     builder.reset()
     const scratch = this.#scratch
     scratch.set(prefix)
@@ -97,16 +108,23 @@ export class EngineMaps {
       else builder.put(full, value)
     }
     const index = this.#index + 1
-    // Applied after the log has reused its buffer: the bytes are ours.
-    const payload = new Uint8Array(builder.finish(index))
+    const payload = builder.finish(index)
     return new Promise((resolve) => {
       this.#log.append({ stream: this.#stream, index, term: 1, transactionId: 0, payload }, () => {
         this.#engine.apply(payload, this.#stream, index)
+        if (payload.length <= keptBytes) this.#builders.push(builder)
         resolve()
       })
       // A full disk throws before: the index is free.
       this.#index = index
       if (index % housekeepingEvery === 0) this.reclaim()
+      this.#sinceYield += payload.length
+      if (accepted === undefined) return
+      if (this.#sinceYield < turnBytes) accepted()
+      else {
+        this.#sinceYield = 0
+        void this.#tasks.yield().then(accepted)
+      }
     })
   }
 
@@ -157,7 +175,7 @@ export class EngineMaps {
       const number = all.reduce((max, { value }) => Math.max(max, getU32(value, 0)), 0) + 1
       const value = new Uint8Array(numberBytes)
       putU32(value, 0, number)
-      await this.write([{ key, value }], names)
+      await this.write([{ key, value }], names, undefined)
       return number
     })
     this.#making = making.catch(() => 0)
@@ -197,9 +215,9 @@ class EngineMap implements OrderedMap {
     this.#prefix = prefix
   }
 
-  async write(changes: readonly Change[]): Promise<void> {
+  async write(changes: readonly Change[], accepted?: () => void): Promise<void> {
     this.#check()
-    return this.#maps.write(changes, this.#prefix)
+    return this.#maps.write(changes, this.#prefix, accepted)
   }
 
   async get(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {

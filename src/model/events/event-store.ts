@@ -79,6 +79,8 @@ export interface StoreLimits {
   readonly syncIds: number
   /** Of events that one message of a sync carries; one event may be more. Default 256 KiB. */
   readonly syncBytes: number
+  /** Of events that one page of changes has; one event may be more. Default 4 MiB. */
+  readonly pageBytes: number
 }
 
 /** Another store that this one has met. */
@@ -119,7 +121,7 @@ export interface EventStore {
 
   /** In the order of the keys; undefined where there is none. */
   get(keys: readonly string[]): Promise<(StoredEvent | undefined)[]>
-  /** At most `limit` events received after `after`. Errors: position_unknown (greater than `position`). */
+  /** At most `limit` events received after `after`, of at most `pageBytes`; one at least. Errors: position_unknown (greater than `position`). */
   changes(after: number, limit: number): Promise<ChangesPage>
   /** Events by the time they happened, fromMs ≤ time < toMs, by key; continue with `afterKey`. */
   range(options: {

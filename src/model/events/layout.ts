@@ -2,11 +2,13 @@
  * The keys and values of an event store in its ordered map (docs/formats/events.md).
  *
  *   0                                  life: who the store is, and its counters
- *   1 │ key 16                         event: position u64, hash 16, record
+ *   1 │ key 16                         event that is in no run: position u64, hash 16, record
  *   2 │ position u64                   reception: stamp 8, key 16, hash 16, source u32; only the stamp when the event has
- *                                      moved on to a later position
+ *                                      moved on to a later position. Of a run: see run.ts
  *   3 │ store 16                       peer: what is known of another store
  *   4 │ key 16 │ hash 16               other: a record of another value than the one that stands
+ *
+ *   5, 6                               runs of events that the store made keys for (run.ts)
  *
  * Not here: records (replication/sync/record.ts), when what is written (commit-group.ts).
  */
@@ -31,10 +33,10 @@ const peerSpace = 3
 const otherSpace = 4
 
 export const eventHeader = 8 + hashBytes
-export const eventKeyBytes = 1 + ulidBytes
-export const receptionKeyBytes = 9
-export const receptionBytes = stampBytes + ulidBytes + hashBytes + 4
-const lifeFormat = 1
+const eventKeyBytes = 1 + ulidBytes
+const receptionKeyBytes = 9
+const receptionBytes = stampBytes + ulidBytes + hashBytes + 4
+const lifeFormat = 2
 
 export const lifeKey = Uint8Array.of(0)
 export const peersFrom = Uint8Array.of(peerSpace)
@@ -44,13 +46,15 @@ export const othersTo = Uint8Array.of(otherSpace + 1)
 export const eventsTo = Uint8Array.of(eventSpace + 1)
 export const receptionTo = Uint8Array.of(receptionSpace + 1)
 
-export function eventKey(key: Uint8Array, out: Uint8Array = new Uint8Array(eventKeyBytes)): Uint8Array {
+export function eventKey(key: Uint8Array): Uint8Array {
+  const out = new Uint8Array(eventKeyBytes)
   out[0] = eventSpace
   for (let i = 0; i < ulidBytes; i++) out[1 + i] = key[i]
   return out
 }
 
-export function receptionKey(position: number, out: Uint8Array = new Uint8Array(receptionKeyBytes)): Uint8Array {
+export function receptionKey(position: number): Uint8Array {
+  const out = new Uint8Array(receptionKeyBytes)
   out[0] = receptionSpace
   putSafe64(out, 1, position)
   return out
@@ -79,10 +83,13 @@ export function othersOfKey(key: Uint8Array): { from: Uint8Array; to: Uint8Array
   return { from: otherKey(key, new Uint8Array(hashBytes)), to: end }
 }
 
+/** What stands of a key. */
 export interface StoredCell {
   readonly position: number
   readonly hash: Uint8Array
   readonly record: Uint8Array
+  /** First position of the run that it is in; 0 for none. */
+  readonly run: number
 }
 
 /** Fills the room that a record has been given before it. */
@@ -92,16 +99,12 @@ export function putEventHeader(value: Uint8Array, position: number, hash: Uint8A
 }
 
 export function readEventValue(value: Uint8Array): StoredCell {
-  return { position: getSafe64(value, 0), hash: value.subarray(8, eventHeader), record: value.subarray(eventHeader) }
+  const hash = value.subarray(8, eventHeader)
+  return { position: getSafe64(value, 0), hash, record: value.subarray(eventHeader), run: 0 }
 }
 
-export function receptionValue(
-  stamp: Uint8Array,
-  key: Uint8Array,
-  hash: Uint8Array,
-  source: number,
-  out: Uint8Array = new Uint8Array(receptionBytes),
-): Uint8Array {
+export function receptionValue(stamp: Uint8Array, key: Uint8Array, hash: Uint8Array, source: number): Uint8Array {
+  const out = new Uint8Array(receptionBytes)
   out.set(stamp, 0)
   out.set(key, stampBytes)
   out.set(hash, stampBytes + ulidBytes)
@@ -109,16 +112,31 @@ export function receptionValue(
   return out
 }
 
-export function isGone(reception: Uint8Array): boolean {
-  return reception.length === stampBytes
+/** One position in the order of reception. */
+export interface Slot {
+  readonly position: number
+  /** Of the write that gave it out. */
+  readonly stamp: Uint8Array
+  /** Undefined, as is `hash`, when the event has moved on. */
+  readonly key: Uint8Array | undefined
+  readonly hash: Uint8Array | undefined
+  /** Number of the peer, in its life then, that it came from and whose mark covers it; 0 for others. */
+  readonly source: number
+  /** First position of the run that it is in; 0 for none. */
+  readonly run: number
 }
 
+/** The slot of an entry that is no run's. */
+export function readSlot(position: number, value: Uint8Array): Slot {
+  const stamp = receptionStamp(value)
+  if (value.length === stampBytes) return { position, stamp, key: undefined, hash: undefined, source: 0, run: 0 }
+  const key = value.subarray(stampBytes, stampBytes + ulidBytes)
+  const hash = value.subarray(stampBytes + ulidBytes, receptionBytes - 4)
+  return { position, stamp, key, hash, source: getU32(value, receptionBytes - 4), run: 0 }
+}
+
+export const receptionPosition = (key: Uint8Array): number => getSafe64(key, 1)
 export const receptionStamp = (value: Uint8Array): Uint8Array => value.subarray(0, stampBytes)
-export const receptionEvent = (value: Uint8Array): Uint8Array => value.subarray(stampBytes, stampBytes + ulidBytes)
-export const receptionHash = (value: Uint8Array): Uint8Array =>
-  value.subarray(stampBytes + ulidBytes, stampBytes + ulidBytes + hashBytes)
-/** Number of the peer, in its life then, that it came from and whose mark covers it; 0 for others. */
-export const receptionSource = (value: Uint8Array): number => getU32(value, receptionBytes - 4)
 
 /** Who the store is and how far it has come: one entry, rewritten by every write. */
 export interface Life {

@@ -69,6 +69,7 @@ const usualLimits: StoreLimits = {
   maxSkewMs: 24 * 3_600_000,
   syncIds: 1_000,
   syncBytes: 256 * 1024,
+  pageBytes: 4 << 20,
 }
 /** Hybrid timestamps of others move our clock when they are not further ahead than this; the rest is only kept. */
 const followedSkewMs = 60_000
@@ -114,7 +115,7 @@ class MappedEventStore implements SyncStore {
     this.#writer = new StoreWriter({ ...options, maxSkewMs: this.limits.maxSkewMs }, life, peers, (group) =>
       this.#arrived(group),
     )
-    this.#queue = new WriteQueue((works) => this.#writer.commit(works))
+    this.#queue = new WriteQueue((works) => this.#writer.prepare(works))
   }
 
   get identity(): StoreIdentity {
@@ -168,7 +169,7 @@ class MappedEventStore implements SyncStore {
       )
     }
     checkLimit(limit)
-    return this.#reader.changes(after, limit, position)
+    return this.#reader.changes(after, limit, position, this.limits.pageBytes)
   }
 
   async range(options: RangeOptions): Promise<StoredEvent[]> {
@@ -300,7 +301,8 @@ class MappedEventStore implements SyncStore {
   }
 
   #arrived(group: CommitGroup): void {
-    if (this.#index !== undefined) for (const { key, hash } of group.received) this.#index.set(key, hash)
+    const index = this.#index
+    if (index !== undefined) group.eachReceived((key, hash) => index.set(key, hash))
     for (const listener of [...this.#listeners]) listener()
   }
 

@@ -35,8 +35,12 @@ export interface OrderedMap {
    * Keys are unique within a batch.
    * Batches take effect in the order of the calls, whether awaited or not; a read called after a batch resolved sees it.
    * The caller leaves keys and values unchanged.
+   *
+   * `accepted` is called, before it resolves, where a map can tell that early: the batch is not refused any more, and the
+   * memory of its keys and values is the caller's again. So the next one, which builds on it, may be written while it becomes
+   * durable.
    */
-  write(changes: readonly Change[]): Promise<void>
+  write(changes: readonly Change[], accepted?: () => void): Promise<void>
   /** Values in the order of the keys; undefined where there is none. */
   get(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>
   /** Entries in key order (or reverse), the caller's to keep and not to change. Fewer than `limit` only at the end of the range. */

@@ -16,24 +16,11 @@ import {
   sameBytes,
   ulidBytes,
 } from '../../replication/sync/index.ts'
+import { cellsWithin } from './event-range.ts'
 import type { ChangesPage, Conflict, StoredEvent } from './event-store.ts'
-import {
-  eventKey,
-  eventsTo,
-  isGone,
-  type Life,
-  otherKey,
-  othersOfKey,
-  othersTo,
-  readEventValue,
-  receptionEvent,
-  receptionHash,
-  receptionKey,
-  receptionSource,
-  receptionStamp,
-  type StoredCell,
-} from './layout.ts'
-import type { Entry, OrderedMap } from './ordered-map.ts'
+import { EventFinder, successor } from './finder.ts'
+import { eventKey, eventsTo, type Life, otherKey, othersOfKey, othersTo, type StoredCell } from './layout.ts'
+import type { OrderedMap } from './ordered-map.ts'
 import { byTime, storedEvent } from './stored-event.ts'
 import type { Id, IdPage, RecordPage } from './sync-store.ts'
 
@@ -45,37 +32,47 @@ export interface RangeOptions {
   reverse?: boolean
 }
 
+/** Places that are looked at at once, at most. */
+const pageSlots = 4096
+
 export class StoreReader {
   readonly #map: OrderedMap
+  readonly #finder: EventFinder
 
   constructor(map: OrderedMap) {
     this.#map = map
+    this.#finder = new EventFinder(map)
   }
 
   async get(keys: readonly Uint8Array[]): Promise<(StoredEvent | undefined)[]> {
-    const cells = await this.#cells(keys)
+    const cells = await this.#finder.cells(keys)
     return cells.map((cell) => cell && storedEvent(cell.record, cell.position))
   }
 
-  async changes(after: number, limit: number, position: number): Promise<ChangesPage> {
+  async changes(after: number, limit: number, position: number, maxBytes: number): Promise<ChangesPage> {
+    const events: StoredEvent[] = []
     let next = after
-    while (next < position) {
-      const to = receptionKey(position + 1)
-      const places = await this.#map.scan({ from: receptionKey(next + 1), to, limit })
-      if (places.length === 0) break
-      const keys = places.filter((p) => !isGone(p.value)).map((p) => receptionEvent(p.value))
-      const first = next + 1
-      next += places.length
-      const cells = await this.#cells(keys)
-      const events: StoredEvent[] = []
-      for (const cell of cells) {
-        // One that moves on while we read comes again at its new place.
-        if (cell === undefined || cell.position < first || cell.position > next) continue
-        events.push(storedEvent(cell.record, cell.position))
-      }
-      if (events.length > 0) return { events: events.sort(byTime), next }
+    let places = 0
+    let bytes = 0
+    let full = false
+    while (next < position && !full) {
+      // Places that all have moved on make no page: that would look like the end.
+      if (events.length === 0) places = 0
+      if (places === limit) break
+      const slots = await this.#finder.slots(next, position, Math.min(limit - places, pageSlots))
+      if (slots.length === 0) break
+      await this.#finder.visit(slots, (slot, cell) => {
+        const size = cell?.record.length ?? 0
+        full = events.length > 0 && bytes + size > maxBytes
+        if (full) return false
+        next = slot.position
+        places++
+        if (cell !== undefined) events.push(storedEvent(cell.record, cell.position))
+        bytes += size
+        return true
+      })
     }
-    return { events: [], next: after }
+    return events.length === 0 ? { events, next: after } : { events: events.sort(byTime), next }
   }
 
   async range({ fromMs, toMs, afterKey, limit, reverse }: RangeOptions): Promise<StoredEvent[]> {
@@ -87,11 +84,8 @@ export class StoreReader {
       else from = compareBytes(key, from) < 0 ? from : successor(key)
     }
     if (compareBytes(from, to) >= 0) return []
-    const entries = await this.#map.scan({ from, to, reverse, limit })
-    return entries.map(({ value }) => {
-      const { record, position } = readEventValue(value)
-      return storedEvent(record, position)
-    })
+    const cells = await cellsWithin(this.#map, this.#finder, { from, to, limit, reverse })
+    return cells.map(({ record, position }) => storedEvent(record, position))
   }
 
   async conflicts(limit: number, afterKey: string | undefined): Promise<Conflict[]> {
@@ -108,33 +102,27 @@ export class StoreReader {
   /** The mark of a place of this life, which lies at or below its position. */
   async markAt(life: Life, position: number): Promise<Mark> {
     if (position === 0) return beginning(life.store, life.incarnation)
-    const [place] = await this.#map.get([receptionKey(position)])
-    const stamp = place === undefined ? noStamp : receptionStamp(place)
-    return { store: life.store, incarnation: life.incarnation, position, stamp }
+    const slot = await this.#finder.slot(position)
+    return { store: life.store, incarnation: life.incarnation, position, stamp: slot?.stamp ?? noStamp }
   }
 
   async idsAfter(life: Life, position: number, limit: number, source: number): Promise<IdPage> {
     const ids: Id[] = []
-    let last = position
-    let stamp: Uint8Array | undefined
     // A page is as long as a scan: what is skipped counts, so that one page costs so much and no more.
-    const to = receptionKey(life.position + 1)
-    const places = limit === 0 ? [] : await this.#map.scan({ from: receptionKey(position + 1), to, limit })
-    for (const { value } of places) {
-      last++
-      stamp = receptionStamp(value)
-      if (isGone(value) || (source !== 0 && receptionSource(value) === source)) continue
-      ids.push({ key: receptionEvent(value), hash: receptionHash(value) })
+    const slots = await this.#finder.slots(position, life.position, limit)
+    for (const { key, hash, source: from } of slots) {
+      if (key !== undefined && (source === 0 || from !== source)) ids.push({ key, hash: hash! })
     }
-    const upTo = stamp === undefined ? await this.markAt(life, position) : { ...life, position: last, stamp }
+    const last = slots.at(-1)
+    if (last === undefined) return { ids, upTo: await this.markAt(life, position) }
     return {
       ids,
-      upTo: { store: upTo.store, incarnation: upTo.incarnation, position: upTo.position, stamp: upTo.stamp },
+      upTo: { store: life.store, incarnation: life.incarnation, position: last.position, stamp: last.stamp },
     }
   }
 
   async lacking(ids: readonly Id[]): Promise<number[]> {
-    const cells = await this.#cells(ids.map((id) => id.key))
+    const cells = await this.#finder.cells(ids.map((id) => id.key))
     const out: number[] = []
     for (let i = 0; i < ids.length; i++) {
       const cell = cells[i]
@@ -155,60 +143,27 @@ export class StoreReader {
     let bytes = 0
     let taken = 0
     let last = 0
-    // Values may be large: not all of them at once.
-    for (let at = 0; at < keys.length && bytes < maxBytes; at += 64) {
-      for (const cell of await this.#cells(keys.slice(at, at + 64))) {
-        if (records.length > 0 && bytes + (cell?.record.length ?? 0) > maxBytes) {
-          bytes = maxBytes
-          break
-        }
-        taken++
-        if (cell === undefined) continue
-        if (cell.position <= cap && cell.position > last) last = cell.position
-        records.push(cell.record)
-        bytes += cell.record.length
-      }
-    }
+    await this.#finder.visitKeys(keys, (cell) => {
+      const size = cell?.record.length ?? 0
+      if (bytes >= maxBytes || (records.length > 0 && bytes + size > maxBytes)) return false
+      taken++
+      if (cell === undefined) return true
+      if (cell.position <= cap && cell.position > last) last = cell.position
+      records.push(cell.record)
+      bytes += size
+      return true
+    })
     return { records, taken, upTo: last === 0 ? undefined : await this.markAt(life, last) }
   }
 
   /** Every event's key and hash in the order of reception; ones that moved on come with their last hash at the end. */
   async eachId(life: Life, visit: (key: Uint8Array, hash: Uint8Array) => void): Promise<void> {
-    const pageEntries = 4096
-    let at = 1
-    while (at <= life.position) {
-      const to = receptionKey(life.position + 1)
-      const places = await this.#map.scan({ from: receptionKey(at), to, limit: pageEntries })
-      for (const { value } of places) if (!isGone(value)) visit(receptionEvent(value), receptionHash(value))
-      if (places.length < pageEntries) break
-      at += places.length
+    for (let at = 0; at < life.position; ) {
+      const slots = await this.#finder.slots(at, life.position, pageSlots)
+      if (slots.length === 0) break
+      for (const { key, hash } of slots) if (key !== undefined) visit(key, hash!)
+      at = slots[slots.length - 1].position
     }
-  }
-
-  async #cells(keys: readonly Uint8Array[]): Promise<(StoredCell | undefined)[]> {
-    const found = await this.#dense(keys)
-    const missing: number[] = []
-    for (let i = 0; i < keys.length; i++) if (found[i] === undefined) missing.push(i)
-    if (missing.length > 0) {
-      const values = await this.#map.get(missing.map((i) => eventKey(keys[i])))
-      for (let i = 0; i < missing.length; i++) found[missing[i]] = values[i]
-    }
-    return found.map((value) => value && readEventValue(value))
-  }
-
-  /** Events received one after the other mostly have keys that are neighbours too: one scan then finds all. */
-  async #dense(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
-    const found = new Array<Uint8Array | undefined>(keys.length).fill(undefined)
-    if (keys.length < 8) return found
-    for (let i = 1; i < keys.length; i++) if (compareBytes(keys[i - 1], keys[i]) >= 0) return found
-    const to = successor(eventKey(keys[keys.length - 1]))
-    const entries: Entry[] = await this.#map.scan({ from: eventKey(keys[0]), to, limit: keys.length })
-    let e = 0
-    for (let i = 0; i < keys.length && e < entries.length; i++) {
-      while (e < entries.length && compareBytes(entries[e].key.subarray(1), keys[i]) < 0) e++
-      if (e < entries.length && sameBytes(entries[e].key.subarray(1), keys[i])) found[i] = entries[e++].value
-    }
-    return found
   }
 }
 
@@ -220,10 +175,4 @@ function boundary(ms: number): Uint8Array {
   const key = new Uint8Array(ulidBytes)
   putUlidTime(key, 0, Math.ceil(ms))
   return eventKey(key)
-}
-
-function successor(key: Uint8Array): Uint8Array {
-  const out = new Uint8Array(key.length + 1)
-  out.set(key)
-  return out
 }

@@ -1,5 +1,11 @@
 /**
- * Carries out works: looks up what is there, joins, makes one durable write of it and then takes it over.
+ * Carries out works: looks up what is there, joins, makes one write of it, and takes it over once that is durable.
+ *
+ *   life     what is durable, and readers know of
+ *   #ahead   what was written: the next write builds on it
+ *
+ * Events with keys of our own need nothing of what is there, so they are written while others become durable; whatever looks
+ * first waits for those.
  *
  * Not here: bytes (layout.ts), reading (store-reader.ts), checks that need nothing of the store (mapped-event-store.ts).
  */
@@ -11,9 +17,11 @@ import {
   formatUlid,
   type Hashed,
   hashRecord,
+  headKeyAt,
   incarnationBytes,
   isRedaction,
   type Mark,
+  recordHead,
   recordKey,
   redactionOf,
   sameBytes,
@@ -26,29 +34,26 @@ import {
 } from '../../replication/sync/index.ts'
 import { CommitGroup, type Loaded } from './commit-group.ts'
 import type { NewEvent } from './event-store.ts'
-import {
-  eventHeader,
-  eventKey,
-  type Life,
-  lifeKey,
-  othersOfKey,
-  readEventValue,
-  receptionKey,
-  receptionStamp,
-  writeLife,
-} from './layout.ts'
+import { EventFinder } from './finder.ts'
+import { eventHeader, type Life, lifeKey, othersOfKey, type StoredCell, writeLife } from './layout.ts'
 import type { OrderedMap } from './ordered-map.ts'
 import { continues, type Peer, type Peers } from './peers.ts'
+import type { ShrinkingRun } from './run.ts'
 import { originOf } from './stored-event.ts'
 import type { AppendWork, ReceiveWork, RedactWork, Work } from './works.ts'
+import type { UnderWay } from './write-queue.ts'
 
 /** What a record takes beside its value and content type, at most. */
 const recordOverhead = 72
+/** Of the memory for runs, at first, and when it is used again for the next ones. */
+const firstBytes = 32 * 1024
+const keptBytes = 512 * 1024
 /** Others of one key that are kept; further ones are dropped. */
 const othersKept = 64
 
 export class StoreWriter {
   readonly #map: OrderedMap
+  readonly #finder: EventFinder
   readonly #clock: Clock
   readonly #random: Random
   readonly #keys: UlidSource
@@ -59,7 +64,12 @@ export class StoreWriter {
   /** Peers of which something is known that is not yet durable. */
   readonly #heard: Uint8Array[] = []
   life: Life
+  #ahead: Life
+  /** Until all that was written is durable. Never rejects. */
+  #settled: Promise<void> = Promise.resolve()
   #origin: Uint8Array
+  /** Where the next group's runs are put together. */
+  #records = new ByteOutput(firstBytes)
   /** The wall clock, looked at once for a group. */
   #wallMicros = 0
 
@@ -70,10 +80,12 @@ export class StoreWriter {
     received: (group: CommitGroup) => void,
   ) {
     this.#map = options.map
+    this.#finder = new EventFinder(options.map)
     this.#clock = options.clock
     this.#random = options.random
     this.#received = received
     this.life = life
+    this.#ahead = life
     this.peers = peers
     this.#origin = originOf(life.store, life.incarnation)
     this.#keys = new UlidSource(options.random, life.keyMs)
@@ -82,39 +94,66 @@ export class StoreWriter {
     this.#hybrid = new HybridClock(() => this.#wallMicros, life.timestamp > sane ? 0 : life.timestamp)
   }
 
-  async commit(works: readonly Work[]): Promise<void> {
+  /** Resolves when the next works may be prepared; rejects when nothing of these is done. */
+  async prepare(works: readonly Work[]): Promise<UnderWay> {
+    if (!works.every(isFresh)) await this.#settled
     this.#wallMicros = this.#clock.wallMicros()
-    const group = new CommitGroup(this.life, this.#random.bytes(stampBytes))
+    let events = 0
+    for (const work of works) if (work.kind === 'append') events += work.events.length
+    const group = new CommitGroup(this.#ahead, this.#random.bytes(stampBytes), this.#origin, this.#records, events)
     for (const loaded of await this.#look(works)) group.load(loaded)
-    let incarnation = this.life.incarnation
+    let { incarnation } = this.#ahead
     for (const work of works) {
       if (work.kind === 'append') this.#append(group, work)
       else if (work.kind === 'redact') redact(group, work)
       else if (work.kind === 'receive') this.#receive(group, work)
       else if (work.kind === 'renew') incarnation = this.#random.bytes(incarnationBytes)
     }
+    const received = [...group.peers.values()]
     for (const peer of this.#heard.splice(0)) if (group.peer(peer) === undefined) group.setPeer(this.peers.get(peer)!)
     group.flush()
-    const renewed = incarnation !== this.life.incarnation
-    if (group.changes.length === 0 && !renewed) return
+    if (group.changes.length === 0 && incarnation === this.#ahead.incarnation) return { durable: this.#settled }
     const life = this.#lifeAfter(group, incarnation)
     group.changes.push({ key: lifeKey, value: writeLife(life) })
-    await this.#map.write(group.changes)
-    this.life = life
-    if (renewed) this.#origin = originOf(life.store, life.incarnation)
-    for (const peer of group.peers.values()) this.peers.set(peer)
-    if (group.moved) this.#received(group)
+    return this.#write(group, life, received)
+  }
+
+  async #write(group: CommitGroup, life: Life, received: readonly Peer[]): Promise<UnderWay> {
+    let accept: () => void
+    let copied = false
+    const accepted = new Promise<void>((resolve) => {
+      accept = () => {
+        copied = true
+        resolve()
+      }
+    })
+    const durable = this.#map.write(group.changes, accept!).then(() => {
+      this.life = life
+      for (const peer of received) this.peers.set(peer)
+      if (group.moved) this.#received(group)
+    })
+    try {
+      await Promise.race([accepted, durable])
+    } finally {
+      if (copied && this.#records.buffer.length <= keptBytes) this.#records.length = 0
+      else this.#records = new ByteOutput(firstBytes)
+    }
+    if (life.incarnation !== this.#ahead.incarnation) this.#origin = originOf(life.store, life.incarnation)
+    this.#ahead = life
+    this.#settled = durable.catch(() => undefined)
+    return { durable }
   }
 
   #lifeAfter(group: CommitGroup, incarnation: Uint8Array): Life {
+    const before = this.#ahead
     return {
-      store: this.life.store,
+      store: before.store,
       incarnation,
       position: group.position,
-      stamp: group.moved ? group.stamp : this.life.stamp,
+      stamp: group.moved ? group.stamp : before.stamp,
       count: group.count,
       // Each incarnation counts its own events.
-      sequence: incarnation === this.life.incarnation ? group.sequence : 0,
+      sequence: incarnation === before.incarnation ? group.sequence : 0,
       timestamp: this.#hybrid.last,
       keyMs: Math.max(0, this.#keys.nowMs),
     }
@@ -140,21 +179,30 @@ export class StoreWriter {
       if (work.kind === 'receive') for (const { record, hash } of work.records) note(recordKey(record).slice(), hash)
     }
     if (keys.size === 0) return []
-    const found = await this.#map.get([...keys.values()].map((key) => eventKey(key)))
+    const found = await this.#finder.cells([...keys.values()])
+    const runs = new Map<number, ShrinkingRun>()
     const out: Loaded[] = []
     let i = 0
     for (const [text, key] of keys) {
-      const value = found[i++]
-      const stored = value === undefined ? undefined : readEventValue(value)
+      const stored = found[i++]
       const coming = hashes.get(text)
-      if (stored === undefined || (coming !== undefined && sameBytes(coming, stored.hash))) {
-        out.push({ key, stored, stamp: undefined, others: [] })
-        continue
-      }
-      const [place] = await this.#map.get([receptionKey(stored.position)])
-      out.push({ key, stored, stamp: receptionStamp(place!), others: await this.#others(key) })
+      const same = stored === undefined || (coming !== undefined && sameBytes(coming, stored.hash))
+      out.push(
+        same
+          ? { key, stored, stamp: undefined, run: undefined, others: [] }
+          : { key, stored, ...(await this.#placeOf(stored, runs)), others: await this.#others(key) },
+      )
     }
     return out
+  }
+
+  /** @param runs those that were read so far. */
+  async #placeOf({ position, run }: StoredCell, runs: Map<number, ShrinkingRun>) {
+    const { stamp } = await this.#finder.slot(position)
+    if (run === 0) return { stamp, run: undefined }
+    const shrinking = runs.get(run) ?? (await this.#finder.shrinking(run))
+    runs.set(run, shrinking)
+    return { stamp, run: shrinking }
   }
 
   async #others(key: Uint8Array): Promise<Hashed[]> {
@@ -163,36 +211,44 @@ export class StoreWriter {
   }
 
   #append(group: CommitGroup, work: AppendWork): void {
-    const { events, chosen } = work
+    const { events, chosen, keys } = work
     if (chosen !== undefined && !this.#admits(group, work, chosen)) return
-    let capacity = 0
-    for (const { value, contentType } of events)
-      capacity += eventHeader + recordOverhead + value.length + contentType.length
-    const out = new ByteOutput(capacity)
-    const keys = new Uint8Array(events.length * ulidBytes)
-    const wallMs = Math.floor(this.#clock.wallMicros() / 1000)
+    const wallMs = Math.floor(this.#wallMicros / 1000)
+    const { head } = group.runs
     for (let i = 0; i < events.length; i++) {
-      const event = events[i]
-      const at = i * ulidBytes
-      const key = keys.subarray(at, at + ulidBytes)
+      const { value, contentType, atMs } = events[i]
       const own = chosen?.[i]
-      if (own !== undefined) key.set(own)
-      else if (event.atMs !== undefined) this.#keys.past(event.atMs, keys, at)
-      else this.#keys.now(wallMs, keys, at)
-      work.keys.push(formatUlid(keys, at))
-      // The same key with the same value: it is here.
-      if (own !== undefined && group.cell(work.keys[i]) !== undefined) continue
-      const start = out.length
-      out.length += eventHeader
-      const timestamp = this.#hybrid.next()
-      writeRecord(out, keys, at, this.#origin, ++group.sequence, timestamp, event.contentType, event.value)
-      const value = out.buffer.subarray(start, out.length)
-      if (own === undefined) group.addFresh(key, value)
-      else {
-        const record = value.subarray(eventHeader)
-        group.join(record, hashRecord(record), 0)
+      if (own === undefined && atMs === undefined) {
+        this.#keys.now(wallMs, head, headKeyAt)
+        keys.push(formatUlid(head, headKeyAt))
+        group.addNow(this.#hybrid.next(), contentType, value)
+        continue
       }
+      const key = new Uint8Array(ulidBytes)
+      if (own !== undefined) key.set(own)
+      else this.#keys.past(atMs!, key, 0)
+      keys.push(formatUlid(key))
+      // The same key with the same value: it is here.
+      if (own !== undefined && group.cell(keys[i]) !== undefined) continue
+      this.#appendAlone(group, key, events[i], own === undefined)
     }
+  }
+
+  #appendAlone(group: CommitGroup, key: Uint8Array, { value, contentType }: NewEvent, fresh: boolean): void {
+    const out = new ByteOutput(eventHeader + recordOverhead + value.length + contentType.length)
+    out.length += eventHeader
+    writeRecord(out, this.#headOf(key), ++group.sequence, this.#hybrid.next(), contentType, value)
+    if (fresh) group.addFresh(key, out.bytes)
+    else {
+      const record = out.bytes.subarray(eventHeader)
+      group.join(record, hashRecord(record), 0)
+    }
+  }
+
+  #headOf(key: Uint8Array): Uint8Array {
+    const head = recordHead(this.#origin)
+    head.set(key, headKeyAt)
+    return head
   }
 
   /** Whether no chosen key is here with another value; otherwise the work is refused and what differs is kept aside. */
@@ -216,7 +272,7 @@ export class StoreWriter {
         continue
       }
       const out = new ByteOutput(recordOverhead + event.value.length + event.contentType.length)
-      writeRecord(out, key, 0, this.#origin, 0, this.#hybrid.last, event.contentType, event.value)
+      writeRecord(out, this.#headOf(key), 0, this.#hybrid.last, event.contentType, event.value)
       const refused = out.bytes
       if (sameValue(record, refused)) continue
       group.keepOther({ record: refused, hash: hashRecord(refused) })
@@ -278,6 +334,10 @@ export class StoreWriter {
   #wallMs(): number {
     return Math.floor(this.#clock.wallMicros() / 1000)
   }
+}
+
+function isFresh(work: Work): boolean {
+  return work.kind === 'append' && work.chosen === undefined
 }
 
 function redact(group: CommitGroup, work: RedactWork): void {

@@ -1,6 +1,9 @@
 /**
- * Writers wait in line; whoever comes while a write is under way is part of the next one. So the cost of making things
- * durable is paid once for all who came together, and there is one write at a time.
+ * Writers wait in line; whoever comes while a write is being prepared is part of the next one. One write is prepared at a
+ * time, while those before it become durable.
+ *
+ *   works ─► prepare ─► durable ─► the callers go on, in order
+ *            prepare ──► durable ─►
  *
  * Not here: what a write does.
  */
@@ -13,19 +16,30 @@ interface Waiting<W> {
   reject(error: unknown): void
 }
 
-/** A write is not made larger than this by joining works; one work alone may be. */
-const groupBytes = 4 << 20
-const groupWorks = 4096
+/** What was prepared and not refused. */
+export interface UnderWay {
+  /** Rejects when nothing can be written any more. */
+  readonly durable: Promise<void>
+}
+
+/** A write is not made larger than this by joining works; one work alone may be. The next one is prepared meanwhile. */
+const groupBytes = 64 * 1024
+const groupWorks = 512
 
 export class WriteQueue<W> {
-  readonly #commit: (works: readonly W[]) => Promise<void>
+  readonly #prepare: (works: readonly W[]) => Promise<UnderWay>
   #waiting: Waiting<W>[] = []
   #running: Promise<void> | undefined
+  /** Until all that was prepared is durable. */
+  #settled: Promise<void> = Promise.resolve()
   #failure: unknown
 
-  /** `commit` makes all of the works durable or rejects; a work that fails alone says so in its own fields. */
-  constructor(commit: (works: readonly W[]) => Promise<void>) {
-    this.#commit = commit
+  /**
+   * `prepare` resolves when the next may be prepared, and rejects when nothing of the works will be done; a work that fails
+   * alone says so in its own fields. Writes become durable in the order in which they were prepared.
+   */
+  constructor(prepare: (works: readonly W[]) => Promise<UnderWay>) {
+    this.#prepare = prepare
   }
 
   /** Later works are refused with this. */
@@ -45,9 +59,10 @@ export class WriteQueue<W> {
     })
   }
 
-  /** Resolves when nothing waits. */
+  /** Resolves when nothing waits and nothing is under way. */
   async idle(): Promise<void> {
     while (this.#running !== undefined) await this.#running
+    await this.#settled
   }
 
   async #run(): Promise<void> {
@@ -55,14 +70,25 @@ export class WriteQueue<W> {
       const group = this.#take()
       try {
         if (this.#failure !== undefined) throw this.#failure
-        await this.#commit(group.map((w) => w.work))
-        for (const { resolve } of group) resolve()
+        const { durable } = await this.#prepare(group.map((w) => w.work))
+        this.#settled = this.#settle(group, durable)
       } catch (error) {
         if (!(error instanceof DbError && error.code === 'disk_full')) this.fail(error)
         for (const { reject } of group) reject(error)
       }
     }
     this.#running = undefined
+  }
+
+  async #settle(group: readonly Waiting<W>[], durable: Promise<void>): Promise<void> {
+    try {
+      await durable
+      for (const { resolve } of group) resolve()
+    } catch (error) {
+      // Others were prepared upon it.
+      this.fail(error)
+      for (const { reject } of group) reject(error)
+    }
   }
 
   #take(): Waiting<W>[] {

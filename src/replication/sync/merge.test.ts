@@ -7,8 +7,10 @@ import {
   cellOf,
   compareBytes,
   hashRecord,
+  headKeyAt,
   isRedaction,
   joinCells,
+  recordHead,
   redactionOf,
   toHex,
   writeRecord,
@@ -27,7 +29,9 @@ const record = fc
     let bytes = redactionOf(key)
     if (erased > 0) {
       const out = new ByteOutput()
-      writeRecord(out, key, 0, new Uint8Array(24).fill(origin), 1, 1_000 + origin, 'text/plain', Uint8Array.of(value))
+      const head = recordHead(new Uint8Array(24).fill(origin))
+      head.set(key, headKeyAt)
+      writeRecord(out, head, 1, 1_000 + origin, 'text/plain', Uint8Array.of(value))
       bytes = out.bytes.slice() as Uint8Array<ArrayBuffer>
     }
     return cellOf({ record: bytes, hash: hashRecord(bytes) })

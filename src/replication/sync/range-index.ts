@@ -18,9 +18,9 @@
  *
  * Not here: what is asked and answered (reconcile.ts).
  */
-import { sha256 } from '@noble/hashes/sha2.js'
 import { getU32 } from './byte-input.ts'
 import { putU32 } from './byte-output.ts'
+import { digestInto } from './digest.ts'
 
 const leafEntries = 512
 const words = 8
@@ -284,5 +284,7 @@ function fingerprintOf(sum: Uint32Array, count: number): Uint8Array {
   const bytes = new Uint8Array(20)
   bytes.set(wordsAt(sum, 0))
   putU32(bytes, 16, count)
-  return sha256(bytes).subarray(0, fingerprintBytes)
+  const fingerprint = new Uint8Array(fingerprintBytes)
+  digestInto(bytes, fingerprint, 0, fingerprintBytes)
+  return fingerprint
 }

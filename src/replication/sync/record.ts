@@ -13,10 +13,10 @@
  *
  * Not here: which of two records of a key stands (merge.ts).
  */
-import { sha256 } from '@noble/hashes/sha2.js'
 import { DbError, type Timestamp } from '../../base/index.ts'
 import { ByteInput, malformed } from './byte-input.ts'
 import type { ByteOutput } from './byte-output.ts'
+import { digestInto } from './digest.ts'
 import { ulidBytes } from './ulid.ts'
 
 export const originBytes = 24
@@ -43,20 +43,26 @@ export interface EventRecord {
 const nobody = new Uint8Array(originBytes)
 const nothing = new Uint8Array(0)
 
-/** Appends the record; its key are the 16 bytes at `keyAt` of `keys`. */
+/** What records of one origin begin with; each one's key is put into it, behind the flags. */
+export function recordHead(origin: Uint8Array): Uint8Array {
+  const head = new Uint8Array(1 + ulidBytes + originBytes)
+  head.set(origin, 1 + ulidBytes)
+  return head
+}
+
+/** Where a head has its key. */
+export const headKeyAt = 1
+
+/** Appends the record of the event whose key is in the head. */
 export function writeRecord(
   out: ByteOutput,
-  keys: Uint8Array,
-  keyAt: number,
-  origin: Uint8Array,
+  head: Uint8Array,
   sequence: number,
   timestamp: Timestamp,
   contentType: string,
   value: Uint8Array,
 ): void {
-  out.u8(0)
-  out.raw(keys.subarray(keyAt, keyAt + ulidBytes))
-  out.raw(origin)
+  out.raw(head)
   out.varint(sequence)
   out.safe(timestamp)
   if (contentType === json) out.u8(0)
@@ -100,16 +106,10 @@ export function recordKey(record: Uint8Array): Uint8Array {
   return record.subarray(1, 1 + ulidBytes)
 }
 
-/** Hashers are made once: making one costs as much as hashing a short event. */
-const fresh = sha256.create()
-const hasher = sha256.create()
-const digest = new Uint8Array(sha256.outputLen)
-
 export function hashRecord(record: Uint8Array): Uint8Array {
-  fresh._cloneInto(hasher)
-  hasher.update(record)
-  hasher.digestInto(digest)
-  return digest.slice(0, hashBytes)
+  const hash = new Uint8Array(hashBytes)
+  digestInto(record, hash, 0, hashBytes)
+  return hash
 }
 
 export function checkContentType(contentType: string): void {

@@ -62,15 +62,31 @@ export function parseUlid(text: string, into = new Uint8Array(ulidBytes), at = 0
   return into
 }
 
-const codes = new Array<number>(ulidLength)
+const codes = new Array<number>(ulidLength - 2)
+/** Keys made one after the other differ in their last byte: the text before it was just made. */
+const lastKey = new Uint8Array(ulidBytes)
+let lastHead = '0'.repeat(ulidLength - 2)
+/** The last two characters: ten bits. */
+const tails = Array.from({ length: 1024 }, (_, i) => digits[i >>> 5] + digits[i & 31])
 
 /** The canonical text of 16 bytes at an offset. */
 export function formatUlid(bytes: Uint8Array, at = 0): string {
+  let same = ulidBytes - 2
+  while (same >= 0 && bytes[at + same] === lastKey[same]) same--
+  if (same >= 0) {
+    for (let i = 0; i < ulidBytes - 1; i++) lastKey[i] = bytes[at + i]
+    lastHead = formatHead(bytes, at)
+  }
+  return lastHead + tails[((bytes[at + 14] & 3) << 8) | bytes[at + 15]]
+}
+
+/** All but the last two characters, which the first 15 bytes decide. */
+function formatHead(bytes: Uint8Array, at: number): string {
   codes[0] = characterCodes[bytes[at] >>> 5]
   let bits = bytes[at] & 31
   let held = 5
   let next = at + 1
-  for (let i = 1; i < ulidLength; i++) {
+  for (let i = 1; i < codes.length; i++) {
     if (held < 5) {
       bits = ((bits << 8) | bytes[next++]) & 0xfff
       held += 8

@@ -41,6 +41,8 @@ export interface BindContext {
   notice(message: string, severity?: string): void
   /** In a cluster: the commit that a table's definition is known as of. */
   readonly fenceOf?: (table: number) => number
+  /** lattice.batch_rows; absent: never. */
+  readonly batchRows?: number
 }
 
 /** Raises what the statement's text position is known for; `at` is the parser's byte offset. */

@@ -218,7 +218,7 @@ export class Aggregation extends Operator {
       if (step !== ROW) return step
       const gathered = this.options.gathering?.gathered
       if (gathered !== undefined) {
-        this.#merge(x, gathered)
+        this.takeGathered(x, gathered)
         continue
       }
       for (let i = 0; i < keys.length; i++) values[i] = keys[i].input(x)
@@ -236,12 +236,28 @@ export class Aggregation extends Operator {
     }
   }
   /** Groups that were made elsewhere: they are few, and kept whatever memory there is. */
-  #merge(x: Execution, [texts, saved]: GatheredRow): void {
+  takeGathered(x: Execution, [texts, saved]: GatheredRow): void {
     const { keys, calls } = this.options
     const plain = plainContext(x.types)
     const values = keys.map(({ type }, i) => (texts[i] === null ? null : type.parse(texts[i]!, -1, plain)))
     const { states } = this.#tables[0].find(values) ?? this.#add(x, 0, values)
     for (let i = 0; i < calls.length; i++) states[i] = calls[i].code.partial!.merge(states[i], saved[i], plain)
+  }
+  /** Takes a group over with its states; one that is here already is merged with it. Of plain grouping only. */
+  adopt(x: Execution, values: readonly Value[], states: readonly any[]): void {
+    const { calls } = this.options
+    const known = this.#tables[0].find(values)
+    const plain = plainContext(x.types)
+    const own = known ?? this.#add(x, 0, values)
+    for (let i = 0; i < calls.length; i++) {
+      const { partial } = calls[i].code
+      own.states[i] =
+        known === undefined ? states[i] : partial!.merge(own.states[i], partial!.save(states[i], plain), plain)
+    }
+  }
+  /** Whether there are groups, made elsewhere as long as no row was taken here. */
+  get hasGroups(): boolean {
+    return this.#tables[0].groups.length > 0
   }
   /** From now on only groups that are in the table grow; the rows of others are sorted and grouped after. */
   #overflow(x: Execution): Operator | undefined {

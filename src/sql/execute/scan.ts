@@ -10,6 +10,7 @@ import type { EngineCursor, EntryBatch } from '../../storage/index.ts'
 import { gathered } from '../../transaction/index.ts'
 import type { RemoteWork } from '../plan/remote-program.ts'
 import type { Value } from '../types/type.ts'
+import type { BatchFilter } from './batch-filter.ts'
 import { RowDecoder } from './decoder.ts'
 import { type Eval, type Execution, type NodeDescription, Operator } from './execution.ts'
 import { after, type IndexAccess, type KeyCodec, storageSpan, type TableAccess } from './tables.ts'
@@ -27,6 +28,8 @@ export interface ScanOptions {
   readonly remote: RemoteWork | undefined
   /** The condition may suspend (it has a sub-plan). */
   readonly filterSuspends: boolean
+  /** What can be tested a batch at a time; undefined: nothing, or not worth it. */
+  readonly batch: BatchFilter | undefined
 }
 
 /** Attribute numbers of the pseudo columns, as in plan/compile.ts. */
@@ -111,32 +114,38 @@ export class SeqScan extends TableScan {
   #cursor: EngineCursor | undefined
   #at = 0
   #count = 0
+  #ended = false
   #pseudo = false
   #gathers = false
+  /** Rows of the batch are tested together; #at and #count then run over those that passed. */
+  #selects = false
 
   open(x: Execution): void {
     this.prepare()
     this.#pseudo = this.wantsPseudo
-    const { access, remote } = this.options
+    const { access, batch, remote } = this.options
     this.#gathers = remote?.gathers === true
     this.gathered = undefined
     const program = remote === undefined || remote.empty ? undefined : () => remote.program(x)
     this.#cursor = x.tx.cursor(storageSpan(access.descriptor.storage), false, program)
     this.#at = 0
     this.#count = 0
+    this.#ended = false
+    this.#selects = batch !== undefined && batch.tests.length > 0 && batch.open(x)
     this.held = false
   }
 
   next(x: Execution): Step {
+    if (this.#selects) return this.#nextSelected(x)
     const filter = this.options.filter
     const suspends = this.options.filterSuspends
     for (;;) {
       if (!this.held) {
         if (this.#at >= this.#count) {
-          const step = this.#fill(x)
+          const step = this.fill(x)
           if (step !== ROW) return step
         }
-        this.#load(x, this.#cursor!.batch, this.#at++)
+        this.load(x, this.#at++)
       }
       if (filter === undefined || this.gathered !== undefined) return ROW
       this.held = suspends
@@ -146,7 +155,37 @@ export class SeqScan extends TableScan {
     }
   }
 
-  #load(x: Execution, batch: EntryBatch, i: number): void {
+  /** As `next`, by way of the batch's tests. */
+  #nextSelected(x: Execution): Step {
+    const { batch, filterSuspends } = this.options
+    const filter = this.options.filter!
+    const { rows, whole } = batch!
+    for (;;) {
+      if (!this.held) {
+        while (this.#at >= this.#count) {
+          const step = this.fill(x)
+          if (step !== ROW) return step
+          this.#count = batch!.select(this.batch, x.types)
+        }
+        const row = rows[this.#at++]
+        this.load(x, row < 0 ? ~row : row)
+        if (this.gathered !== undefined || (whole && row >= 0)) return ROW
+      }
+      this.held = filterSuspends
+      const pass = filter(x)
+      this.held = false
+      if (pass === true) return ROW
+    }
+  }
+
+  /** The batch that `fill` has brought. */
+  get batch(): EntryBatch {
+    return this.#cursor!.batch
+  }
+
+  /** Puts row `i` of the batch into the registers. */
+  load(x: Execution, i: number): void {
+    const { batch } = this
     const slab = batch.slabs[batch.slab[i]]
     if (this.#gathers) {
       const value = () => Buffer.from(slab.bytes.subarray(batch.valueStart[i], batch.valueEnd[i])).toString()
@@ -157,7 +196,9 @@ export class SeqScan extends TableScan {
     if (this.#pseudo) this.pseudo(x, () => slab.bytes.slice(batch.keyStart[i], batch.keyEnd[i]), batch.timestamps[i])
   }
 
-  #fill(x: Execution): Step {
+  /** Brings the next batch. */
+  fill(x: Execution): Step {
+    if (this.#ended) return END
     if (x.spent) return YIELD
     const step = this.#cursor!.next()
     if (step === WAIT) {
@@ -165,8 +206,15 @@ export class SeqScan extends TableScan {
       return WAIT
     }
     this.#at = 0
-    this.#count = step === ROW ? this.#cursor!.batch.count : 0
+    this.#count = step === ROW ? this.batch.count : 0
+    this.#ended = step === END
     return step
+  }
+
+  /** Whoever has read batches so far leaves the rest of the current one, from row `i` on, to `next`. */
+  resume(i: number): void {
+    this.#selects = false
+    this.#at = i
   }
 
   close(): void {
@@ -175,7 +223,8 @@ export class SeqScan extends TableScan {
   }
 
   describe(): NodeDescription {
-    return { name: 'Seq Scan', target: this.label, details: this.details() }
+    const batched = (this.options.batch?.tests.length ?? 0) > 0
+    return { name: batched ? 'Batch Scan' : 'Seq Scan', target: this.label, details: this.details() }
   }
 }
 

@@ -9,6 +9,7 @@ import { type IndexRange, IndexScan, SeqScan } from '../execute/scan.ts'
 import type { IndexAccess, TableAccess } from '../execute/tables.ts'
 import { familiesOf, operatorByOid } from '../functions/registry.ts'
 import type { Expr } from '../query.ts'
+import { batchFilter } from './batch-plan.ts'
 import { compile, typeOf } from './compile.ts'
 import { relationRows, selectivity } from './estimate.ts'
 import { exprText } from './expr-text.ts'
@@ -76,7 +77,12 @@ export function relationPaths(
     startup: 0,
     cost: total * rowCost * (1 + 0.25 * usable.length),
     ordered: false,
-    build: () => new SeqScan({ ...scanOptions(rel, access, usable), remote: remoteWork(rel, access, usable) }),
+    build: () =>
+      new SeqScan({
+        ...scanOptions(rel, access, usable),
+        remote: remoteWork(rel, access, usable),
+        batch: total < scope.builder.batchRows ? undefined : batchFilter(rel, access, usable),
+      }),
   })
   const ways: (IndexAccess | undefined)[] = [...(access.primary === undefined ? [] : [undefined]), ...access.indexes]
   for (const way of ways) {
@@ -111,6 +117,7 @@ function scanOptions(rel: Rel, access: TableAccess, conditions: readonly Conditi
     filterUses: filter?.uses ?? new Set<number>(),
     filterSuspends: filter?.suspends ?? false,
     remote: undefined,
+    batch: undefined,
   }
 }
 

@@ -6,11 +6,13 @@ import { DbError } from '../../base/index.ts'
 import { functionRow } from '../bind/calls.ts'
 import { exprKey, forEachChild, forEachQueryExpr, forEachSubquery } from '../bind/scope.ts'
 import { type AggregateCall, Aggregation, type GroupingSet, type GroupKey } from '../execute/aggregate.ts'
+import { BatchAggregation } from '../execute/batch-aggregate.ts'
 import type { Eval, Operator } from '../execute/execution.ts'
 import { SeqScan } from '../execute/scan.ts'
 import { aggregateOf, aggregateRow } from '../functions/registry.ts'
 import type { Aggregate, Expr, Grouping, Query } from '../query.ts'
 import { int4Oid } from '../types/oids.ts'
+import { aggregateProgram } from './batch-plan.ts'
 import { compile, typeOf } from './compile.ts'
 import { columnOf, distinctCount } from './estimate.ts'
 import { exprText } from './expr-text.ts'
@@ -54,6 +56,7 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
   const gathering = simple && combinable && few && input instanceof SeqScan ? input : undefined
   const gathers = gathering?.options.remote?.gather({ keys: query.groupBy, calls: found.aggregates }) === true
   scope.substitutions = new Map()
+  const program = simple ? aggregateProgram(scope, input, keys, found.aggregates, calls) : undefined
   query.groupBy.forEach((e, i) => {
     scope.substitute(e, keys[i].output)
   })
@@ -63,7 +66,7 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
   groupings.forEach((g, i) => {
     scope.substitute(g, groupingRegisters[i])
   })
-  const operator = new Aggregation(input, {
+  const rowTier = new Aggregation(input, {
     keys,
     calls,
     sets,
@@ -74,6 +77,7 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
     gathering: gathers ? gathering : undefined,
     typeOfRegister: (r) => scope.builder.typeOfRegister(r),
   })
+  const operator = program === undefined ? rowTier : new BatchAggregation(input as SeqScan, rowTier, program)
   operator.rows = keys.length === 0 ? 1 : Math.min(rows, groupCount(scope))
   return operator
 }

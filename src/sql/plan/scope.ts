@@ -23,6 +23,8 @@ export class PlanBuilder {
   /** True while nothing volatile or session-dependent was met: results of closures may be cached. */
   usesVolatile = false
   readonly instrument: boolean
+  /** Tables of at least so many rows are read in batches where their conditions allow it. */
+  readonly batchRows: number
 
   readonly tables: Tables
   readonly rows: (oid: number) => number | undefined
@@ -36,6 +38,7 @@ export class PlanBuilder {
     this.tables = tables
     this.rows = rows
     this.instrument = instrument
+    this.batchRows = context.batchRows ?? Number.POSITIVE_INFINITY
   }
 
   #problems = 0

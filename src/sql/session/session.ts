@@ -275,8 +275,7 @@ export class Session implements SqlSession, ExecutionSession {
     const now = this.clock.monotonicMicros()
     const known = this.#sizes.get(relation.storage)
     if (known !== undefined && now - known.at < sizeMicros) return known.entries
-    const { cluster, store } = this.database
-    const { entries } = (cluster ?? store.engine).estimate(storageSpan(relation.storage))
+    const { entries } = (this.database.cluster ?? this.database.store.engine).estimate(storageSpan(relation.storage))
     this.#sizes.set(relation.storage, { entries, at: now })
     return entries
   }
@@ -295,6 +294,7 @@ export class Session implements SqlSession, ExecutionSession {
       dependencies: [],
       notice: (m, s) => this.notice(m, s),
       fenceOf: this.database.fenceOf,
+      batchRows: this.settings.number('lattice.batch_rows'),
     }
   }
 

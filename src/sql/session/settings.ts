@@ -108,6 +108,14 @@ function load(): void {
     'ms',
   )
   own(
+    'lattice.batch_rows',
+    'integer',
+    '20000',
+    'Tables of at least so many rows are read in batches.',
+    '0',
+    '2147483647',
+  )
+  own(
     'lattice.plan_cache',
     'bool',
     'on',

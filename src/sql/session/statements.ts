@@ -77,6 +77,7 @@ const planSettings = new Set([
   'bytea_output',
   'role',
   'lattice.plan_cache',
+  'lattice.batch_rows',
 ])
 
 export class StatementCache {

@@ -18,7 +18,8 @@ export interface Side {
 
 const session = ["set timezone = 'America/New_York'", "set bytea_output = 'hex'"]
 
-export async function lattice(): Promise<Side> {
+/** @param settings more statements to begin the session with */
+export async function lattice(settings: readonly string[] = []): Promise<Side> {
   const io = nodeIo({ logLevel: 'warn' })
   const opened = await openDatabase({ io, directory: undefined })
   const s = opened.database.connect({ user: 'lattice', database: 'lattice', parameters: new Map(), client: '' })
@@ -53,7 +54,7 @@ export async function lattice(): Promise<Side> {
       return { types: [], rows: [], error: { code: 'XX000', message: (error as Error).stack ?? String(error) } }
     }
   }
-  for (const sql of session) await ask(sql)
+  for (const sql of [...session, ...settings]) await ask(sql)
   return {
     ask,
     close: async () => {

@@ -63,24 +63,27 @@ export interface RunOptions {
 
 export class Comparison {
   readonly #ours: Side
+  /** The same with every table read in batches. */
+  readonly #batches: Side
   #theirs: Awaited<ReturnType<typeof postgres>>
   readonly #words: Vocabulary
 
-  constructor(ours: Side, theirs: Awaited<ReturnType<typeof postgres>>, words: Vocabulary) {
+  constructor(ours: Side, batches: Side, theirs: Awaited<ReturnType<typeof postgres>>, words: Vocabulary) {
     this.#ours = ours
+    this.#batches = batches
     this.#theirs = theirs
     this.#words = words
   }
 
   static async open(seed: number): Promise<Comparison> {
-    const [ours, theirs] = [await lattice(), await postgres()]
+    const [ours, batches, theirs] = [await lattice(), await lattice(['set lattice.batch_rows = 0']), await postgres()]
     for (const sql of schema(new Draw(seed))) {
-      for (const side of [ours, theirs]) {
+      for (const side of [ours, batches, theirs]) {
         const { error } = await side.ask(sql)
         if (error !== undefined) throw new Error(`${error.message} in ${sql}`)
       }
     }
-    return new Comparison(ours, theirs, await vocabulary(theirs))
+    return new Comparison(ours, batches, theirs, await vocabulary(theirs))
   }
 
   async run(o: RunOptions): Promise<Report> {
@@ -94,6 +97,7 @@ export class Comparison {
       const sql = kinds[o.kind](draw, this.#words)
       o.about?.(number, sql)
       const a = await this.#ours.ask(sql)
+      const batched = await this.#batches.ask(sql)
       let b = await this.#theirs.ask(sql)
       if (broken(b)) {
         // Some errors leave PGlite unusable: a fresh one is asked, and one that breaks again is not.
@@ -108,7 +112,9 @@ export class Comparison {
       ran++
       if (a.error !== undefined && b.error !== undefined) failedOnBoth++
       if (o.only !== undefined) show(sql, a, b)
-      const why = difference(sql, a, b)
+      let why = difference(sql, a, b)
+      const apart = why === undefined ? difference(sql, batched, b) : undefined
+      if (apart !== undefined) why = `in batches: ${apart}`
       if (why === undefined) continue
       const d = { seed: o.seed, kind: o.kind, number, sql, why }
       differences.push(d)
@@ -125,6 +131,7 @@ export class Comparison {
 
   async close(): Promise<void> {
     await this.#ours.close()
+    await this.#batches.close()
     await this.#theirs.close()
   }
 }

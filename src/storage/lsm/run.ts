@@ -106,7 +106,7 @@ export class Run implements Slab {
 
   /**
    * The first entry in [i, end) whose key is ≥ a key, `end` when there is none. Gallops: in a merge the next source's
-   * key is mostly near, and a whole block away when it is not.
+   * key is mostly near, and beyond the block when it is not.
    */
   gallop(i: number, end: number, key: DataView, keyStart: number, keyLength: number): number {
     let step = 1
@@ -116,6 +116,7 @@ export class Run implements Slab {
       low = high
       step <<= 1
       high += step
+      if (step === 8 && this.compareKey(end - 1, key, keyStart, keyLength) < 0) return end
     }
     if (high > end) high = end
     low++

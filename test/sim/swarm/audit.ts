@@ -47,20 +47,35 @@ export async function audit(nodes: SimNodes, storages: ReadonlySet<number>): Pro
     }
     return late.length === 0
   }
-  if (!(await nodes.until(together, convergeMs))) say('not-converged', late)
-  else {
+  if (!(await nodes.until(together, convergeMs))) {
+    say('not-converged', late)
+    return out
+  }
+  const compared = new Set<number>()
+  const equal = async () => {
     for (const [id, copies] of partitions(nodes)) {
-      if (apart(id, copies).length > 0) continue
-      say('logs-differ', logsDiffer(copies))
+      if (compared.has(id) || apart(id, copies).length > 0) continue
+      const before = progressOf(copies)
+      const differences = logsDiffer(copies)
       const dumps: ReplicaDump[] = []
       for (const copy of copies) dumps.push(await dump(copy, storages))
+      // What is cut or written meanwhile is one thing here and another there.
+      if (progressOf(copies) !== before) continue
+      compared.add(id)
+      say('logs-differ', differences)
       const threshold = Math.max(...copies.map(({ node }) => node.opened!.opened.engine.collectedBefore))
       const { generation } = copies[0].replica.partition
       for (const { kind, message } of checkEquality(dumps, threshold).slice(0, 3))
         say(kind, [`partition ${id} generation ${generation}: ${message}`])
     }
+    return [...partitions(nodes).keys()].every((id) => compared.has(id))
   }
+  await nodes.until(equal, convergeMs)
   return out
+}
+
+function progressOf(copies: readonly Copy[]): string {
+  return copies.map(({ replica }) => `${replica.partition.generation} ${replica.applied}`).join()
 }
 
 /** All initialized replicas by partition. */

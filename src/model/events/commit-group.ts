@@ -36,7 +36,7 @@ import {
   type StoredCell,
 } from './layout.ts'
 import type { Change } from './ordered-map.ts'
-import { type Peer, writePeer } from './peers.ts'
+import { type Peer, type Positions, withEchoes, writePeer } from './peers.ts'
 import { RunWriter, type ShrinkingRun } from './run.ts'
 
 /** What is there of a key. */
@@ -68,6 +68,8 @@ export class CommitGroup {
   readonly #staged = new Map<string, Staged>()
   readonly #firstPosition: number
   readonly #shrinking = new Set<ShrinkingRun>()
+  /** Positions of events that came from peers, by the peer's number. */
+  readonly #echoes = new Map<number, Positions[]>()
   readonly runs: RunWriter
 
   /** @param records, events see RunWriter. */
@@ -138,8 +140,11 @@ export class CommitGroup {
     this.runs.close()
     for (const staged of this.#staged.values()) this.#flushCell(staged)
     for (const run of this.#shrinking) run.flush(this.changes)
-    for (const peer of this.peers.values())
-      this.changes.push({ key: peerKey(peer.received.store), value: writePeer(peer) })
+    for (const [store, peer] of this.peers) {
+      const complete = withEchoes(peer, this.#echoes.get(peer.number) ?? [])
+      this.peers.set(store, complete)
+      this.changes.push({ key: peerKey(peer.received.store), value: writePeer(complete) })
+    }
   }
 
   /** Keys and hashes of events that got positions; one key may come twice, the later hash then counts. */
@@ -171,10 +176,19 @@ export class CommitGroup {
     // Positions of a run follow each other.
     this.runs.close()
     const position = ++this.position
+    if (source !== 0) this.#echo(source, position)
     putEventHeader(value, position, hash)
     this.#placed.push({ key, hash })
     this.changes.push({ key: eventKey(key), value })
     this.changes.push({ key: receptionKey(position), value: receptionValue(this.stamp, key, hash, source) })
+  }
+
+  #echo(source: number, position: number): void {
+    const all = this.#echoes.get(source)
+    const last = all?.at(-1)
+    if (all === undefined) this.#echoes.set(source, [{ from: position, to: position }])
+    else if (last?.to === position - 1) all[all.length - 1] = { from: last.from, to: position }
+    else all.push({ from: position, to: position })
   }
 }
 

@@ -94,7 +94,10 @@ export interface PeerStatus {
   readonly position: number
   /** All of ours up to this position of ours is there. */
   readonly acknowledged: number
-  /** Positions of theirs that are to come, and of ours that are to go; a position may need nothing moved. */
+  /**
+   * Positions of theirs that are to come, and of ours that are to go. What came from them does not go back; of others one may
+   * turn out to be there already.
+   */
   readonly lag: { readonly toReceive: number; readonly toSend: number }
   /** Milliseconds since the Unix epoch of the last meeting. */
   readonly metMs: number

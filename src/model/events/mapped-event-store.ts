@@ -45,7 +45,7 @@ import type {
 } from './event-store.ts'
 import { type Life, lifeKey, peersFrom, peersTo, readLife, writeLife } from './layout.ts'
 import type { OrderedMap } from './ordered-map.ts'
-import { type Peer, Peers, readPeer } from './peers.ts'
+import { type Peer, Peers, readPeer, toSend } from './peers.ts'
 import { type RangeOptions, StoreReader } from './store-reader.ts'
 import { StoreWriter } from './store-writer.ts'
 import type { Id, IdPage, Received, RecordPage, SyncStore } from './sync-store.ts'
@@ -315,7 +315,7 @@ class MappedEventStore implements SyncStore {
       received: received.position,
       position,
       acknowledged: ours,
-      lag: { toReceive: Math.max(0, position - received.position), toSend: Math.max(0, this.position - ours) },
+      lag: { toReceive: Math.max(0, position - received.position), toSend: toSend(peer, ours, this.position) },
       metMs,
     }
   }

@@ -37,7 +37,7 @@ import type { NewEvent } from './event-store.ts'
 import { EventFinder } from './finder.ts'
 import { eventHeader, type Life, lifeKey, othersOfKey, type StoredCell, writeLife } from './layout.ts'
 import type { OrderedMap } from './ordered-map.ts'
-import { continues, type Peer, type Peers } from './peers.ts'
+import { continues, type Peer, type Peers, withAcknowledged } from './peers.ts'
 import type { ShrinkingRun } from './run.ts'
 import { originOf } from './stored-event.ts'
 import type { AppendWork, ReceiveWork, RedactWork, Work } from './works.ts'
@@ -109,13 +109,17 @@ export class StoreWriter {
       else if (work.kind === 'receive') this.#receive(group, work)
       else if (work.kind === 'renew') incarnation = this.#random.bytes(incarnationBytes)
     }
-    const received = [...group.peers.values()]
+    const received = [...group.peers.keys()]
     for (const peer of this.#heard.splice(0)) if (group.peer(peer) === undefined) group.setPeer(this.peers.get(peer)!)
     group.flush()
     if (group.changes.length === 0 && incarnation === this.#ahead.incarnation) return { durable: this.#settled }
     const life = this.#lifeAfter(group, incarnation)
     group.changes.push({ key: lifeKey, value: writeLife(life) })
-    return this.#write(group, life, received)
+    return this.#write(
+      group,
+      life,
+      received.map((store) => group.peers.get(store)!),
+    )
   }
 
   async #write(group: CommitGroup, life: Life, received: readonly Peer[]): Promise<UnderWay> {
@@ -129,7 +133,7 @@ export class StoreWriter {
     })
     const durable = this.#map.write(group.changes, accept!).then(() => {
       this.life = life
-      for (const peer of received) this.peers.set(peer)
+      for (const peer of received) this.#takeOver(peer)
       if (group.moved) this.#received(group)
     })
     try {
@@ -142,6 +146,13 @@ export class StoreWriter {
     this.#ahead = life
     this.#settled = durable.catch(() => undefined)
     return { durable }
+  }
+
+  /** What was written of a peer. It may have said meanwhile that it has more of ours. */
+  #takeOver(peer: Peer): void {
+    const { acknowledged } = this.peers.get(peer.received.store) ?? peer
+    const later = sameLife(acknowledged, peer.acknowledged) && acknowledged.position > peer.acknowledged.position
+    this.peers.set(later ? withAcknowledged(peer, acknowledged) : peer)
   }
 
   #lifeAfter(group: CommitGroup, incarnation: Uint8Array): Life {
@@ -286,7 +297,7 @@ export class StoreWriter {
     const known = this.#peer(group, work.peer)
     const covered = claim !== undefined && continues(known.received, claim)
     const anew = covered && !sameLife(known.received, claim.upTo)
-    const peer = anew ? { ...known, number: this.peers.takeNumber() } : known
+    const peer = anew ? { ...known, ...this.#numbered() } : known
     this.#hybrid.observe(work.newest)
     for (const { record, hash } of work.records) {
       const text = formatUlid(recordKey(record))
@@ -297,23 +308,21 @@ export class StoreWriter {
     }
     if (!covered) return
     const { upTo } = claim
-    if (sameLife(peer.received, upTo) && upTo.position <= peer.received.position) return
-    const position = sameLife(peer.received, upTo) ? Math.max(peer.position, upTo.position) : upTo.position
-    group.setPeer({ ...peer, received: upTo, position, metMs: this.#wallMs() })
+    const metMs = this.#wallMs()
+    if (!sameLife(peer.received, upTo)) group.setPeer({ ...peer, received: upTo, position: upTo.position, metMs })
+    else if (upTo.position > peer.received.position) {
+      group.setPeer({ ...peer, received: upTo, position: Math.max(peer.position, upTo.position), metMs })
+    } else if (work.added > 0) group.setPeer({ ...peer, metMs })
   }
 
   /** Takes note of what a peer said; written with the next group. */
   meet(store: Uint8Array, position: Mark, acknowledged: Mark | undefined): void {
     const peer = this.peers.get(store) ?? this.#stranger(store)
     const known = sameLife(peer.received, position)
-    this.peers.set({
-      ...peer,
-      // Of a life that is new to us nothing is here for certain.
-      ...(known ? {} : { number: this.peers.takeNumber(), received: beginning(store, position.incarnation) }),
-      position: position.position,
-      acknowledged: acknowledged ?? peer.acknowledged,
-      metMs: this.#wallMs(),
-    })
+    // Of a life that is new to us nothing is here for certain.
+    const life = known ? {} : { ...this.#numbered(), received: beginning(store, position.incarnation) }
+    const heard = { ...peer, ...life, position: position.position, metMs: this.#wallMs() }
+    this.peers.set(acknowledged === undefined ? heard : withAcknowledged(heard, acknowledged))
     this.#heard.push(store)
   }
 
@@ -328,7 +337,12 @@ export class StoreWriter {
   #stranger(store: Uint8Array): Peer {
     const received = beginning(store, new Uint8Array(incarnationBytes))
     const acknowledged = beginning(this.life.store, this.life.incarnation)
-    return { number: this.peers.takeNumber(), received, position: 0, acknowledged, metMs: this.#wallMs() }
+    return { ...this.#numbered(), received, position: 0, acknowledged, metMs: this.#wallMs() }
+  }
+
+  /** Of a life of a peer that begins for us: nothing is from it. */
+  #numbered(): Pick<Peer, 'number' | 'echoes'> {
+    return { number: this.peers.takeNumber(), echoes: [] }
   }
 
   #wallMs(): number {

@@ -104,6 +104,35 @@ test('an empty store takes all page by page, and what came from a peer is not of
   assert.ok(next.bytesSent < 2_000, `${next.bytesSent}`)
 })
 
+test('what is to be sent counts what the peer lacks, not what came from it, also after a restart', async () => {
+  const [mapA, mapB] = [memoryMap(), memoryMap()]
+  const [a, b] = [await open('a', mapA), await open('b', mapB)]
+  const lags = (one: EventStore, two: EventStore) => [one, two].map((store) => store.peers()[0].lag)
+  for (let round = 0; round < 5; round++) {
+    await fill(a, 1_700)
+    await fill(b, 1_300 * (round % 2))
+    await syncWith(round < 2 ? b : a, to(round < 2 ? a : b))
+    // Who was asked hears with the next question what has arrived.
+    await syncWith(round < 2 ? b : a, to(round < 2 ? a : b))
+    assert.deepEqual(
+      lags(a, b).map((lag) => lag.toSend),
+      [0, 0],
+    )
+  }
+  await fill(a, 3)
+  await fill(b, 2)
+  assert.deepEqual(
+    lags(a, b).map((lag) => lag.toSend),
+    [3, 2],
+  )
+  // What was heard is written with what was appended.
+  const again = [await open('a again', mapA), await open('b again', mapB)] as const
+  assert.deepEqual(
+    lags(...again).map((lag) => lag.toSend),
+    [3, 2],
+  )
+})
+
 test('strangers with much in common compare fingerprints: what moves grows with the difference', async () => {
   const map = memoryMap()
   const first = await open('a', map)

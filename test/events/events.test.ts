@@ -259,6 +259,25 @@ test('events by time: bounds, direction, continuation', async () => {
   assert.deepEqual((await read(`keys=${key}`)).events, [null])
 })
 
+test('pages have so many bytes as well as so many events, and say how to go on', async () => {
+  await fresh()
+  const sent = Array.from({ length: 7 }, (_, i) => ({ value: `${i}`.repeat(900_000), at: 1_000 + i }))
+  for (const event of sent) await send('application/vnd.lattice.events+json', JSON.stringify([event]))
+  for (const start of ['?lc=0', '?from=0', '?from=0&reverse=true']) {
+    const found: string[] = []
+    let pages = 0
+    for (let at: string | undefined = new URL(events + start).pathname + start; at !== undefined; pages++) {
+      const { body, headers } = await ask(new URL(at, events).href)
+      assert.ok(body.events.length <= 5)
+      found.push(...body.events.map((e: any) => e.value[0]))
+      const next = /<(.*)>; rel="next"/.exec(headers.get('link') ?? '')?.[1]
+      at = body.events.length === 0 ? undefined : next
+    }
+    assert.deepEqual(found, start.includes('reverse') ? [...'6543210'] : [...'0123456'])
+    assert.ok(pages >= 2)
+  }
+})
+
 test('erased values are gone', async () => {
   await fresh()
   const [gone] = (await post(events, 'secret')).body.keys

@@ -6,6 +6,7 @@
  *                                           as JSON, one event a line, or a stream of Server-Sent Events
  *   GET    /db/{name}/e?keys=a,b            these, in this order; null where there is none
  *   GET    /db/{name}/e?from=&to=           by the time at which they happened; ?afterKey= continues, ?reverse=true turns
+ *                                           a page of either has at most 4 MiB of values, or one event
  *   GET    /db/{name}/e/{key}               the value alone, as it was appended
  *   DELETE /db/{name}/e?keys=a,b            erases their values, here and wherever the store syncs
  *   GET    /db/{name}/conflicts             keys that came with two values
@@ -16,6 +17,7 @@ import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { DbError } from '../../base/index.ts'
 import type { StoredEvent } from '../../model/events/event-store.ts'
+import type { SyncStore } from '../../model/events/sync-store.ts'
 import { formatCursor, readCursor } from './cursor.ts'
 import type { DatabasePath } from './database-routes.ts'
 import { readEvents } from './event-body.ts'
@@ -30,6 +32,8 @@ import { answer } from './reply.ts'
 const defaultEvents = 1_000
 const maxEvents = 10_000
 const maxKeys = 1_000
+/** Events of a range that are read at once, before their bytes are looked at. */
+const rangeStep = 16
 const maxWaitSeconds = 60
 const json = 'application/json'
 const ndjson = 'application/x-ndjson'
@@ -136,17 +140,34 @@ async function range({ store }: EventDatabase, request: Request, reply: FastifyR
   const reverse = text(query, 'reverse')
   if (reverse !== undefined && reverse !== 'true' && reverse !== 'false')
     throw wrong('reverse', 'must be true or false')
-  const events = await store.range({
-    fromMs: time(query, 'from'),
-    toMs: time(query, 'to'),
-    afterKey: text(query, 'afterKey'),
-    limit,
-    reverse: reverse === 'true',
-  })
+  const span = { fromMs: time(query, 'from'), toMs: time(query, 'to'), reverse: reverse === 'true' }
+  const { events, afterKey } = await rangePage(store, { ...span, afterKey: text(query, 'afterKey') }, limit)
+  if (afterKey !== undefined) {
+    const next = new URLSearchParams({ ...(query as Record<string, string>), afterKey })
+    reply.header('link', `</db/${store.name}/e?${next}>; rel="next"`)
+  }
   if (type === ndjson) return answer(request, reply, ndjson, lines(events))
-  const afterKey = events.length < limit ? undefined : events.at(-1)!.key
   const tail = afterKey === undefined ? '' : `,"afterKey":"${afterKey}"`
   return answer(request, reply, json, `{"events":[${events.map(eventJson).join(',')}]${tail}}`)
+}
+
+/** At most `limit` events, of so many bytes as a page of changes has; `afterKey` says that there may be more. */
+async function rangePage(store: SyncStore, span: Omit<Parameters<SyncStore['range']>[0], 'limit'>, limit: number) {
+  const events: StoredEvent[] = []
+  let { afterKey } = span
+  let bytes = 0
+  while (events.length < limit) {
+    const wanted = Math.min(rangeStep, limit - events.length)
+    const more = await store.range({ ...span, afterKey, limit: wanted })
+    for (const event of more) {
+      bytes += event.value.length
+      if (events.length > 0 && bytes > store.limits.pageBytes) return { events, afterKey }
+      events.push(event)
+      afterKey = event.key
+    }
+    if (more.length < wanted) return { events, afterKey: undefined }
+  }
+  return { events, afterKey }
 }
 
 function lines(events: readonly StoredEvent[]): string {

@@ -30,7 +30,12 @@ const refused = {
   403: error('The token may not do this, or the page asking is of an origin that is not listed.'),
 }
 const common = { ...refused, ...unknown, 400: error('A parameter is wrong.') }
-const limit = query('limit', 'At most so many.', { type: 'integer', minimum: 1, maximum: 10_000, default: 1_000 })
+const limit = query('limit', 'At most so many; of events, no more than 4 MiB of values, or one.', {
+  type: 'integer',
+  minimum: 1,
+  maximum: 10_000,
+  default: 1_000,
+})
 const millisOrText = { oneOf: [{ type: 'integer' }, { type: 'string', format: 'date-time' }] }
 const notModified = { 304: { description: 'The entity tag in If-None-Match is that of the answer.' } }
 
@@ -81,7 +86,7 @@ const feed = {
     query('keys', 'Keys, parted by commas.', { type: 'string' }),
     query('from', 'Not before this time.', millisOrText),
     query('to', 'Before this time.', millisOrText),
-    query('afterKey', 'Continue a range after this key.', ref('Key')),
+    query('afterKey', 'Continue a range after this key: that of the answer, or follow its link "next".', ref('Key')),
     query('reverse', 'The newest first.', { enum: ['true', 'false'] }),
     { name: 'last-event-id', in: 'header', description: 'Where a stream is resumed.', schema: { type: 'string' } },
   ],

@@ -4,10 +4,10 @@
  *
  *   chunk entry   u8 22 │ u32 generation │ i64 transaction │ u32 number │ u32 gateway │ block first │ block low │ block high │ write set
  *   kept under    addressed key of (first, u32 number │ u8 'C' │ i64 transaction): the entry's fields
- *   write entry   names them instead of a write set: i64 timestamp │ u32 0 │ u32 chunks │ block first
+ *   write entry   names them instead of a write set: i64 timestamp │ u32 0 │ u32 chunks │ block first; so does a prepare
  *
  * `first` is the first key that the transaction wrote in the partition; low and high bound the keys of a chunk. Addressed
- * by key, chunks are in snapshots and survive restarts. They go with the entry that makes them visible, or with a fence.
+ * by key, chunks are in snapshots and survive restarts. They go with the entry that makes them visible, or that gives them up.
  *
  * Not here: applying (machine.ts), proposing (large-commits.ts), sending (coordinator.ts).
  */
@@ -160,6 +160,12 @@ export class Chunked {
   /** Whether some chunk has bounds that overlap [start, end). */
   overlaps(start: string, end: string | undefined): boolean {
     for (const { low, high } of this.parts.values()) if (high >= start && (end === undefined || low < end)) return true
+    return false
+  }
+
+  /** Whether bounds of chunks overlap those of another's. */
+  meets(other: Chunked): boolean {
+    for (const { low, high } of other.parts.values()) if (this.overlaps(low, `${high}\0`)) return true
     return false
   }
 

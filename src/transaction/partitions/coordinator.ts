@@ -2,7 +2,7 @@
  * Commits at the gateway. PROTOCOLS "Transactions": validation decides.
  *
  *   one partition    commit: one request, one Raft round; of large ones the writes go ahead, in chunks
- *   several          prepare on every written partition ─► C = the highest prepare timestamp
+ *   several          prepare on every written partition (after chunks) ─► C = the highest prepare timestamp
  *                    ─► every partition of the checks: nothing has changed up to C ─► record at the anchor: committed
  *                    ─► (nobody waits) resolve everywhere else, then forget the record
  *
@@ -12,7 +12,7 @@
  * Not here: recovery of what a dead gateway left (cluster-store.ts).
  */
 import { assert, DbError, type Timestamp } from '../../base/index.ts'
-import { WriteSetBuilder, WriteSetReader, writeSetHeader } from '../../encoding/index.ts'
+import { WriteSetBuilder } from '../../encoding/index.ts'
 import { keyText } from '../cursor.ts'
 import type { Overlay } from '../overlay.ts'
 import { type Chunk, chunkBytes, encodePointer, largeBytes, maxChunks } from './chunks.ts'
@@ -22,10 +22,10 @@ import { OutcomeUnknown, outcomeUnknown, Regroup } from './misrouted.ts'
 import type { Checks, KeyCheck, OwnerId, SpanCheck } from './requests.ts'
 import {
   chunkOperation,
-  commitLargeOperation,
   commitOperation,
   forgetOperation,
   outcomeOperation,
+  patient,
   prepareOperation,
   recordOperation,
   resolveOperation,
@@ -59,6 +59,8 @@ interface Share {
 /** Rows that are divided between two turns of the loop, where there are many. */
 const sliceRows = 2048
 const chunksOnTheWay = 2
+/** Keys that are validated in one request, which is one step at the leaseholder. */
+const validateKeys = 4096
 /** How often partitions may be cut, or nodes go away, under a commit before it is given up. */
 const maxRegroups = 20
 
@@ -156,7 +158,7 @@ async function commitLarge(store: ClusterStore, owner: OwnerId, transaction: num
     await sendChunks(store, owner.node, transaction, first, chunks)
     const payload = encodeWrite(encodePointer({ first, count: chunks.length }))
     const request = { owner, transaction, payload, checks: { keys, spans, tails } }
-    return await store.routing.ask(commitLargeOperation, first, request)
+    return await store.routing.ask(patient(commitOperation), first, request)
   } catch (error) {
     if (isUnknown(error)) return await settle(store, transaction, first)
     background(store, store.routing.ask(resolveOperation, first, { transaction, timestamp: 0, key: first }))
@@ -208,13 +210,7 @@ async function commitSeveral(
   const keys = written.map((s) => new Uint8Array(s.key))
   let timestamp: Timestamp
   try {
-    const prepared = await allOf(
-      written.map((s) => {
-        const writes = wholeOf(s)
-        const checks = { keys: s.keys, spans: s.spans, tails: s.tails }
-        return routing.ask(prepareOperation, s.key, { owner, transaction, anchor, writes, checks })
-      }),
-    )
+    const prepared = await allOf(written.map((s) => prepare(store, owner, transaction, anchor, s)))
     timestamp = Math.max(...prepared)
     await allOf(shares.map((s) => validate(store, transaction, s, timestamp)))
   } catch (error) {
@@ -225,7 +221,8 @@ async function commitSeveral(
   const participants = keys.slice(1)
   let decided: Timestamp
   try {
-    decided = await routing.ask(recordOperation, anchor, { transaction, timestamp, anchor, participants })
+    const record = written[0].chunks.length > 0 ? patient(recordOperation) : recordOperation
+    decided = await routing.ask(record, anchor, { transaction, timestamp, anchor, participants })
   } catch (error) {
     if (!isUnknown(error)) throw error
     decided = await settle(store, transaction, anchor)
@@ -234,23 +231,22 @@ async function commitSeveral(
   return decided
 }
 
-/** One write set of all that the share holds. */
-function wholeOf({ set, chunks }: Share): Uint8Array {
-  if (chunks.length === 0) return new Uint8Array(set.finish(0))
-  let length = writeSetHeader
-  let count = 0
-  for (const { writes } of chunks) {
-    length += writes.length - writeSetHeader
-    count += new WriteSetReader(writes).count
+async function prepare(
+  store: ClusterStore,
+  owner: OwnerId,
+  transaction: number,
+  anchor: Uint8Array,
+  { key, set, chunks, keys, spans, tails }: Share,
+): Promise<Timestamp> {
+  const checks = { keys, spans, tails }
+  if (chunks.length === 0) {
+    const writes = new Uint8Array(set.finish(0))
+    return await store.routing.ask(prepareOperation, key, { owner, transaction, anchor, writes, checks })
   }
-  const out = Buffer.alloc(length)
-  out.writeUInt32BE(count, 8)
-  let at = writeSetHeader
-  for (const { writes } of chunks) {
-    out.set(writes.subarray(writeSetHeader), at)
-    at += writes.length - writeSetHeader
-  }
-  return out
+  const first = new Uint8Array(key)
+  await sendChunks(store, owner.node, transaction, first, chunks)
+  const writes = encodePointer({ first, count: chunks.length })
+  return await store.routing.ask(patient(prepareOperation), first, { owner, transaction, anchor, writes, checks })
 }
 
 /** What was checked when it was prepared is protected by the prepare where it is written; the rest is checked up to C. */
@@ -260,8 +256,12 @@ async function validate(store: ClusterStore, transaction: number, share: Share, 
   if (share.set.count > 0) for (const text of store.keysOf(share.set)) own.add(text)
   const keys = share.keys.filter(({ key }) => !own.has(keyText(key, 0, key.length)))
   const { spans } = share
-  if (keys.length + spans.length === 0) return
-  const checks = { keys, spans, tails: [] }
+  for (let at = 0; at < keys.length; at += validateKeys) {
+    const checks = { keys: keys.slice(at, at + validateKeys), spans: [], tails: [] }
+    await store.routing.ask(validateOperation, checks.keys[0].key, { transaction, upTo, checks, wait: false })
+  }
+  if (spans.length === 0) return
+  const checks = { keys: [], spans, tails: [] }
   await store.routing.ask(validateOperation, share.key, { transaction, upTo, checks, wait: false })
 }
 

@@ -96,18 +96,15 @@ export class FollowerReads {
 
   /** A prepare of the key at or below the timestamp that is not decided here. */
   blocking(text: string, at: Timestamp): Prepared | undefined {
-    const prepared = this.#machine.preparedKeys.get(text)
-    return prepared !== undefined && prepared.timestamp <= at ? prepared : undefined
+    return this.#machine.prepared.blocking(text, at, 0)
   }
 
   blockingSpan(span: Span, at: Timestamp): Prepared | undefined {
-    const { preparedKeys } = this.#machine
-    if (preparedKeys.size === 0) return undefined
+    const { prepared } = this.#machine
+    if (prepared.size === 0) return undefined
     const start = keyText(span.start, 0, span.start.length)
     const end = span.end === undefined ? undefined : keyText(span.end, 0, span.end.length)
-    for (const [text, one] of preparedKeys)
-      if (one.timestamp <= at && text >= start && (end === undefined || text < end)) return one
-    return undefined
+    return prepared.blockingSpan(start, end, at, 0)
   }
 
   /** The first part of a scan, when our replica may answer, and what is left. */

@@ -61,3 +61,8 @@ export class InFlight implements Blocking {
     for (const done of this.#waiters.splice(0)) done()
   }
 }
+
+/** Only later ones wait, so that no two wait for each other. */
+export function mayWait(transaction: number, blocking: Blocking): boolean {
+  return transaction > blocking.transaction || blocking.waitsForNobody === true
+}

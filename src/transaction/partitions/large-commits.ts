@@ -3,6 +3,7 @@
  *
  *   chunk    replicated at once; nobody sees it
  *   commit   register: reads and other commits of these keys wait ─► validate, a little at a time ─► C, append: one step
+ *   prepare  the same, when other partitions have their share of it
  *
  * What is validated behind the registration stays true until it ends: whoever would change it waits. It waits for nobody
  * itself; what it meets makes it let go and begin again, so that no two wait for each other.
@@ -14,12 +15,12 @@ import { WriteSetReader } from '../../encoding/index.ts'
 import { covers, type PartitionReplica } from '../../replication/index.ts'
 import type { Found, Span } from '../../storage/index.ts'
 import { keyText } from '../cursor.ts'
-import { type Chunk, type Chunked, decodePointer, encodeChunk, type Part } from './chunks.ts'
-import { stampSet, stampWrite, writeHeader } from './entry.ts'
-import type { Blocking } from './in-flight.ts'
+import { type Chunk, type Chunked, decodePointer, encodeChunk, type Part, type Pointer } from './chunks.ts'
+import { encodePrepare, stampSet, stampWrite, writeHeader } from './entry.ts'
+import { type Blocking, mayWait } from './in-flight.ts'
 import type { Leaseholder } from './leaseholder.ts'
 import { aborted, Misrouted, Regroup } from './misrouted.ts'
-import type { Checks, CommitRequest, SpanCheck } from './requests.ts'
+import type { Checks, CommitRequest, PrepareRequest, SpanCheck } from './requests.ts'
 
 /** Keys that are checked between two turns of the loop. */
 const sliceKeys = 512
@@ -116,9 +117,15 @@ export class LargeCommits {
 
   /** Commits what chunks have brought; `request.payload` names them. */
   async commit(request: CommitRequest): Promise<Timestamp> {
+    const { payload } = request
     const owner = this.#at.owner(request.owner)
+    const pointer = decodePointer(payload.subarray(writeHeader))
+    const entry = ({ partition }: PartitionReplica, timestamp: Timestamp) => {
+      stampWrite(payload, partition.generation, timestamp)
+      return payload
+    }
     for (;;) {
-      const timestamp = await this.#attempt(request)
+      const timestamp = await this.#attempt(request, pointer, entry, () => true)
       if (timestamp === undefined) continue
       if (timestamp === 0) throw aborted('it was given up while its outcome was unknown')
       this.#at.releaseAll(owner)
@@ -126,10 +133,34 @@ export class LargeCommits {
     }
   }
 
-  /** The commit timestamp, 0 when it was given up, undefined: again. */
-  async #attempt({ payload, transaction, checks }: CommitRequest): Promise<Timestamp | undefined> {
+  /**
+   * Prepares what chunks have brought; `request.writes` names them. As with small ones only later transactions wait for
+   * earlier ones: this one may be prepared in other partitions already.
+   */
+  async prepare(request: PrepareRequest, turn: { readonly givenUp: boolean }): Promise<Timestamp> {
+    const { transaction, anchor, writes } = request
+    const pointer = decodePointer(writes)
+    const entry = ({ partition: { generation } }: PartitionReplica, timestamp: Timestamp) => {
+      stampSet(new DataView(writes.buffer, writes.byteOffset, writes.length), 0, timestamp)
+      return encodePrepare({ generation, transaction, gateway: request.owner.node, anchor, writes })
+    }
+    for (;;) {
+      if (turn.givenUp) throw aborted('it was given up before it was prepared')
+      const timestamp = await this.#attempt(request, pointer, entry, (met) => mayWait(transaction, met))
+      if (timestamp === undefined) continue
+      if (timestamp === 0) throw aborted('it was given up before it was prepared everywhere')
+      return timestamp
+    }
+  }
+
+  /** The timestamp at which the entry was applied, 0 when the transaction was given up, undefined: again. */
+  async #attempt(
+    { transaction, checks }: Pick<CommitRequest, 'transaction' | 'checks'>,
+    { first, count }: Pointer,
+    entry: (replica: PartitionReplica, timestamp: Timestamp) => Uint8Array,
+    waitsFor: (met: Blocking) => boolean,
+  ): Promise<Timestamp | undefined> {
     const { engine, clock, machine } = this.#at
-    const { first, count } = decodePointer(payload.subarray(writeHeader))
     const replica = this.#at.serving(first, 0)
     const { term } = replica.raft
     const state = machine.state(replica)
@@ -148,7 +179,7 @@ export class LargeCommits {
     if (standing !== undefined) {
       // Perhaps it is only between our keys.
       const exact = [...chunked.parts.values()].every((part) => part.keys !== undefined)
-      if (exact) await standing.ready()
+      if (exact) await this.#wait(standing, waitsFor)
       else await this.#learnKeys(replica, chunked, [])
       return undefined
     }
@@ -158,17 +189,21 @@ export class LargeCommits {
       const met = await this.#validate(flight, checks)
       if (met !== undefined) {
         this.#end(flight)
-        await met.ready()
+        await this.#wait(met, waitsFor)
         return undefined
       }
       this.#stillServing(replica, term, first)
       const timestamp = clock.next()
-      stampWrite(payload, replica.partition.generation, timestamp)
-      const applied = await this.#at.propose(replica, payload, transaction, timestamp, [])
+      const applied = await this.#at.propose(replica, entry(replica, timestamp), transaction, timestamp, [])
       return applied === 'stale' ? undefined : applied
     } finally {
       this.#end(flight)
     }
+  }
+
+  async #wait(met: Blocking, waitsFor: (met: Blocking) => boolean): Promise<void> {
+    if (!waitsFor(met)) throw aborted('a row that it changes or relied on is being changed by another transaction')
+    await met.ready()
   }
 
   #end(flight: LargeFlight): void {
@@ -202,19 +237,13 @@ export class LargeCommits {
 
   /** A write of another transaction to one of the keys that has not ended. */
   #standing(chunked: Chunked): Blocking | undefined {
-    const { transaction } = chunked
-    for (const one of this.#flights) {
-      if (one.transaction === transaction) continue
-      for (const { low, high } of one.chunked.parts.values()) if (chunked.overlaps(low, `${high}\0`)) return one
-    }
-    return this.#at.standing(transaction, (text) => chunked.has(text))
+    for (const one of this.#flights)
+      if (one.transaction !== chunked.transaction && chunked.meets(one.chunked)) return one
+    return this.#at.standing(chunked)
   }
 
   /** Undefined: all holds. Raises serialization_failure; else what to wait for. */
-  async #validate(
-    { transaction, chunked, replica }: LargeFlight,
-    checks: Checks,
-  ): Promise<{ ready(): Promise<void> } | undefined> {
+  async #validate({ transaction, chunked, replica }: LargeFlight, checks: Checks): Promise<Blocking | undefined> {
     const { engine, host } = this.#at
     const { io } = host
     const found = engine.found()
@@ -252,7 +281,7 @@ export class LargeCommits {
     transaction: number,
     chunked: Chunked,
     replica: PartitionReplica,
-  ): Promise<{ ready(): Promise<void> } | undefined> {
+  ): Promise<Blocking | undefined> {
     const { engine } = this.#at
     const changed = await this.#changed(tail, engine.found())
     if (!changed && this.#at.blockingSpan(tail, maxTimestamp, transaction) === undefined) return undefined
@@ -271,7 +300,7 @@ export class LargeCommits {
     number: number,
     chunked: Chunked,
     replica: PartitionReplica,
-  ): Promise<{ ready(): Promise<void> } | undefined> {
+  ): Promise<Blocking | undefined> {
     const { engine, machine, host } = this.#at
     const keys: Uint8Array[] = []
     const there = await machine.readChunk(replica, chunked, number, (writes) => {

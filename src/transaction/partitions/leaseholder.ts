@@ -32,7 +32,7 @@ import {
 import type { Engine, Found, Span } from '../../storage/index.ts'
 import { keyText } from '../cursor.ts'
 import { endWait, LockOwner, type LockTable } from '../lock-table.ts'
-import { isPointer } from './chunks.ts'
+import { type Chunked, isPointer } from './chunks.ts'
 import {
   encodeAnchor,
   encodePrepare,
@@ -45,7 +45,7 @@ import {
   writeHeader,
 } from './entry.ts'
 import { FollowerReads } from './follower-reads.ts'
-import { type Blocking, InFlight } from './in-flight.ts'
+import { type Blocking, InFlight, mayWait } from './in-flight.ts'
 import { LargeCommits } from './large-commits.ts'
 import type { Applied, MachineEvents, TransactionMachine } from './machine.ts'
 import { aborted, Misrouted, outcomeUnknown, Regroup } from './misrouted.ts'
@@ -187,35 +187,35 @@ export class Leaseholder implements MachineEvents {
       const one = this.#inFlightKeys.get(text)
       if (one !== undefined && one.timestamp <= at && one.transaction !== transaction) return one
     }
-    if (this.machine.preparedKeys.size > 0) {
-      const one = this.machine.preparedKeys.get(text)
-      if (one !== undefined && one.timestamp <= at && one.transaction !== transaction) return one
+    if (this.machine.prepared.size > 0) {
+      const one = this.machine.prepared.blocking(text, at, transaction)
+      if (one !== undefined) return one
     }
     return this.large.busy ? this.large.blocking(text, at, transaction) : undefined
   }
 
   /** Whether anything may stand in the way of a read at all. */
   get busy(): boolean {
-    return this.#inFlightKeys.size > 0 || this.machine.preparedKeys.size > 0 || this.large.busy
+    return this.#inFlightKeys.size > 0 || this.machine.prepared.size > 0 || this.large.busy
   }
 
   blockingSpan(span: Span, at: Timestamp, transaction: number): Blocking | undefined {
-    if (this.#inFlight.size === 0 && this.machine.preparedKeys.size === 0 && !this.large.busy) return undefined
+    if (this.#inFlight.size === 0 && this.machine.prepared.size === 0 && !this.large.busy) return undefined
     const start = keyText(span.start, 0, span.start.length)
     const end = span.end === undefined ? undefined : keyText(span.end, 0, span.end.length)
     const inside = (text: string) => text >= start && (end === undefined || text < end)
     for (const one of this.#inFlight)
       if (one.timestamp <= at && one.transaction !== transaction && one.keys.some(inside)) return one
-    for (const [text, one] of this.machine.preparedKeys)
-      if (one.timestamp <= at && one.transaction !== transaction && inside(text)) return one
+    const prepared = this.machine.prepared.blockingSpan(start, end, at, transaction)
+    if (prepared !== undefined) return prepared
     return this.large.blockingSpan(start, end, at, transaction)
   }
 
-  /** A write of another transaction to such a key, in flight or prepared. */
-  standing(transaction: number, concerns: (text: string) => boolean): Blocking | undefined {
-    for (const one of this.#inFlight) if (one.transaction !== transaction && one.keys.some(concerns)) return one
-    for (const [key, one] of this.machine.preparedKeys) if (one.transaction !== transaction && concerns(key)) return one
-    return undefined
+  /** A write of another transaction to one of the keys of chunks, in flight or prepared. */
+  standing(chunked: Chunked): Blocking | undefined {
+    for (const one of this.#inFlight)
+      if (one.transaction !== chunked.transaction && one.keys.some((text) => chunked.has(text))) return one
+    return this.machine.prepared.among(chunked)
   }
 
   // ---- reads
@@ -496,6 +496,7 @@ export class Leaseholder implements MachineEvents {
 
   async #prepare(request: PrepareRequest, turn: { readonly givenUp: boolean }): Promise<Timestamp> {
     const { transaction, writes } = request
+    if (isPointer(writes, 0)) return await this.large.prepare(request, turn)
     const { keys, first } = keysOf(writes, 0)
     for (;;) {
       // Prepared now it would stand in the way of its own next attempt, until somebody asks what became of it.
@@ -739,11 +740,6 @@ function keysOf(bytes: Uint8Array, at: number): { keys: string[]; first: Uint8Ar
   }
   assert(first !== undefined, 'a transaction that commits has written')
   return { keys, first }
-}
-
-/** Only later ones wait, so that no two wait for each other. */
-function mayWait(transaction: number, blocking: Blocking): boolean {
-  return transaction > blocking.transaction || blocking.waitsForNobody === true
 }
 
 function notGranted(node: number): LockAnswer {

@@ -3,7 +3,7 @@
  *
  *   chunk     part of a large write under an addressed key; rows are untouched  ── write names chunks: their rows, and they go
  *   write     rows at the commit timestamp
- *   prepare   the writes under one addressed key; rows are untouched          ─┐ resolve: rows at the commit timestamp,
+ *   prepare   the writes, or what names chunks, under one addressed key       ─┐ resolve: rows at the commit timestamp,
  *   record    the commit record, and what the anchor's partition had prepared  ├─ or nothing; the addressed key goes
  *   fence     "aborted" for a transaction that nothing here knows             ─┘
  *
@@ -36,12 +36,14 @@ import {
   kindRecord,
   kindResolve,
   kindWrite,
+  type PrepareEntry,
   readRecord,
   stampSet,
   writeHeader,
   writeRecord,
 } from './entry.ts'
 import { markOf, PartitionState, Prepared, prepareKey, recordKey, type TransactionRecord } from './partition-state.ts'
+import { PreparedKeys } from './prepared-keys.ts'
 
 /** Write sets above this are applied over several turns of the loop. Bytes. */
 const slicedBytes = 128 * 1024
@@ -65,8 +67,7 @@ export interface MachineEvents {
 }
 
 export class TransactionMachine implements PartitionMachine {
-  /** Keys that prepared transactions have written, on all partitions of this node. */
-  readonly preparedKeys = new Map<string, Prepared>()
+  readonly prepared = new PreparedKeys()
   readonly #engine: Engine
   readonly #clock: HybridClock
   readonly #io: Io
@@ -106,21 +107,35 @@ export class TransactionMachine implements PartitionMachine {
     await this.#readAddressed(replica, state)
     if (before === undefined) this.#readRecent(replica, state)
     this.#states.set(replica, state)
-    for (const prepared of state.prepared.values()) this.#index(prepared)
+    for (const prepared of state.prepared.values()) this.prepared.add(prepared)
   }
 
   async #readAddressed(replica: PartitionReplica, state: PartitionState): Promise<void> {
+    const prepares: Omit<PrepareEntry, 'generation'>[] = []
     await visitAll(this.#engine.cursor(addressedSpan(replica.partition), maxTimestamp), (key, value, timestamp) => {
       const mark = markOf(key)
       if (mark === 'chunk') this.#noteChunk(state, value, timestamp)
-      else if (mark === 'prepare') {
-        const prepared = decodePrepared(value, this.#now())
-        state.prepared.set(prepared.transaction, prepared)
-      } else {
+      else if (mark === 'prepare') prepares.push(readPrepared(value.slice()))
+      else {
         const record = readRecord(new ByteReader(value))
         state.records.set(record.transaction, record)
       }
     })
+    for (const entry of prepares) this.#prepare(state, entry)
+  }
+
+  /** Notes a prepare, to which its chunks belong from now on; undefined: they are not all here. */
+  #prepare(state: PartitionState, entry: Omit<PrepareEntry, 'generation'>): Prepared | undefined {
+    const { transaction, writes } = entry
+    let chunked: Chunked | undefined
+    if (isPointer(writes, 0)) {
+      chunked = state.chunks.get(transaction)
+      if (!chunked?.complete(decodePointer(writes).count)) return undefined
+      state.chunks.delete(transaction)
+    }
+    const prepared = new Prepared(entry, chunked, this.#now())
+    state.prepared.set(transaction, prepared)
+    return prepared
   }
 
   /**
@@ -187,7 +202,8 @@ export class TransactionMachine implements PartitionMachine {
     }
     if (kind !== kindResolve && kind !== kindRecord) return undefined
     const prepared = this.state(replica).prepared.get(transactionId)
-    if (prepared === undefined || prepared.writes.length < slicedBytes) return undefined
+    if (prepared === undefined || (prepared.chunked === undefined && prepared.writes.length < slicedBytes))
+      return undefined
     if (generationOf(payload) !== replica.partition.generation) return undefined
     const record = kind === kindRecord ? decodeRecord(payload) : undefined
     const { timestamp } = record ?? decodeResolve(payload)
@@ -234,16 +250,19 @@ export class TransactionMachine implements PartitionMachine {
     record: TransactionRecord | undefined,
     index: number,
   ): Promise<Applied> {
-    const { transaction } = prepared
-    const { set, together } = this.#resolution(prepared, timestamp, record)
-    const bytes = new Uint8Array(set.finish(timestamp))
+    const { transaction, chunked } = prepared
+    const ends = this.#endsOf(prepared, record)
+    const rows =
+      chunked === undefined
+        ? withRows(prepared.writes, ends, timestamp)
+        : await this.#assemble(replica, chunked, ends, timestamp)
     this.#clock.observe(timestamp)
-    if (!(await this.#applyInSlices(replica, bytes, together, index))) return 0
+    if (rows === undefined || !(await this.#applyInSlices(replica, rows, ends.count, index))) return 0
     const state = this.state(replica)
     if (record !== undefined) state.records.set(transaction, record)
     state.note(transaction, timestamp, index)
     this.#drop(state, prepared)
-    this.events.applied(replica, bytes)
+    this.events.applied(replica, rows)
     return timestamp
   }
 
@@ -255,8 +274,10 @@ export class TransactionMachine implements PartitionMachine {
     index: number,
   ): Promise<Applied> {
     this.#clock.observe(timestamp)
-    const rows = await this.#assemble(replica, chunked, timestamp)
-    if (rows === undefined || !(await this.#applyInSlices(replica, rows, chunked.parts.size, index))) return 0
+    const ends = new WriteSetBuilder()
+    chunked.deleteFrom(ends)
+    const rows = await this.#assemble(replica, chunked, ends, timestamp)
+    if (rows === undefined || !(await this.#applyInSlices(replica, rows, ends.count, index))) return 0
     const state = this.state(replica)
     state.chunks.delete(chunked.transaction)
     state.note(chunked.transaction, timestamp, index)
@@ -264,13 +285,16 @@ export class TransactionMachine implements PartitionMachine {
     return timestamp
   }
 
-  /** One write set of all chunks and of the chunks' own deletion; undefined: the replica went. */
-  async #assemble(replica: PartitionReplica, chunked: Chunked, timestamp: Timestamp): Promise<Uint8Array | undefined> {
-    const deletions = new WriteSetBuilder()
-    chunked.deleteFrom(deletions)
-    const end = deletions.finish(0).subarray(writeSetHeader)
+  /** One write set of all chunks and of what ends them; undefined: the replica went. */
+  async #assemble(
+    replica: PartitionReplica,
+    chunked: Chunked,
+    ends: WriteSetBuilder,
+    timestamp: Timestamp,
+  ): Promise<Uint8Array | undefined> {
+    const end = ends.finish(0).slice(writeSetHeader)
     let length = writeSetHeader + end.length
-    let { count } = deletions
+    let { count } = ends
     for (const { bytes, entries } of chunked.parts.values()) {
       length += bytes
       count += entries
@@ -398,13 +422,13 @@ export class TransactionMachine implements PartitionMachine {
       this.#engine.apply(this.#empty, replica.stream, index)
       return 0
     }
-    const prepared = new Prepared(e.transaction, e.gateway, e.anchor.slice(), e.writes.slice(), this.#now())
+    const prepared = this.#prepare(state, e)
+    if (prepared === undefined) return this.#dropChunks(replica, state, e.transaction, index)
     const set = new WriteSetBuilder()
     set.put(prepareKey(prepared), encodePrepared(prepared))
     // Below the prepare's timestamp, so that the deletion at the commit timestamp is always above it.
     this.#engine.apply(set.finish(prepared.timestamp - 1), replica.stream, index)
-    state.prepared.set(e.transaction, prepared)
-    this.#index(prepared)
+    this.prepared.add(prepared)
     this.#clock.observe(prepared.timestamp)
     return prepared.timestamp
   }
@@ -430,10 +454,11 @@ export class TransactionMachine implements PartitionMachine {
       if (known === undefined) state.note(transaction, record === undefined ? timestamp : 0, index)
       return known ?? 0
     }
-    const { set } = this.#resolution(prepared, timestamp, record)
+    assert(timestamp === 0 || prepared.chunked === undefined, 'what chunks hold is made visible in slices')
+    const ends = this.#endsOf(prepared, record)
     if (record !== undefined) state.records.set(transaction, record)
     const at = timestamp > 0 ? timestamp : prepared.timestamp
-    const bytes = set.finish(at)
+    const bytes = timestamp > 0 ? withRows(prepared.writes, ends, at) : ends.finish(at)
     this.#engine.apply(bytes, replica.stream, index)
     this.#clock.observe(at)
     state.note(transaction, timestamp, index)
@@ -442,22 +467,17 @@ export class TransactionMachine implements PartitionMachine {
     return timestamp
   }
 
-  /** What ends a prepared transaction: its rows, then, `together`, its record and the end of the prepare. */
-  #resolution(
-    prepared: Prepared,
-    timestamp: Timestamp,
-    record: TransactionRecord | undefined,
-  ): { set: WriteSetBuilder; together: number } {
+  /** What goes, and what stays to be asked, when a prepared transaction ends. */
+  #endsOf(prepared: Prepared, record: TransactionRecord | undefined): WriteSetBuilder {
     const set = new WriteSetBuilder()
-    if (timestamp > 0) copySet(prepared.writes, set)
-    const rows = set.count
     if (record !== undefined) {
       const value = new ByteWriter(64)
       writeRecord(value, { generation: 0, ...record })
       set.put(recordKey(record.anchor, prepared.transaction), value.copy())
     }
     set.delete(prepareKey(prepared))
-    return { set, together: set.count - rows }
+    prepared.chunked?.deleteFrom(set)
+    return set
   }
 
   #applyFence(replica: PartitionReplica, payload: Uint8Array, index: number): Applied {
@@ -490,13 +510,9 @@ export class TransactionMachine implements PartitionMachine {
     return record.timestamp
   }
 
-  #index(prepared: Prepared): void {
-    for (const key of prepared.keys) this.preparedKeys.set(key, prepared)
-  }
-
   #drop(state: PartitionState, prepared: Prepared): void {
     state.prepared.delete(prepared.transaction)
-    for (const key of prepared.keys) if (this.preparedKeys.get(key) === prepared) this.preparedKeys.delete(key)
+    this.prepared.delete(prepared)
     prepared.resolve()
   }
 
@@ -591,12 +607,15 @@ function setTimestamp(set: Uint8Array): Timestamp {
   return view.getUint32(0) * 0x1_0000_0000 + view.getUint32(4)
 }
 
-function copySet(from: Uint8Array, to: WriteSetBuilder): void {
-  const read = new WriteSetReader(from)
-  while (read.next()) {
-    if (read.valueStart < 0) to.deleteRange(from, read.keyStart, read.keyEnd)
-    else to.putRange(from, read.keyStart, read.keyEnd, read.valueStart, read.valueEnd)
-  }
+/** The rows of one write set, then those of another. */
+function withRows(rows: Uint8Array, ends: WriteSetBuilder, timestamp: Timestamp): Uint8Array {
+  const end = ends.finish(0)
+  const out = Buffer.allocUnsafeSlow(rows.length + end.length - writeSetHeader)
+  out.set(rows)
+  out.set(end.subarray(writeSetHeader), rows.length)
+  stampSet(new DataView(out.buffer), 0, timestamp)
+  out.writeUInt32BE(new WriteSetReader(rows).count + ends.count, 8)
+  return out
 }
 
 function encodePrepared(p: Prepared): Uint8Array {
@@ -608,10 +627,10 @@ function encodePrepared(p: Prepared): Uint8Array {
   return out.copy()
 }
 
-function decodePrepared(bytes: Uint8Array, nowMicros: number): Prepared {
+function readPrepared(bytes: Uint8Array): Omit<PrepareEntry, 'generation'> {
   const read = new ByteReader(bytes)
   const transaction = read.i64()
   const gateway = read.u32()
-  const anchor = read.block().slice()
-  return new Prepared(transaction, gateway, anchor, read.rest().slice(), nowMicros)
+  const anchor = read.block()
+  return { transaction, gateway, anchor, writes: read.rest() }
 }

@@ -12,7 +12,7 @@ import { ByteReader, ByteWriter, WriteSetReader } from '../../encoding/index.ts'
 import { addressedKey } from '../../replication/index.ts'
 import { keyText } from '../cursor.ts'
 import { type Chunked, chunkMark } from './chunks.ts'
-import type { RecordEntry } from './entry.ts'
+import type { PrepareEntry, RecordEntry } from './entry.ts'
 
 /** Entries back in the log within which a transaction's outcome is known. */
 export const keptOutcomes = 20_000
@@ -25,26 +25,34 @@ export class Prepared {
   readonly transaction: number
   readonly gateway: number
   readonly anchor: Uint8Array
-  /** A write set; its timestamp is the prepare's. */
+  /** A write set, or what names chunks; its timestamp is the prepare's. */
   readonly writes: Uint8Array
+  /** The chunks that hold the writes, if any do. */
+  readonly chunked: Chunked | undefined
   readonly timestamp: Timestamp
   readonly firstKey: Uint8Array
+  /** Without those in chunks. */
   readonly keys: readonly string[]
   /** When this node learnt of it; monotonic. */
   readonly sinceMicros: number
   resolved = false
   readonly #waiters: (() => void)[] = []
 
-  constructor(transaction: number, gateway: number, anchor: Uint8Array, writes: Uint8Array, sinceMicros: number) {
+  constructor(
+    { transaction, gateway, anchor, writes }: Omit<PrepareEntry, 'generation'>,
+    chunked: Chunked | undefined,
+    sinceMicros: number,
+  ) {
     this.transaction = transaction
     this.gateway = gateway
-    this.anchor = anchor
-    this.writes = writes
+    this.anchor = anchor.slice()
+    this.writes = writes.slice()
+    this.chunked = chunked
     this.sinceMicros = sinceMicros
     const read = new WriteSetReader(writes)
     this.timestamp = read.timestamp
     const keys: string[] = []
-    let first: Uint8Array | undefined
+    let first: Uint8Array | undefined = chunked?.first
     while (read.next()) {
       first ??= writes.slice(read.keyStart, read.keyEnd)
       keys.push(keyText(writes, read.keyStart, read.keyEnd))
@@ -75,7 +83,7 @@ export type TransactionRecord = Omit<RecordEntry, 'generation'>
 export class PartitionState {
   readonly prepared = new Map<number, Prepared>()
   readonly records = new Map<number, TransactionRecord>()
-  /** Chunks of transactions that have not committed yet. */
+  /** Chunks of transactions that are neither prepared nor committed yet. */
   readonly chunks = new Map<number, Chunked>()
   /** Commit timestamps (0: aborted) of transactions that recent entries decided, oldest first, with the entry's index. */
   readonly #recent = new Map<number, { readonly timestamp: Timestamp; readonly index: number }>()

@@ -96,9 +96,12 @@ export const forgetOperation = operation(10, forgetRequest, nothing, (at, r) => 
 export const nearReadOperation = operation(12, readRequest, readAnswer, (at, r) => at.followers.read(r), true, nearMs)
 export const nearScanOperation = operation(13, scanRequest, scanAnswer, (at, r) => at.followers.scan(r), true, nearMs)
 export const chunkOperation = operation(14, chunkRequest, number, (at, r) => at.large.chunk(r), true, lockAttemptMs)
-/** As commit, of what chunks have brought: there is more to check and to apply. */
-export const commitLargeOperation = operation(15, commitRequest, number, (at, r) => at.commit(r), false, largeMs)
 const releaseOperation = operation(11, releaseRequest, nothing, (at, r) => at.release(r))
+
+/** The same, of what chunks have brought: there is more to check and to apply. */
+export function patient<Q, A>(op: Operation<Q, A>): Operation<Q, A> {
+  return { ...op, attemptMs: largeMs }
+}
 
 const operations = new Map<number, Operation<any, any>>(
   [
@@ -116,7 +119,6 @@ const operations = new Map<number, Operation<any, any>>(
     nearReadOperation,
     nearScanOperation,
     chunkOperation,
-    commitLargeOperation,
   ].map((o) => [o.code, o as Operation<any, any>]),
 )
 

@@ -318,13 +318,13 @@ export class Host {
 
   learn(route: Route): void {
     const own = this.replicas.get(route.partition.id)
-    if (own === undefined || !own.serving) this.router.learn(route)
+    if (own === undefined || !leadsAt(own, route)) this.router.learn(route)
     if (own !== undefined) this.#checkRemoved(own, route)
   }
 
   /** A replica that its group has removed need not hear of it: nobody sends to it any more. Routes say so. */
   #checkRemoved(replica: PartitionReplica, route: Route): void {
-    if (!replica.serving && this.#isWithout(route, replica)) this.#removeSoon(replica)
+    if (!leadsAt(replica, route) && this.#isWithout(route, replica)) this.#removeSoon(replica)
   }
 
   /**
@@ -704,6 +704,11 @@ export class Host {
     for (const replica of this.replicas.values()) replica.reclaim(this.engine.flushed(replica.stream))
     this.#node.reclaim()
   }
+}
+
+/** Whether the replica knows better than the route: a leader that stood still is not told first that another one leads. */
+function leadsAt(replica: PartitionReplica, route: Route): boolean {
+  return replica.serving && route.term <= replica.raft.term
 }
 
 /** Nodes of replicas, each once, ascending. */

@@ -6,6 +6,7 @@ import type { Plant } from '../plant.ts'
 const leaseholder = 'transaction/partitions/leaseholder.ts'
 const machine = 'transaction/partitions/machine.ts'
 const coordinator = 'transaction/partitions/coordinator.ts'
+const store = 'transaction/partitions/cluster-store.ts'
 
 /** Keys in many partitions, so that most transactions have several participants. */
 const spread = { nodes: 3, keys: 6, pauseMs: 40 } as const
@@ -23,6 +24,7 @@ export const transactionPlants: readonly Plant[] = [
       },
     ],
     wishes: { ...spread, isolation: 'serializable', faults: ['transfer', 'kill'], workloads: ['lists', 'bank'] },
+    guards: /^(G|lost-append|wrong-total)/,
   },
   {
     name: 'validation-before-prepare',
@@ -35,6 +37,7 @@ export const transactionPlants: readonly Plant[] = [
       },
     ],
     wishes: { ...spread, isolation: 'serializable', faults: ['split', 'transfer'], workloads: ['lists'] },
+    guards: /^G/,
   },
   {
     name: 'reads-ignore-prepares',
@@ -42,17 +45,18 @@ export const transactionPlants: readonly Plant[] = [
     edits: [
       {
         file: leaseholder,
-        find: '    if (this.machine.preparedKeys.size > 0) {\n      const one = this.machine.preparedKeys.get(text)',
+        find: '    if (this.machine.prepared.size > 0) {\n      const one = this.machine.prepared.blocking(',
         replace:
-          '    if (this.machine.preparedKeys.size > 0 && transaction !== 0) {\n      const one = this.machine.preparedKeys.get(text)',
+          '    if (this.machine.prepared.size > 0 && transaction !== 0) {\n      const one = this.machine.prepared.blocking(',
       },
       {
         file: leaseholder,
-        find: '    for (const [text, one] of this.machine.preparedKeys)\n      if (',
-        replace: '    for (const [text, one] of this.machine.preparedKeys)\n      if (transaction !== 0 && ',
+        find: '    if (prepared !== undefined) return prepared\n',
+        replace: '    if (transaction !== 0 && prepared !== undefined) return prepared\n',
       },
     ],
     wishes: { ...spread, faults: ['split', 'slow', 'transfer'], workloads: ['lists', 'bank'] },
+    guards: /^(G|lost-append|incompatible-order|wrong-total)/,
   },
   {
     name: 'reads-ignore-flights',
@@ -70,6 +74,7 @@ export const transactionPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['slow', 'slowDisk'], workloads: ['lists', 'bank'], keys: 4, pauseMs: 30 },
+    guards: /^(G|lost-append|incompatible-order|wrong-total)/,
   },
   {
     name: 'fence-ignored',
@@ -85,6 +90,7 @@ export const transactionPlants: readonly Plant[] = [
     // The gateway stands still between the prepares and the record, until others have given it up and not all have.
     wishes: { ...spread, faults: ['split', 'coma'], workloads: ['bank', 'lists'] },
     budget: 240,
+    guards: /^(wrong-total|failed-write-visible|lost-append|G1)/,
   },
   {
     name: 'aborts-apply',
@@ -92,11 +98,12 @@ export const transactionPlants: readonly Plant[] = [
     edits: [
       {
         file: machine,
-        find: 'if (timestamp > 0) copySet(prepared.writes, set)',
-        replace: 'copySet(prepared.writes, set)',
+        find: 'timestamp > 0 ? withRows(prepared.writes, ends, at) : ends.finish(at)',
+        replace: 'withRows(prepared.writes, ends, at)',
       },
     ],
     wishes: { ...spread, faults: ['split', 'isolate'], workloads: ['bank', 'lists'] },
+    guards: /^(failed-write-visible|wrong-total|G1a)/,
   },
   {
     name: 'record-forgotten-early',
@@ -116,6 +123,7 @@ export const transactionPlants: readonly Plant[] = [
       },
     ],
     wishes: { ...spread, faults: ['split', 'crash'], workloads: ['bank', 'lists'] },
+    guards: /^(lost-write|wrong-total|lost-append)/,
   },
   {
     name: 'outcomes-forgotten',
@@ -129,6 +137,7 @@ export const transactionPlants: readonly Plant[] = [
     ],
     wishes: { nodes: 3, faults: ['crash', 'isolate', 'slow'], workloads: ['bank', 'orders'], pauseMs: 40 },
     budget: 240,
+    guards: /^(failed-write-visible|duplicate|wrong-total)/,
   },
   {
     name: 'repeated-commits',
@@ -142,6 +151,7 @@ export const transactionPlants: readonly Plant[] = [
     ],
     wishes: { nodes: 3, faults: ['isolate', 'crash', 'slow'], workloads: ['bank', 'orders', 'registers'], pauseMs: 40 },
     budget: 240,
+    guards: /^(failed-write-visible|not-linearizable|duplicate)/,
   },
   {
     name: 'answered-unapplied',
@@ -155,5 +165,42 @@ export const transactionPlants: readonly Plant[] = [
     ],
     wishes: { nodes: 3, faults: ['isolate', 'cut', 'pause'], workloads: ['bank', 'orders', 'registers'], pauseMs: 40 },
     budget: 240,
+    guards: /^(lost-write|not-linearizable|wrong-total)/,
+  },
+  {
+    name: 'nobody-recovers',
+    breaks: 'what a gateway that is gone has left prepared stays prepared',
+    edits: [
+      {
+        file: store,
+        find: 'if (outcome === undecided) return',
+        replace: 'if (outcome <= Number.MAX_SAFE_INTEGER) return',
+      },
+    ],
+    wishes: { ...spread, faults: ['split', 'crash', 'isolate'], workloads: ['bank', 'lists'] },
+    guards: /^leftover/,
+  },
+  {
+    name: 'locks-of-the-gone',
+    breaks: 'locks stay whose release was lost, and those of nodes that are gone',
+    edits: [
+      { file: store, find: "this.#once('ended', () => this.#releaseEnded())", replace: '' },
+      { file: store, find: '    this.leaseholder.forgetNode(node)\n', replace: '' },
+    ],
+    wishes: { nodes: 3, faults: ['isolate', 'crash'], workloads: ['bank', 'orders'], pauseMs: 30 },
+    guards: /^(leftover|stuck)/,
+  },
+  {
+    name: 'deadlocks-across-nodes',
+    breaks: 'transactions that wait for each other at several nodes wait for ever',
+    edits: [
+      {
+        file: 'transaction/partitions/deadlocks.ts',
+        find: 'if (this.#suspected.has(victim)) await',
+        replace: 'if (this.#suspected.has(victim) && nodes.length === 0) await',
+      },
+    ],
+    wishes: { ...spread, isolation: 'read committed', faults: ['split', 'transfer'], workloads: ['bank', 'lists'] },
+    guards: /^(stuck|no-progress)/,
   },
 ]

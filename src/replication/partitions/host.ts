@@ -25,6 +25,7 @@ import {
   messageAppend,
   messageSnapshotOffer,
   messageTimeoutNow,
+  messageVote,
 } from '../raft/index.ts'
 import { ClockWatch } from './clock-watch.ts'
 import { ClosedTimestamps, Closings } from './closed-timestamps.ts'
@@ -324,15 +325,15 @@ export class Host {
 
   /** A replica that its group has removed need not hear of it: nobody sends to it any more. Routes say so. */
   #checkRemoved(replica: PartitionReplica, route: Route): void {
-    if (!leadsAt(replica, route) && this.#isWithout(route, replica)) this.#removeSoon(replica)
+    if (!leadsAt(replica, route) && this.#isWithout(route, replica.id)) this.#removeSoon(replica)
   }
 
   /**
    * Whether the group has done without the replica: a route tells of what was applied, and behind the entry that a replica
    * comes from it is there until it is removed, never to come back under its id.
    */
-  #isWithout({ index, nodes, learners }: Route, { id }: PartitionReplica): boolean {
-    return index >= entryOfReplica(id) && !nodes.includes(this.nodeId) && !learners.includes(this.nodeId)
+  #isWithout({ index, nodes, learners }: Route, replica: number): boolean {
+    return index >= entryOfReplica(replica) && !nodes.includes(this.nodeId) && !learners.includes(this.nodeId)
   }
 
   /** Takes a replica off this node for good; its span's data goes, and a tombstone stays. */
@@ -543,11 +544,14 @@ export class Host {
     const wanted = message.to
     if (nodeOfReplica(wanted) !== this.nodeId || nodeOfReplica(message.from) !== from) return
     if (this.#creating.has(id) || (this.#tombstones.get(id) ?? 0) >= wanted) return
-    // Not an append or offer of a leader; or the partition was cut off another one that has not come so far here.
-    const invites = message.type === messageAppend || message.type === messageSnapshotOffer
+    // A leader speaks; or somebody wants to lead who cannot without us: where a snapshot has gone past the cut that the
+    // partition came from, nobody has made our replica of it.
+    const { type } = message
+    const invites = type === messageAppend || type === messageSnapshotOffer || type === messageVote
+    // Or the partition was cut off another one that has not come so far here.
     if (!invites || this.log.streams().includes(id)) return
     const route = this.router.routes.find((r) => r.partition.id === id)
-    if (route === undefined || this.overlaps(route.partition, undefined)) return
+    if (route === undefined || this.overlaps(route.partition, undefined) || this.#isWithout(route, wanted)) return
     this.#creating.add(id)
     const nobody: Configuration = { voters: [], outgoing: [], learners: [] }
     const partition = { id, start: firstKey, end: firstKey, generation: 0 }

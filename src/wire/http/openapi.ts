@@ -145,7 +145,7 @@ const seen = {
     ...notModified,
     ...unknownView,
     200: answer('Of one state or key, its value; else the entries.', { anyOf: [ref('ViewValue'), ref('ViewEntries')] }),
-    409: error('The position is not one of this store, or the view stopped before it ever answered.'),
+    409: error('The position is not one of this store, or the view stopped and has no answer.'),
     503: error('The view is being built.'),
   },
 }

@@ -103,6 +103,18 @@ export class BuildSpace {
     return found.map((bytes) => bytes && decodeApplied(bytes))
   }
 
+  /** Whether there is a list of the events that were folded in: views of one state whose events have an order have none. */
+  async listsEvents(): Promise<boolean> {
+    return (await this.map.scan({ ...keys.kindRange(this.build, 'e'), limit: 1 })).length > 0
+  }
+
+  /** Whether an event is in that list, whatever its stream. */
+  async hasEvent(event: string): Promise<boolean> {
+    const from = keys.eventKey(this.build, keys.markOf(event, 0))
+    const to = keys.eventKey(this.build, keys.markBehind(event))
+    return (await this.map.scan({ from, to, limit: 1 })).length > 0
+  }
+
   putApplied(out: Change[], mark: keys.Mark, applied: Applied, keyed: boolean): void {
     out.push({ key: keys.eventKey(this.build, mark), value: encodeApplied(applied) })
     if (keyed) out.push({ key: keys.keyedMark(this.build, 'k', applied.key, mark), value: new Uint8Array(0) })

@@ -9,6 +9,7 @@ import type { EventStore } from '../event-store.ts'
 import type { AnswerChange } from './batch.ts'
 import { BuildSpace } from './build-space.ts'
 import { Builder } from './builder.ts'
+import { ErasureWatch } from './erasure-watch.ts'
 import { Pace } from './folding.ts'
 import { ViewFailure } from './item.ts'
 import type { View } from './view.ts'
@@ -57,6 +58,9 @@ export class RunningView {
   /** Of a build that answers while another one is made. */
   #former: Answering | undefined
   #failure: ViewFailureReport | undefined
+  /** Of the build at which it stopped, and of the former one. */
+  #stoppedWatch: ErasureWatch | undefined
+  #formerWatch: ErasureWatch | undefined
   #pump: Promise<void> | undefined
   #again = false
   #paused = true
@@ -131,6 +135,32 @@ export class RunningView {
     this.#former = { version: note.version, positions: Object.fromEntries(positions) }
   }
 
+  /** Gives up builds into which something was folded that is erased now, and that cannot fold it out. */
+  async #forgetErased(): Promise<void> {
+    const { answering, building } = this.#note
+    if (answering !== undefined && building !== undefined) {
+      this.#formerWatch = this.#watch(this.#formerWatch, answering)
+      if (await this.#formerWatch.concerned()) {
+        await this.#save({ answering: undefined }, answering)
+        this.#former = undefined
+      }
+    }
+    if (this.#failure === undefined || this.#failure.passing) return
+    this.#stoppedWatch = this.#watch(this.#stoppedWatch, building ?? answering!)
+    if (!(await this.#stoppedWatch.concerned())) return
+    if (building === undefined) {
+      const anew = { build: this.#shelf.newBuild(), version: this.view.version }
+      await this.#save({ answering: undefined, building: anew }, answering)
+      this.#threshold = undefined
+      await this.#open(anew)
+    } else await this.#begin()
+  }
+
+  #watch(watch: ErasureWatch | undefined, { build }: BuildNote): ErasureWatch {
+    if (watch?.space.build === build) return watch
+    return new ErasureWatch(new BuildSpace(this.#shelf.map, build), this.#stores)
+  }
+
   get #ready(): boolean {
     return this.#note.building === undefined
   }
@@ -144,7 +174,7 @@ export class RunningView {
     this.#pump ??= this.#run().finally(() => {
       this.#pump = undefined
       this.#notify()
-      if (this.#again && !this.#paused && this.#failure === undefined) this.wake()
+      if (this.#again && !this.#paused) this.wake()
     })
   }
 
@@ -172,12 +202,17 @@ export class RunningView {
   }
 
   async #run(): Promise<void> {
-    while (this.#again && !this.#paused && this.#failure === undefined) {
+    while (this.#again && !this.#paused) {
       this.#again = false
       try {
-        while (!this.#paused && (await this.#step())) this.#notify()
+        while (!this.#paused && this.#failure === undefined && (await this.#step())) this.#notify()
       } catch (error) {
         this.#failure = this.#report(error)
+      }
+      try {
+        await this.#forgetErased()
+      } catch (error) {
+        this.#failure ??= this.#report(error)
       }
     }
   }
@@ -188,6 +223,7 @@ export class RunningView {
       await this.#begin()
       await this.#readFormer()
     }
+    if (!this.#ready) await this.#forgetErased()
     const answers = await this.#builder.step()
     if (this.#ready) {
       if (answers !== undefined) this.#publish(answers)
@@ -304,7 +340,7 @@ export class RunningView {
     if (this.#failure !== undefined) {
       return new DbError(
         'object_not_in_prerequisite_state',
-        `view "${this.name}" stopped before it ever answered: ${this.#failure.message}`,
+        `view "${this.name}" stopped and has no answer: ${this.#failure.message}`,
         { hint: 'Add it again with its code put right, then read.' },
       )
     }

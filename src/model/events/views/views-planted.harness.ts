@@ -178,6 +178,20 @@ export const planted: readonly Planted[] = [
     test: 'views-work',
   },
   {
+    breaks: 'a view that has stopped keeps what is erased',
+    file: 'running-view.ts',
+    find: 'if (!(await this.#stoppedWatch.concerned())) return',
+    replace: 'return',
+    test: 'views',
+  },
+  {
+    breaks: 'a version that answers meanwhile keeps what is erased',
+    file: 'running-view.ts',
+    find: 'if (await this.#formerWatch.concerned())',
+    replace: 'if (false)',
+    test: 'views',
+  },
+  {
     breaks: 'nothing yields',
     file: 'folding.ts',
     find: '- this.#began >= this.#sliceMicros',

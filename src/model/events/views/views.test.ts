@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DbError } from '../../../base/index.ts'
-import { memoryMap } from '../index.ts'
+import { memoryMap, type OrderedMap } from '../index.ts'
 import { join, openViews, recompute, type ViewChange, view, viewFromDefinition } from './index.ts'
 import { allEvents, HandClock, json, openBench, openStore, viewsOver } from './views.fixture.ts'
 
@@ -118,6 +118,73 @@ test('nothing that is derived from an erased value is left in the map', async ()
   for (const v of views.list()) await views.settled(v.name)
   assert.doesNotMatch(await texts(), /4242/)
   assert.equal(await views.get('retracting'), 11)
+})
+
+/** All values in the views' map, once nothing of `text` is left there; a failure when that does not come about. */
+async function untilWithout(map: OrderedMap, text: RegExp): Promise<void> {
+  for (let i = 0; ; i++) {
+    const entries = await map.scan({ from: Uint8Array.of(0), to: Uint8Array.of(255), limit: 10_000 })
+    const left = entries.map((e) => new TextDecoder().decode(e.value)).join('\n')
+    if (!text.test(left)) return
+    assert.ok(i < 200, `${text} is left`)
+    await new Promise((next) => setImmediate(next))
+  }
+}
+
+test('what a stopped view was made of is given up when it is erased, and made anew when the view goes on', async () => {
+  for (const keyed of [false, true]) {
+    const { store, views, map } = await openBench({ snapshotEvery: 1 })
+    const picky = (limit: number) =>
+      view<Order>()({
+        ...{ name: 'picky', version: 1, initial: [] as number[], key: keyed ? (e) => e.value.customer : undefined },
+        reduce: (all: number[], event) => {
+          if (event.value.cents > limit) throw new Error(`more than ${limit}`)
+          return [...all, event.value.cents]
+        },
+      })
+    await views.add(picky(500_000))
+    const keys = await store.append([1, 424_242, 3].map((cents) => json({ customer: 'ann', cents })))
+    await views.settled('picky')
+    await store.append([json({ customer: 'bob', cents: 600_000 })])
+    await views.settled('picky')
+    assert.equal(views.status('picky').state, 'stopped')
+    const key = keyed ? 'ann' : undefined
+    assert.deepEqual(await views.get('picky', key), [1, 424_242, 3])
+    // Of nothing that it was made of, so it is left alone.
+    if (keyed) await store.redact(['01J00000000000000000000000'])
+    await store.append([json({ customer: 'ann', cents: 5 })])
+    await new Promise((next) => setImmediate(next))
+    if (keyed) assert.deepEqual(await views.get('picky', key), [1, 424_242, 3])
+    await store.redact([keys[1]])
+    await untilWithout(map, /424242/)
+    await assert.rejects(views.get('picky', key), /stopped and has no answer/)
+    await views.add(picky(1_000_000))
+    assert.deepEqual(await views.get('picky', key), keyed ? [1, 3, 5] : [1, 3, 600_000, 5])
+    await views.close()
+  }
+})
+
+test('a version that answers while the next one is made, and a view without its code, keep nothing erased', async () => {
+  const { store, views, map } = await openBench({ snapshotEvery: 1 })
+  const failing = { ...perCustomer, version: 2, streams: [{ ...perCustomer.streams[0], key: () => assert.fail('no') }] }
+  await views.add(perCustomer)
+  const keys = await store.append([1, 424_242, 3, 77_777].map((cents) => json({ customer: 'ann', cents })))
+  await views.settled('per-customer')
+  await views.add(failing)
+  await views.settled('per-customer')
+  assert.deepEqual(await views.get('per-customer', 'ann'), { orders: 4, cents: [1, 424_242, 3, 77_777] })
+  await store.redact([keys[1]])
+  await untilWithout(map, /424242/)
+  await assert.rejects(views.get('per-customer', 'ann'), /stopped and has no answer/)
+  await views.add({ ...perCustomer, version: 3 })
+  assert.deepEqual(await views.get('per-customer', 'ann'), { orders: 3, cents: [1, 3, 77_777] })
+  await views.close()
+  const again = await viewsOver([store], map)
+  await store.redact([keys[3]])
+  await untilWithout(map, /77777/)
+  await again.add({ ...perCustomer, version: 3 })
+  assert.deepEqual(await again.get('per-customer', 'ann'), { orders: 2, cents: [1, 3] })
+  await again.close()
 })
 
 test('a view whose code throws stops there and says where; others go on; it resumes with code put right', async () => {

@@ -12,13 +12,15 @@ import { DbError } from '../../../base/index.ts'
 import type { Clock, Tasks } from '../../../io/ports.ts'
 import type { EventStore } from '../event-store.ts'
 import type { OrderedMap } from '../ordered-map.ts'
+import { BuildSpace } from './build-space.ts'
 import type { BuildLimits } from './builder.ts'
 import { viewFromDefinition } from './definition.ts'
+import { ErasureWatch } from './erasure-watch.ts'
 import { lastKeyOf } from './item.ts'
 import { type Answering, RunningView, type ViewFailureReport } from './running-view.ts'
 import { lastMark, type Mark, markBehind } from './space-keys.ts'
 import { checked, type View } from './view.ts'
-import { ViewShelf } from './view-shelf.ts'
+import { type ViewNote, ViewShelf } from './view-shelf.ts'
 
 export interface ViewsOptions {
   /** A space of the views' own, durable where the stores are. */
@@ -121,7 +123,8 @@ export interface Views {
   /**
    * What a key's state answers; undefined when no event concerns it. Without a key, of a view of one state.
    * Errors: invalid_parameter_value (a key where there are none, or none), cannot_connect_now (`wait: false`, and no build
-   * is ready), object_not_in_prerequisite_state (it stopped before it ever answered).
+   * is ready), object_not_in_prerequisite_state (it stopped before it answered, or what it
+   * had answered was made of something that is erased now).
    */
   get(name: string, key?: string, options?: ReadOptions): Promise<unknown>
   /** Keys with answers, in the order of their UTF-8. A view of one state has the key ''. Errors as of `get`. */
@@ -142,7 +145,10 @@ export interface Views {
   close(): Promise<void>
 }
 
-/** Views that were added by definition are there again; those of code come back with `add`. */
+/**
+ * Views that were added by definition are there again; those of code come back with `add`. Nothing that was erased is kept:
+ * what a view without its code, or one that has stopped, made of it is given up, and made anew when it goes on.
+ */
 export async function openViews(options: ViewsOptions): Promise<Views> {
   const views = new StoredViews(options)
   await views.open()
@@ -154,6 +160,9 @@ class StoredViews implements Views {
   readonly #limits: ViewLimits
   readonly #shelf: ViewShelf
   readonly #views = new Map<string, RunningView>()
+  /** Views whose code nobody has given yet. */
+  readonly #waiting = new Map<string, ErasureWatch[]>()
+  #watching = false
   readonly #listeners = new Set<(changes: readonly ViewChange[]) => void>()
   readonly #unsubscribe: (() => void)[] = []
   #closed = false
@@ -169,6 +178,7 @@ class StoredViews implements Views {
   async open(): Promise<void> {
     for (const record of await this.#shelf.open()) {
       if (record.definition !== undefined) await this.add(viewFromDefinition(record.definition))
+      else this.#waiting.set(record.name, this.#watchesOf(record))
     }
     for (const store of this.#options.stores) {
       this.#unsubscribe.push(store.subscribe(() => this.#wake()))
@@ -178,6 +188,28 @@ class StoredViews implements Views {
 
   #wake(): void {
     for (const view of this.#views.values()) view.wake()
+    if (this.#waiting.size === 0 || this.#watching) return
+    this.#watching = true
+    // What fails here is tried again when something else comes.
+    void this.#after(() => this.#forgetErased()).catch(() => undefined)
+  }
+
+  #watchesOf({ answering, building }: ViewNote): ErasureWatch[] {
+    const builds = [answering, building].flatMap((note) => (note === undefined ? [] : [note.build]))
+    return builds.map((build) => new ErasureWatch(new BuildSpace(this.#options.map, build), this.#options.stores))
+  }
+
+  /** A view whose code is not here forgets all that it was made of when some of that is erased. */
+  async #forgetErased(): Promise<void> {
+    this.#watching = false
+    for (const [name, watches] of this.#waiting) {
+      for (const watch of watches) {
+        if (this.#closed || !(await watch.concerned())) continue
+        this.#waiting.delete(name)
+        await this.#shelf.remove(name)
+        break
+      }
+    }
   }
 
   #after<T>(run: () => Promise<T>): Promise<T> {
@@ -205,6 +237,7 @@ class StoredViews implements Views {
       }
       running?.succeed(next)
       this.#views.set(view.name, next)
+      this.#waiting.delete(view.name)
       next.wake()
     })
   }
@@ -232,6 +265,7 @@ class StoredViews implements Views {
       const running = this.#views.get(name)
       await running?.stop()
       this.#views.delete(name)
+      this.#waiting.delete(name)
       if (!(await this.#shelf.remove(name)) && running === undefined) throw this.#unknown(name)
       running?.end(this.#unknown(name))
     })

@@ -2,6 +2,8 @@
  * The file system. Callbacks of node:fs on plain descriptors: half the cost of FileHandle's promises for the one
  * write and one fdatasync that a commit waits for.
  *
+ * Files and directories are made for their owner alone: among what is in them are secrets (docs/operating/running.md).
+ *
  * Not here: simulated faults (testing/), what the files hold (storage/).
  */
 import * as fs from 'node:fs'
@@ -16,7 +18,7 @@ export class NodeDisk implements Disk {
     if (options?.create) flags |= fs.constants.O_CREAT
     if (options?.exclusive) flags |= fs.constants.O_EXCL | fs.constants.O_CREAT
     return new Promise((done, fail) => {
-      fs.open(path, flags, 0o640, (error, fd) => {
+      fs.open(path, flags, 0o600, (error, fd) => {
         if (error) fail(systemError(error, `open ${path}`))
         else done(new NodeFile(path, fd))
       })
@@ -33,7 +35,7 @@ export class NodeDisk implements Disk {
   }
 
   async makeDirectory(directory: string): Promise<void> {
-    const first = await fs.promises.mkdir(directory, { recursive: true, mode: 0o750 }).catch((error) => {
+    const first = await fs.promises.mkdir(directory, { recursive: true, mode: 0o700 }).catch((error) => {
       throw systemError(error, `make the directory ${directory}`)
     })
     if (first === undefined) return

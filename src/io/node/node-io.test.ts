@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert'
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -31,6 +31,14 @@ test('clocks advance and the wall clock is now', () => {
     assert.ok(now >= last)
     last = now
   }
+})
+
+test("files and directories are their owner's alone", { skip: process.platform === 'win32' }, async () => {
+  const directory = join(home, 'own', 'data')
+  await io.disk.makeDirectory(directory)
+  await (await io.disk.open(join(directory, 'file'), { create: true })).close()
+  const modes = [join(home, 'own'), directory, join(directory, 'file')].map((path) => statSync(path).mode & 0o777)
+  assert.deepEqual(modes, [0o700, 0o700, 0o600])
 })
 
 test('random integers stay below their bound and reach every value', () => {

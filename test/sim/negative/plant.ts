@@ -12,6 +12,7 @@
 import { registerHooks } from 'node:module'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Violation } from '../history.ts'
 import type { Wishes } from '../swarm/draw.ts'
 
 export interface Edit {
@@ -28,10 +29,21 @@ export interface Plant {
   readonly edits: readonly Edit[]
   /** What brings it out. */
   readonly wishes: Wishes
+  /** Plays a golden script of src/replication/raft instead of the seeds: what random runs do not come upon. */
+  readonly script?: string
+  /** What those say who guard what it breaks: it is found when this matches `kind: message` of a violation. */
+  readonly guards: RegExp
+  /** Seeds that have shown it, which are tried first. */
+  readonly seeds?: readonly number[]
   /** Simulated seconds of a seed. Default 30. */
   readonly seconds?: number
-  /** Seconds of CPU after which it counts as not found. Default 120. */
+  /** Seconds of CPU after which it counts as not found. Default 60. */
   readonly budget?: number
+}
+
+/** Whether it is said by whom the bug should be found. */
+export function guarded({ guards }: Plant, { kind, message }: Violation): boolean {
+  return guards.test(`${kind}: ${message}`)
 }
 
 const source = resolve(import.meta.dirname, '../../../src')

@@ -4,7 +4,8 @@
  *   election safety       no two replicas lead a partition in one term
  *   lease exclusivity     no two replicas of a partition hold its lease at one simulated instant
  *   leader completeness   whoever holds a lease has applied all that earlier leaders have answered for
- *   votes                 a replica that has told others of its vote knows it, and its term, also in a later life
+ *   votes                 a replica that has told others of its vote knows it, and its term, also in a later life, and gives
+ *                         no other in that term
  *   state machine safety  whoever applies the entry at an index applies the same entry
  *
  * The first four are sampled between events, the last sees every entry.
@@ -57,8 +58,7 @@ export class Watch {
       return slices
     }
     const { sendRaft } = Host.prototype
-    const voted = (replica: PartitionReplica, term: number, vote: number) =>
-      this.#votes.set(nameOf(replica), { term, vote })
+    const voted = (replica: PartitionReplica, term: number, vote: number) => this.#voted(replica, term, vote)
     Host.prototype.sendRaft = function (replica, message) {
       if (message.type === messageVote && !message.pre) voted(replica, message.term, message.from)
       if (message.type === messageVoteReply && !message.pre && message.granted) voted(replica, message.term, message.to)
@@ -122,6 +122,14 @@ export class Watch {
     if (last !== undefined && last.term > raft.term) return
     if (last?.term === raft.term) reigns.pop()
     this.#answered.set(partition.id, [...reigns.slice(-1), { term: raft.term, index: applied }])
+  }
+
+  #voted(replica: PartitionReplica, term: number, vote: number): void {
+    const name = nameOf(replica)
+    const told = this.#votes.get(name)
+    if (told?.term === term && told.vote !== vote)
+      this.#say('two-votes', `partition ${name}: votes for ${told.vote} and for ${vote} in term ${term}`)
+    this.#votes.set(name, { term, vote })
   }
 
   #remembers(replica: PartitionReplica): void {

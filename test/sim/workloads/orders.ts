@@ -20,9 +20,12 @@ export class Orders implements Workload {
   readonly #children: UniqueWrite[] = []
   readonly #claims: Claim[] = []
   #seats = 3
+  /** The newest parent there may be: they come, and go while they have no children, all the time. */
+  #parents: number
 
   constructor(bench: Bench) {
     this.#bench = bench
+    this.#parents = bench.shape.accounts
   }
 
   get setup(): string {
@@ -34,16 +37,16 @@ export class Orders implements Workload {
 
   async step({ client, node, random }: Turn): Promise<void> {
     const bench = this.#bench
-    const parent = 1 + random.below(bench.shape.accounts)
+    const parent = this.#parents - random.below(4)
     const db = node.client!
     const pick = random.below(9)
     if (pick === 0) {
       const text = 'delete from parent where id = $1 and not exists (select 1 from child c where c.parent = parent.id)'
       await bench.operate(this.name, node, () => db.query(text, [parent]))
-    } else if (pick === 1) {
+    } else if (pick < 3) {
       const text = 'insert into parent values ($1) on conflict do nothing'
       await bench.operate(this.name, node, () => db.query(text, [parent]))
-    } else if (pick < 5) {
+    } else if (pick < 6) {
       const seat = this.#seats - random.below(3)
       if (random.below(4) === 0) this.#seats++
       const holder = bench.value()
@@ -52,6 +55,7 @@ export class Orders implements Workload {
       )
       this.#claims.push({ client, ...times, seat, holder })
     } else {
+      if (random.below(4) === 0) this.#parents++
       const mark = bench.value()
       const { times } = await bench.operate(this.name, node, () =>
         db.query('insert into child (mark, parent) values ($1, $2)', [mark, parent]),

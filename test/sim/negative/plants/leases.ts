@@ -15,6 +15,7 @@ export const leasePlants: readonly Plant[] = [
       },
     ],
     wishes: { faults: ['isolate', 'cut', 'pause'], workloads: ['registers', 'sessions'] },
+    guards: /^(two-leases|not-linearizable|own-write-not-read|read-went-back)/,
   },
   {
     name: 'lease-of-a-minority',
@@ -27,6 +28,7 @@ export const leasePlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['isolate', 'cut', 'pause'], workloads: ['registers', 'sessions'] },
+    guards: /^(two-leases|not-linearizable|own-write-not-read|read-went-back)/,
   },
   {
     name: 'promises-forgotten-at-restart',
@@ -40,6 +42,7 @@ export const leasePlants: readonly Plant[] = [
     ],
     // Half a second from the promise to the end of the lease: restart, pre-votes, election and the new lease's promises.
     wishes: { nodes: 3, faults: ['amnesia'], workloads: ['registers', 'sessions'], delayMicros: [50, 500] },
+    guards: /^(two-leases|not-linearizable|own-write-not-read|read-went-back)/,
   },
   {
     name: 'short-promise',
@@ -53,6 +56,7 @@ export const leasePlants: readonly Plant[] = [
     ],
     wishes: { nodes: 3, faults: ['isolate', 'cut', 'pause', 'slow', 'oneWay'], workloads: ['registers', 'sessions'] },
     budget: 240,
+    guards: /^(two-leases|not-linearizable|own-write-not-read|read-went-back)/,
   },
   {
     name: 'lease-begins-in-the-past',
@@ -75,6 +79,7 @@ export const leasePlants: readonly Plant[] = [
       delayMicros: [1_000, 20_000],
       pauseMs: 60,
     },
+    guards: /^(lost-append|incompatible-order|G)/,
   },
   {
     name: 'lease-before-own-entry',
@@ -101,6 +106,7 @@ export const leasePlants: readonly Plant[] = [
     },
     seconds: 6,
     budget: 240,
+    guards: /^(incomplete-leader|not-linearizable)/,
   },
   {
     name: 'uncertainty-ignored',
@@ -120,5 +126,6 @@ export const leasePlants: readonly Plant[] = [
       pauseMs: 40,
     },
     budget: 240,
+    guards: /^(own-write-not-read|read-went-back)/,
   },
 ]

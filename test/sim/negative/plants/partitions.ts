@@ -39,6 +39,7 @@ export const partitionPlants: readonly Plant[] = [
     ],
     wishes: { nodes: 3, faults: ['split', 'slow', 'slowDisk'], workloads: ['bank', 'lists', 'large'], pauseMs: 20 },
     budget: 240,
+    guards: /^(missing-version|lost-write|lost-append|wrong-total|torn-transaction)/,
   },
   {
     name: 'split-forgets-prepares',
@@ -57,6 +58,7 @@ export const partitionPlants: readonly Plant[] = [
     ],
     wishes: { nodes: 3, faults: ['split', 'slow', 'isolate', 'crash'], workloads: ['bank', 'lists'], pauseMs: 20 },
     budget: 240,
+    guards: /^(missing-version|lost-write|lost-append|wrong-total)/,
   },
   {
     name: 'snapshot-without-deletions',
@@ -69,6 +71,7 @@ export const partitionPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 5, faults: ['move', 'transfer', 'split'], workloads: ['orders', 'bank', 'lists'] },
+    guards: /^(missing-version|wrong-value|duplicate|index-differs|invented)/,
   },
   {
     name: 'snapshot-without-prepares',
@@ -81,6 +84,7 @@ export const partitionPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 5, faults: ['move', 'transfer', 'split', 'crash'], workloads: ['bank', 'lists'], pauseMs: 30 },
+    guards: /^(missing-version|lost-write|lost-append|wrong-total)/,
   },
   {
     name: 'snapshot-without-outcomes',
@@ -97,6 +101,7 @@ export const partitionPlants: readonly Plant[] = [
       pauseMs: 30,
     },
     budget: 240,
+    guards: /^(failed-write-visible|not-linearizable|duplicate)/,
   },
   {
     name: 'snapshot-keeps-what-was-there',
@@ -118,6 +123,7 @@ export const partitionPlants: readonly Plant[] = [
       retentionMs: 300,
       pauseMs: 30,
     },
+    guards: /^missing-version/,
   },
   {
     name: 'removed-replica-returns',
@@ -131,5 +137,6 @@ export const partitionPlants: readonly Plant[] = [
     ],
     wishes: { nodes: 5, faults: ['move', 'slow', 'cut', 'isolate'], workloads: ['bank', 'lists'] },
     budget: 180,
+    guards: /^(forgotten-vote|two-leaders|two-leases|entries-differ)/,
   },
 ]

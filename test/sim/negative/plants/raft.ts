@@ -1,8 +1,5 @@
 /**
  * Bugs of consensus.
- *
- * Not here: the commit rule of Raft's figure 8. A leader's first entry leaves together with the older ones, so a whole cluster
- * hardly ever meets it; src/replication/raft/raft.test.ts plants it where messages are scripted.
  */
 import type { Plant } from '../plant.ts'
 
@@ -20,6 +17,25 @@ export const raftPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['cut', 'isolate'], workloads: ['registers', 'bank'] },
+    guards: /^(incomplete-leader|entries-differ|two-leases|lost-write|not-linearizable)/,
+  },
+  {
+    name: 'quorum-of-the-new-only',
+    breaks: 'while members change, a majority of the new ones is enough: the old ones may have another',
+    edits: [
+      {
+        file: 'replication/raft/quorum.ts',
+        find: 'most(c.voters, agrees) && (c.outgoing.length === 0 || most(c.outgoing, agrees))',
+        replace: 'most(c.voters, agrees)',
+      },
+      {
+        file: 'replication/raft/quorum.ts',
+        find: 'return c.outgoing.length === 0 ? index : Math.min(index, reached(c.outgoing, indexOf))',
+        replace: 'return index',
+      },
+    ],
+    wishes: { nodes: 5, faults: ['move', 'cut', 'isolate'], workloads: ['registers', 'bank'], splitBytes: 1 << 30 },
+    guards: /^(two-leaders|two-leases|incomplete-leader|entries-differ)/,
   },
   {
     name: 'double-vote',
@@ -37,6 +53,7 @@ export const raftPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 5, faults: elections, workloads: ['registers', 'bank'] },
+    guards: /^two-(votes|leaders)/,
   },
   {
     name: 'append-acknowledged-early',
@@ -49,6 +66,7 @@ export const raftPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['brownout'], workloads: ['registers', 'bank'], delayMicros: [50, 500], pauseMs: 30 },
+    guards: /^(incomplete-leader|entries-differ|lost-write|not-linearizable)/,
   },
   {
     name: 'candidate-log-not-compared',
@@ -61,6 +79,7 @@ export const raftPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: elections, workloads: ['registers', 'bank'] },
+    guards: /a leader has every committed entry|^(incomplete-leader|entries-differ|lost-write)/,
   },
   {
     name: 'stream-of-snapshot-forgets-vote',
@@ -82,5 +101,21 @@ export const raftPlants: readonly Plant[] = [
       memtableBytes: 64 * 1024,
       pauseMs: 30,
     },
+    guards: /^forgotten-vote/,
+  },
+  {
+    name: 'commits-of-older-terms',
+    breaks: 'a leader commits an entry of an older term because a majority has it (figure 8 of the paper)',
+    edits: [
+      {
+        file: 'replication/raft/leadership.ts',
+        find: 'return this.#state.log.term(index) === this.#state.term',
+        replace: 'return this.#state.log.term(index) <= this.#state.term',
+      },
+    ],
+    // A leader's first entry leaves together with the older ones, so that a whole cluster hardly ever comes upon it.
+    wishes: {},
+    script: 'figure-8',
+    guards: /a leader has every committed entry|a committed entry is never overwritten/,
   },
 ]

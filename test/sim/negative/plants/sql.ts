@@ -15,6 +15,7 @@ export const sqlPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['kill'], workloads: ['sequences'] },
+    guards: /^sequence-repeats/,
   },
   {
     name: 'schema-fence-ignored',
@@ -27,6 +28,7 @@ export const sqlPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['exile'], workloads: ['schema'], pauseMs: 30 },
+    guards: /^(lost-write|index-differs|truncated-row)/,
   },
   {
     name: 'first-of-several-changes',
@@ -40,12 +42,14 @@ export const sqlPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['kill'], workloads: ['orders'] },
+    guards: /^(duplicate-key|index-differs|duplicate)/,
   },
   {
     name: 'waiting-expression-loses-its-row',
     breaks: 'a row whose expression had to wait for another node is not given out',
     edits: [{ file: 'sql/plan/compile.ts', find: 'pg_advisory|nextval|setval', replace: 'pg_advisory' }],
     wishes: { nodes: 3, faults: ['kill'], workloads: ['sequences'] },
+    guards: /reading 'n'|^sequence/,
   },
   {
     name: 'unheard-notifications',
@@ -58,6 +62,7 @@ export const sqlPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['skew'], workloads: ['notify'] },
+    guards: /^notifications-differ/,
   },
   {
     name: 'advisory-locks-by-node',
@@ -70,5 +75,32 @@ export const sqlPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['skew'], workloads: ['advisory'] },
+    guards: /^advisory-lock-shared/,
+  },
+  {
+    name: 'parents-not-locked',
+    breaks: 'the parent that a new child refers to is looked at and not locked: it may go meanwhile',
+    edits: [
+      {
+        file: 'sql/execute/foreign-keys.ts',
+        find: '    yield* lock(x, rowKey, forKeyShare)\n    const step = yield* latest(x, entry)',
+        replace: '    const step = yield* latest(x, entry)',
+      },
+    ],
+    wishes: { nodes: 3, isolation: 'read committed', faults: ['split', 'slow'], workloads: ['orders'], pauseMs: 20 },
+    guards: /^orphan/,
+  },
+  {
+    name: 'unique-keys-not-locked',
+    breaks: 'nobody keeps the gap in which a new unique key goes: two may find it free',
+    edits: [
+      {
+        file: 'sql/execute/row-writer.ts',
+        find: '    while (x.tx.lockRow(key, forUpdate) === WAIT) {\n      x.blocker = x.tx.blocker\n      yield WAIT\n    }\n    for (;;) {',
+        replace: '    for (;;) {',
+      },
+    ],
+    wishes: { nodes: 3, isolation: 'read committed', faults: ['split', 'slow'], workloads: ['orders'], pauseMs: 20 },
+    guards: /^(duplicate-key|index-differs)/,
   },
 ]

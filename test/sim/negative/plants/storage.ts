@@ -5,12 +5,23 @@ import type { Plant } from '../plant.ts'
 
 const power = ['crash', 'outage', 'storm'] as const
 
+/** Segments go and are used again: the log's budget is small, and idle partitions, which pin them, are copied forward. */
+const recycling = {
+  segmentBytes: 64 * 1024,
+  logBudgetBytes: 128 * 1024,
+  memtableBytes: 64 * 1024,
+  keptEntries: 20,
+  bulkBytes: 120,
+  pauseMs: 60,
+} as const
+
 export const storagePlants: readonly Plant[] = [
   {
     name: 'forgotten-fsync',
     breaks: 'groups of the commit log are written and never synced: what was acknowledged goes with the power',
     edits: [{ file: 'storage/commit-log/segmented-commit-log.ts', find: 'await segment.file.sync()', replace: '' }],
     wishes: { faults: ['brownout'], workloads: ['bank', 'registers', 'sessions'], pauseMs: 30 },
+    guards: /commit log corrupted|^(lost-write|not-linearizable|own-write-not-read)/,
   },
   {
     name: 'acknowledged-before-fsync',
@@ -25,6 +36,7 @@ export const storagePlants: readonly Plant[] = [
       },
     ],
     wishes: { faults: ['brownout'], workloads: ['bank', 'registers', 'sessions'], pauseMs: 30 },
+    guards: /^(lost-write|not-linearizable|own-write-not-read|entries-differ|incomplete-leader)/,
   },
   {
     name: 'dropped-checkpoint',
@@ -36,18 +48,8 @@ export const storagePlants: readonly Plant[] = [
         replace: '',
       },
     ],
-    // Segments have to go: the log's budget is small, and idle partitions, which pin them, are copied forward.
-    wishes: {
-      nodes: 3,
-      faults: power,
-      workloads: ['large', 'bank', 'lists'],
-      segmentBytes: 64 * 1024,
-      logBudgetBytes: 128 * 1024,
-      memtableBytes: 64 * 1024,
-      keptEntries: 20,
-      bulkBytes: 120,
-      pauseMs: 60,
-    },
+    wishes: { ...recycling, nodes: 3, faults: power, workloads: ['large', 'bank', 'lists'] },
+    guards: /no entry is of a later term than the hard state|^forgotten-vote/,
   },
   {
     name: 'recycled-ghost',
@@ -59,7 +61,8 @@ export const storagePlants: readonly Plant[] = [
         replace: 'putSafe(seedView, 16, 0)',
       },
     ],
-    wishes: { faults: power, workloads: ['large', 'bank', 'lists'] },
+    wishes: { ...recycling, faults: power, workloads: ['large', 'bank', 'lists'] },
+    guards: /commit log corrupted/,
   },
   {
     name: 'hard-state-not-persisted',
@@ -72,6 +75,7 @@ export const storagePlants: readonly Plant[] = [
       },
     ],
     wishes: { faults: power, workloads: ['bank', 'lists'] },
+    guards: /no entry is of a later term than the hard state|^forgotten-vote/,
   },
   {
     name: 'checkpoint-without-vote',
@@ -84,5 +88,6 @@ export const storagePlants: readonly Plant[] = [
       },
     ],
     wishes: { faults: power, workloads: ['bank', 'lists'] },
+    guards: /no entry is of a later term than the hard state|^forgotten-vote/,
   },
 ]

@@ -189,20 +189,21 @@ export class LsmEngine implements Engine {
     const { version } = this.#set
     const sources: Source[] = []
     const memtables: Memtable[] = []
+    const add = (feed: Feed) => sources.push(new Source(feed, sources.length, at, deletions, reverse ? undefined : end))
     for (const memtable of this.#memtables) {
       if (memtable.entries === 0 || memtable.oldest > at) continue
       memtable.retain()
       memtables.push(memtable)
-      sources.push(new Source(new MemtableFeed(memtable), sources.length, at, deletions))
+      add(new MemtableFeed(memtable))
     }
     for (const table of version.levels[0]) {
       if (table.meta.oldest > at || !table.overlaps(own)) continue
-      sources.push(new Source(new TableFeed([table], end), sources.length, at, deletions))
+      add(new TableFeed([table], end))
     }
     for (let level = 1; level < version.levels.length; level++) {
       const tables = version.levels[level]
       if (tables.length === 0) continue
-      sources.push(new Source(new TableFeed(tables, end), sources.length, at, deletions))
+      add(new TableFeed(tables, end))
     }
     return new MergeCursor(version, memtables, sources, own, reverse, start, end)
   }

@@ -6,7 +6,7 @@
  */
 import { assert, END, ROW, type Step } from '../../base/index.ts'
 import type { Feed } from './feed.ts'
-import { fanout, lengthMask, type Memtable, slotsAt } from './memtable.ts'
+import { fanout, lengthMask, type Memtable, slotsAt, wordsAt } from './memtable.ts'
 import { deletionBit, Run, sameKeyBit } from './run.ts'
 
 const resolved = Promise.resolve()
@@ -35,6 +35,7 @@ export class MemtableFeed implements Feed {
       new Uint16Array(fanout),
       new Float64Array(fanout),
     )
+    this.run.words = new Uint32Array(fanout)
   }
 
   seek(key: DataView, keyStart: number, keyLength: number, at: number): Step {
@@ -123,6 +124,7 @@ export class MemtableFeed implements Feed {
       run.start[i] = keyStart
       run.valueEnd[i] = value === 0 ? keyStart + keyLength : keyStart + keyLength + value - 1
       run.info[i] = keyLength | (key !== keyLength ? sameKeyBit : 0) | (value === 0 ? deletionBit : 0)
+      run.words![i] = words[leaf + wordsAt + i]
     }
     run.count = count
     run.prefix = words[leaf + 1]

@@ -26,7 +26,7 @@ export const fanout = 64
 const prefixAt = 6
 /** Words of the shared prefix that a node holds itself. */
 const prefixWords = 4
-const wordsAt = prefixAt + prefixWords
+export const wordsAt = prefixAt + prefixWords
 export const slotsAt = wordsAt + fanout
 const childrenAt = slotsAt + fanout
 const leafWords = slotsAt + fanout

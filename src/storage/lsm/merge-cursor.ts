@@ -13,10 +13,11 @@ import type { EngineCursor, EntryBatch, Span } from '../engine.ts'
 import { batchCapacity, returnBatch, type SlabBatch, takeBatch } from '../entry-batch.ts'
 import { compareKeys } from '../key-order.ts'
 import type { Memtable } from './memtable.ts'
-import { type BoundView, boundView, SearchKey } from './order.ts'
+import { type BoundView, boundView, commonPrefix, SearchKey } from './order.ts'
 import type { Source } from './source.ts'
 import type { Version } from './version.ts'
 
+const unknownOrder = Number.NaN
 /** Longer keys get more room when they come. */
 const usualKeyBytes = 64
 
@@ -28,10 +29,14 @@ export class MergeCursor implements EngineCursor {
   readonly #reverse: boolean
   readonly #all: Source[]
   readonly #start: BoundView
-  readonly #end: BoundView | undefined
-  /** Positioned sources, the next one first. */
+  /** Positioned sources, the next one first; what is behind `#count` is of before. */
   readonly #sources: Source[] = []
+  #count = 0
   readonly #waiting: Source[] = []
+  /** How many bytes all keys of the span begin with. */
+  readonly #prefix: number
+  /** How the first two sources' keys compare, as far as it is known. */
+  #firstOrder = unknownOrder
   #position: BoundView | undefined
   #opened = false
   /** A key that is settled while other sources may stand at it: copied, as its source moves on. */
@@ -54,7 +59,7 @@ export class MergeCursor implements EngineCursor {
     this.#span = span
     this.#reverse = reverse
     this.#start = start
-    this.#end = end
+    this.#prefix = end === undefined ? 0 : commonPrefix(start.view, 0, start.length, end.view, 0, end.length)
     this.#position = reverse ? end : start
   }
 
@@ -70,7 +75,7 @@ export class MergeCursor implements EngineCursor {
     const most = limit < batchCapacity ? limit : batchCapacity
     if (!this.#opened) this.#open()
     else if (this.#waiting.length > 0) this.#resume()
-    while (this.#waiting.length === 0 && this.#sources.length > 0 && out.count < most) {
+    while (this.#waiting.length === 0 && this.#count > 0 && out.count < most) {
       if (this.#reverse) this.#advanceReverse(out, most)
       else this.#advance(out, most)
     }
@@ -102,7 +107,7 @@ export class MergeCursor implements EngineCursor {
 
   #open(): void {
     this.#opened = true
-    this.#sources.length = 0
+    this.#count = 0
     this.#waiting.length = 0
     this.#settled = false
     const position = this.#position
@@ -126,28 +131,33 @@ export class MergeCursor implements EngineCursor {
       return
     }
     if (source.exhausted) return
-    if (this.#reverse) {
-      if (source.compareKey(this.#start.view, 0, this.#start.length) < 0) return
-    } else if (this.#end !== undefined && source.compareKey(this.#end.view, 0, this.#end.length) >= 0) return
+    if (this.#reverse && source.compareKey(this.#start.view, 0, this.#start.length) < 0) return
     const sources = this.#sources
-    let i = sources.length
-    sources.push(source)
-    for (; i > 0; i--) {
-      const other = sources[i - 1]
+    const n = this.#count++
+    source.noteKey(this.#prefix)
+    // What has just moved is mostly still near the front.
+    let i = 0
+    let before = unknownOrder
+    let behind = unknownOrder
+    for (; i < n; i++) {
+      const other = sources[i]
       const order = this.#reverse ? other.compareTo(source) : source.compareTo(other)
-      if (order > 0 || (order === 0 && source.priority > other.priority)) break
-      sources[i] = other
+      behind = -order
+      if (order < 0 || (order === 0 && source.priority < other.priority)) break
+      before = behind
+      behind = unknownOrder
     }
+    if (i === 0) this.#firstOrder = n === 0 ? unknownOrder : -behind
+    else if (i === 1) this.#firstOrder = before
+    for (let k = n; k > i; k--) sources[k] = sources[k - 1]
     sources[i] = source
   }
 
   #advance(out: SlabBatch, limit: number): void {
     const sources = this.#sources
     const source = sources[0]
-    if (sources.length === 1 && !this.#settled) {
-      const end = this.#end
-      const step = end ? source.drain(out, limit, end.view, 0, end.length) : source.drain(out, limit, undefined, 0, 0)
-      this.#replace(source, step)
+    if (this.#count === 1 && !this.#settled) {
+      this.#replace(source, source.drain(out, limit, undefined))
       return
     }
     if (this.#isSettled(source)) {
@@ -155,13 +165,14 @@ export class MergeCursor implements EngineCursor {
       return
     }
     this.#settled = false
-    if (sources.length === 1) return
+    if (this.#count === 1) return
     const other = sources[1]
-    if (source.compareTo(other) !== 0) {
-      this.#replace(source, source.drain(out, limit, other.view, other.keyStart, other.keyLength))
+    if (Number.isNaN(this.#firstOrder)) this.#firstOrder = source.compareTo(other)
+    if (this.#firstOrder !== 0) {
+      this.#replace(source, source.drain(out, limit, other))
       return
     }
-    if (sources.length === 2 || other.compareTo(sources[2]) !== 0) {
+    if (this.#count === 2 || other.compareTo(sources[2]) !== 0) {
       this.#advanceTwo(out, source, other)
       return
     }
@@ -181,8 +192,8 @@ export class MergeCursor implements EngineCursor {
       this.#replace(source, step)
       return
     }
-    this.#sources.shift()
-    this.#sources.shift()
+    this.#removeFirst()
+    this.#removeFirst()
     this.#place(source, source.settle())
     this.#place(other, other.skipKey())
   }
@@ -191,7 +202,7 @@ export class MergeCursor implements EngineCursor {
     const sources = this.#sources
     const source = sources[0]
     const start = this.#start
-    if (sources.length === 1 && !this.#settled) {
+    if (this.#count === 1 && !this.#settled) {
       this.#replace(source, source.drainReverse(out, limit, start.view, 0, start.length, true))
       return
     }
@@ -200,7 +211,7 @@ export class MergeCursor implements EngineCursor {
       return
     }
     this.#settled = false
-    if (sources.length === 1) return
+    if (this.#count === 1) return
     const other = sources[1]
     if (source.compareTo(other) !== 0) {
       this.#replace(source, source.drainReverse(out, limit, other.view, other.keyStart, other.keyLength, false))
@@ -215,8 +226,15 @@ export class MergeCursor implements EngineCursor {
 
   /** The first source has moved: it goes where it belongs now. */
   #replace(source: Source, step: Step): void {
-    this.#sources.shift()
+    this.#removeFirst()
     this.#place(source, step)
+  }
+
+  #removeFirst(): void {
+    const sources = this.#sources
+    const n = --this.#count
+    for (let i = 0; i < n; i++) sources[i] = sources[i + 1]
+    this.#firstOrder = unknownOrder
   }
 
   #isSettled(source: Source): boolean {

@@ -69,7 +69,17 @@ export class Run implements Slab {
 
   /** The sign of (entry i's user key) − key. */
   compareKey(i: number, key: DataView, keyStart: number, keyLength: number): number {
-    return compareAt(this.view, this.start[i], this.info[i] & keyLengthMask, key, keyStart, keyLength)
+    const { words, prefix, view, start } = this
+    const length = this.info[i] & keyLengthMask
+    if (words !== undefined && keyLength >= prefix) {
+      // Mostly the word tells, and the entry's bytes, which may be far from any cache, are not asked for.
+      const first = compareAt(view, start[0], prefix, key, keyStart, prefix)
+      if (first !== 0) return first
+      const word = keyWord(key, keyStart, keyLength, prefix)
+      if (words[i] !== word) return words[i] < word ? -1 : 1
+      if (length <= prefix + 4 && keyLength <= prefix + 4) return length - keyLength
+    }
+    return compareAt(view, start[i], length, key, keyStart, keyLength)
   }
 
   /** The first entry at or behind (key, at): of that key with a timestamp ≤ `at`, or of a greater key. */
@@ -105,10 +115,45 @@ export class Run implements Slab {
   }
 
   /**
-   * The first entry in [i, end) whose key is ≥ a key, `end` when there is none. Gallops: in a merge the next source's
-   * key is mostly near, and beyond the block when it is not.
+   * The first entry in [i, end) whose key is ≥ a key, `end` when there is none; the key of entry i is smaller. Gallops: in
+   * a merge the next source's key is mostly near, and beyond the block when it is not.
    */
   gallop(i: number, end: number, key: DataView, keyStart: number, keyLength: number): number {
+    const { words, prefix } = this
+    if (words === undefined) return this.#gallopKeys(i, end, key, keyStart, keyLength)
+    // As entry i is smaller, a key that does not begin as all entries do is behind them.
+    if (keyLength < prefix || compareAt(this.view, this.start[i], prefix, key, keyStart, prefix) !== 0) return end
+    const word = keyWord(key, keyStart, keyLength, prefix)
+    const low = this.gallopWords(i, end, word)
+    // Of keys with the same word only the bytes tell.
+    if (low === end || words[low] !== word || this.compareKey(low, key, keyStart, keyLength) >= 0) return low
+    let same = low + 1
+    while (same < end && words[same] === word) same++
+    return this.#gallopKeys(low, same, key, keyStart, keyLength)
+  }
+
+  /** The first entry in (i, end) whose word is ≥ a word, `end` when there is none. */
+  gallopWords(i: number, end: number, word: number): number {
+    const words = this.words!
+    let step = 1
+    let low = i
+    let high = i + 1
+    while (high < end && words[high] < word) {
+      low = high
+      step <<= 1
+      high += step
+    }
+    if (high > end) high = end
+    low++
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (words[middle] < word) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #gallopKeys(i: number, end: number, key: DataView, keyStart: number, keyLength: number): number {
     let step = 1
     let low = i
     let high = i + 1

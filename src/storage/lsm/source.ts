@@ -13,6 +13,8 @@ import { END, ROW, type Step } from '../../base/index.ts'
 import type { Slab } from '../engine.ts'
 import { batchCapacity, type SlabBatch } from '../entry-batch.ts'
 import type { Feed } from './feed.ts'
+import { MergeKey } from './merge-key.ts'
+import type { BoundView } from './order.ts'
 import { deletionBit, keyLengthMask, type Run, sameKeyBit } from './run.ts'
 
 export class Source {
@@ -21,6 +23,9 @@ export class Source {
   readonly priority: number
   readonly #at: number
   readonly #deletions: boolean
+  /** Forward: where it ends. */
+  readonly #until: BoundView | undefined
+  readonly #key = new MergeKey()
   run: Run
   /** The current entry. */
   i = 0
@@ -28,6 +33,8 @@ export class Source {
   exhausted = false
   #low = 0
   #high = 0
+  /** Forward: nothing behind this run is before the end. */
+  #last = false
   /** Forward: the key before the current entry is settled, so what carries the same-key mark is skipped. */
   #taken = false
   /** Reverse: the newest visible version so far of the key being passed. */
@@ -39,7 +46,8 @@ export class Source {
   #heldInfo = 0
   #heldTimestamp = 0
 
-  constructor(feed: Feed, priority: number, at: number, deletions: boolean) {
+  constructor(feed: Feed, priority: number, at: number, deletions: boolean, until: BoundView | undefined) {
+    this.#until = until
     this.feed = feed
     this.priority = priority
     this.#at = at
@@ -51,6 +59,7 @@ export class Source {
   /** Starts at the first entry at or behind a key. */
   seek(key: DataView, length: number): Step {
     this.#taken = false
+    this.#last = false
     return this.#adoptForward(this.feed.seek(key, 0, length, this.#at))
   }
 
@@ -69,9 +78,14 @@ export class Source {
     return this.run.compareKey(this.i, key, start, length)
   }
 
+  /** To be called when it has moved, before `compareTo`. @param shared how many bytes all keys of the merge begin with */
+  noteKey(shared: number): void {
+    this.#key.note(this.run, this.i, shared)
+  }
+
+  /** The sign of (this source's key) − (the other's). */
   compareTo(other: Source): number {
-    const { run, i } = other
-    return this.run.compareKey(this.i, run.view, run.start[i], run.info[i] & keyLengthMask)
+    return this.#key.compare(other.#key)
   }
 
   get view(): DataView {
@@ -87,21 +101,21 @@ export class Source {
   }
 
   /**
-   * Hands out visible keys < stop until the batch has `limit`; the current key is < stop. ROW: the source stands at a
-   * key that is to come; END; WAIT.
+   * Hands out visible keys < the key where `stop` stands until the batch has `limit`; the current key is. ROW: the source
+   * stands at a key that is to come; END; WAIT.
    */
-  drain(out: SlabBatch, limit: number, stop: DataView | undefined, stopStart: number, stopLength: number): Step {
+  drain(out: SlabBatch, limit: number, stop: Source | undefined): Step {
     for (;;) {
       const { run } = this
       let end = this.#high
-      if (stop !== undefined) end = run.gallop(this.i, end, stop, stopStart, stopLength)
+      if (stop !== undefined) end = this.#key.gallop(run, this.i, end, stop.#key)
       this.#emit(out, run, end, limit)
       if (this.i < end) return this.settle()
       if (end < this.#high) return ROW
-      const step = this.#adoptForward(this.feed.next())
+      const step = this.#adoptForward(this.#next())
       if (step !== ROW || out.count === limit) return step
       // The next run may begin at or beyond the bound.
-      if (stop !== undefined && this.compareKey(stop, stopStart, stopLength) >= 0) return ROW
+      if (stop !== undefined && this.compareKey(stop.view, stop.keyStart, stop.keyLength) >= 0) return ROW
     }
   }
 
@@ -113,12 +127,29 @@ export class Source {
         if (!this.#taken || (info[this.i] & sameKeyBit) === 0) return ROW
         this.i++
       }
-      const step = this.feed.next()
+      const step = this.#next()
       if (step !== ROW) return this.#adoptForward(step)
-      this.run = this.feed.run
-      this.i = this.feed.low
-      this.#high = this.feed.high
+      if (!this.#takeRun()) return this.#adoptForward(END)
     }
+  }
+
+  #next(): Step {
+    return this.#last ? END : this.feed.next()
+  }
+
+  /** Takes the feed's run, as far as it lies before the end; false when nothing does. */
+  #takeRun(): boolean {
+    const { run, low, high } = this.feed
+    const until = this.#until
+    this.run = run
+    this.i = low
+    this.#high = high
+    this.#key.changeRun()
+    if (until === undefined || run.compareKey(high - 1, until.view, 0, until.length) < 0) return true
+    this.#last = true
+    const end = run.lowerBound(until.view, 0, until.length, Number.MAX_SAFE_INTEGER)
+    if (end < high) this.#high = end
+    return low < this.#high
   }
 
   /** ROW when a version of the current key is visible (handed out, unless it is a hidden deletion); END; WAIT. */
@@ -136,7 +167,7 @@ export class Source {
         this.i++
         return ROW
       }
-      const step = this.#adoptForward(this.feed.next())
+      const step = this.#adoptForward(this.#next())
       if (step !== ROW) return step
     }
   }
@@ -213,11 +244,9 @@ export class Source {
   }
 
   #adoptForward(step: Step): Step {
+    if (step === ROW && !this.#takeRun()) step = END
     this.exhausted = step === END
     if (step !== ROW) return step
-    this.run = this.feed.run
-    this.i = this.feed.low
-    this.#high = this.feed.high
     return this.#taken ? this.settle() : ROW
   }
 
@@ -225,6 +254,7 @@ export class Source {
     this.exhausted = step === END
     if (step !== ROW) return step
     this.run = this.feed.run
+    this.#key.changeRun()
     this.#low = this.feed.low
     this.i = this.feed.high - 1
     return ROW

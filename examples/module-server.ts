@@ -37,7 +37,7 @@ export const importMap = {
   imports: {
     'latticedb/events': '/src/client/events/browser.ts',
     'latticedb/events/react': '/src/client/events/react.ts',
-    '@noble/hashes/': '/packages/@noble/hashes/',
+    '@noble/hashes/': '/packages/@noble/hashes/esm/',
     ...Object.fromEntries(Object.keys(wrapped).map((name) => [name, `/wrapped/${name}`])),
   },
 }

@@ -150,7 +150,11 @@ class Expressions {
 
   statement(): string {
     const { draw } = this
-    const where = draw.chance(0.7) ? ` where ${this.condition(2)}` : ''
+    const low = draw.below(2500)
+    const range = draw.of(['id >= ', 'id < ', `id between ${draw.below(low + 1)} and `, 'id in (5, 7, 900, 5, '])
+    const within = `${range}${low}${range.includes('(') ? ')' : ''}`
+    const conditions = [...(draw.chance(0.25) ? [within] : []), ...(draw.chance(0.7) ? [this.condition(2)] : [])]
+    const where = conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`
     if (draw.chance(0.25))
       return `select id, ${draw.of(columns)} from t${where}${draw.chance(0.3) ? ` limit ${draw.below(20)}` : ''}`
     const keys = draw.times(0, 3, () => this.key())
@@ -295,8 +299,18 @@ test('EXPLAIN says what is done in batches', async () => {
     '  Filter: (i4 > 5)',
   ])
   assert.deepEqual(await explained('select id from t where i4 > 5 and length(t) = 2'), [
-    'Batch Scan on t',
+    'Batch Seq Scan on t',
     '  Filter: (i4 > 5) AND (length(t) = 2)',
+  ])
+  assert.deepEqual(await explained('select count(*) from t where id > 5 and i4 > 5'), [
+    'Batch Aggregate using t_pkey on t',
+    '  Index Cond: (id > 5)',
+    '  Filter: (i4 > 5)',
+  ])
+  assert.deepEqual(await explained('select t from t where id between 5 and 2000 and i4 > 5'), [
+    'Batch Index Scan using t_pkey on t',
+    '  Index Cond: (id >= 5) AND (id <= 2000)',
+    '  Filter: (i4 > 5)',
   ])
   await db.query('set lattice.batch_rows = 1000000')
   assert.deepEqual(await explained('select t, count(*) from t group by t'), [

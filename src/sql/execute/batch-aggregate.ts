@@ -10,7 +10,7 @@
  *
  * Not here: the loop (batch-kernel.ts), the groups (batch-groups.ts), the row tier (aggregate.ts).
  */
-import { END, ROW, type Step } from '../../base/index.ts'
+import { DbError, END, ROW, type Step } from '../../base/index.ts'
 import type { Value } from '../types/type.ts'
 import type { Aggregation } from './aggregate.ts'
 import type { Form } from './batch-expression.ts'
@@ -18,10 +18,10 @@ import { layoutOf } from './batch-filter.ts'
 import { BatchGroups } from './batch-groups.ts'
 import { type AggregateKernel, type AggregateProgram, aggregateKernel } from './batch-kernel.ts'
 import { type Execution, type NodeDescription, Operator } from './execution.ts'
-import type { SeqScan } from './scan.ts'
+import type { BatchedScan } from './scan.ts'
 
 export class BatchAggregation extends Operator {
-  readonly scan: SeqScan
+  readonly scan: BatchedScan
   /** The same in the row tier: it has the expressions, and takes over. */
   readonly rowTier: Aggregation
   readonly program: AggregateProgram
@@ -35,7 +35,7 @@ export class BatchAggregation extends Operator {
   #emitted = 0
   #bytes = 0
 
-  constructor(scan: SeqScan, rowTier: Aggregation, program: AggregateProgram) {
+  constructor(scan: BatchedScan, rowTier: Aggregation, program: AggregateProgram) {
     super()
     this.scan = scan
     this.rowTier = rowTier
@@ -112,7 +112,7 @@ export class BatchAggregation extends Operator {
     if (this.rowTier.hasGroups) this.#handOver(x)
     else {
       this.#filled = true
-      this.scan.close()
+      this.scan.close(x)
     }
     return END
   }
@@ -123,10 +123,21 @@ export class BatchAggregation extends Operator {
     const layout = layoutOf(batch, this.#batchAt)
     const kernel = this.#kernel(layout)
     if (kernel !== undefined) {
-      this.#batchAt = kernel(batch, this.#batchAt, this.#count, groups, x.types)
+      this.#batchAt = this.#run(kernel, x, groups)
       if (this.#batchAt === this.#count || layoutOf(batch, this.#batchAt) !== layout) return
     }
     this.#takeRow(x, groups, this.#batchAt++)
+  }
+
+  /** A row that a function raises an error for is left to the row tier, which raises what comes first. */
+  #run(kernel: AggregateKernel, x: Execution, groups: BatchGroups): number {
+    groups.at = -1
+    try {
+      return kernel(this.scan.batch, this.#batchAt, this.#count, groups, x.types)
+    } catch (error) {
+      if (!(error instanceof DbError) || groups.at < 0) throw error
+      return groups.at
+    }
   }
 
   #kernel(layout: number): AggregateKernel | undefined {

@@ -4,10 +4,11 @@
  *
  * Not here: the loop (batch-kernel.ts).
  */
+import { DbError } from '../../base/index.ts'
 import type { EntryBatch } from '../../storage/index.ts'
 import type { TypeContext } from '../types/type.ts'
 import type { BatchExpr, BatchInputs } from './batch-expression.ts'
-import { type FilterKernel, filterKernel } from './batch-kernel.ts'
+import { type FilterKernel, type FilterState, filterKernel } from './batch-kernel.ts'
 import type { Execution } from './execution.ts'
 import type { TableAccess } from './tables.ts'
 
@@ -19,7 +20,7 @@ export class BatchFilter {
   readonly whole: boolean
   /** After `select`: numbers of the rows that pass, ~number of those to be tested. */
   readonly rows = new Int32Array(1024)
-  readonly #state = { count: 0 }
+  readonly #state: FilterState = { count: 0, at: 0 }
   readonly #kernels: (FilterKernel | undefined)[] = []
 
   constructor(access: TableAccess, inputs: BatchInputs, tests: readonly BatchExpr[], whole: boolean) {
@@ -41,9 +42,21 @@ export class BatchFilter {
     for (let i = 0; i < batch.count; ) {
       const kernel = this.#kernel(layoutOf(batch, i))
       if (kernel === undefined) this.rows[state.count++] = ~i++
-      else i = kernel(batch, i, batch.count, this.rows, state, types)
+      else i = this.#run(kernel, batch, i, types)
     }
     return state.count
+  }
+
+  /** A row that a function raises an error for is left to the row tier, like any that the loop cannot decide about. */
+  #run(kernel: FilterKernel, batch: EntryBatch, from: number, types: TypeContext): number {
+    const state = this.#state
+    try {
+      return kernel(batch, from, batch.count, this.rows, state, types)
+    } catch (error) {
+      if (!(error instanceof DbError)) throw error
+      this.rows[state.count++] = ~state.at
+      return state.at + 1
+    }
   }
 
   #kernel(layout: number): FilterKernel | undefined {

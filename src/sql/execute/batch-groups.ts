@@ -24,6 +24,8 @@ export class BatchGroups {
   readonly width: number
   readonly stride: number
   count = 0
+  /** The row that a loop is at, as long as it has taken nothing of it; else −1. */
+  at = -1
   keys: Float64Array
   acc: Float64Array
   slots: Int32Array

@@ -18,15 +18,36 @@ import type { BatchExpr, BatchInputs } from './batch-expression.ts'
 import { type BatchGroups, mixSource, nullKey } from './batch-groups.ts'
 import type { TableAccess } from './tables.ts'
 
-export interface FilterKernel {
-  /** Handles rows from `from` until `to` or one of another layout, which it returns; `state.count` entries are in `out`. */
-  (batch: EntryBatch, from: number, to: number, out: Int32Array, state: { count: number }, types: TypeContext): number
+/** How far a filter has come: entries in `out`, and the row that a function may raise an error for. */
+export interface FilterState {
+  count: number
+  at: number
 }
 
-export interface AggregateKernel {
-  /** Handles rows from `from` until `to` or one that it cannot, which it returns. */
-  (batch: EntryBatch, from: number, to: number, groups: BatchGroups, types: TypeContext): number
-}
+/**
+ * Handles rows from `from` until `to` or one of another layout, which it returns. An error that a function raises for row
+ * `state.at` is thrown; the row is not among those in `out`.
+ */
+export type FilterKernel = (
+  batch: EntryBatch,
+  from: number,
+  to: number,
+  out: Int32Array,
+  state: FilterState,
+  types: TypeContext,
+) => number
+
+/**
+ * Handles rows from `from` until `to` or one that it cannot, which it returns. An error of a function is thrown, with
+ * `groups.at` the row when nothing has been taken of it, else −1.
+ */
+export type AggregateKernel = (
+  batch: EntryBatch,
+  from: number,
+  to: number,
+  groups: BatchGroups,
+  types: TypeContext,
+) => number
 
 export interface BatchCall {
   readonly args: readonly BatchExpr[]
@@ -106,6 +127,7 @@ export function filterKernel(
   tests: readonly BatchExpr[],
 ): FilterKernel {
   const code = new BatchCode(access, access.layouts[layout], inputs, '{ out[count++] = ~i; continue }')
+  if (inputs.calls.length > 0) code.add('state.count = count; state.at = i')
   emitTests(code, tests)
   const source = `function filter(batch, from, to, out, state, types) {
   let { count } = state
@@ -122,6 +144,7 @@ export function filterKernel(
 export function aggregateKernel(program: AggregateProgram, layout: number): AggregateKernel {
   const { access, inputs, tests, keys, calls } = program
   const code = new BatchCode(access, access.layouts[layout], inputs, 'return i')
+  if (inputs.calls.length > 0) code.add('groups.at = i')
   emitTests(code, tests)
   code.load([...keys, ...calls.flatMap((c) => (c.filter === undefined ? c.args : [...c.args, c.filter]))])
   const names = keys.map((key, k) => emitKey(code, key, k))

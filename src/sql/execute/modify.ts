@@ -13,8 +13,8 @@ import type { Computation } from './basic.ts'
 import type { RowDecoder } from './decoder.ts'
 import { type Eval, type Execution, type NodeDescription, Operator, suspended } from './execution.ts'
 import { checkParent, latest, lock, parentChanged, referencesTo, type WriterOf } from './foreign-keys.ts'
+import { IndexScan } from './index-scan.ts'
 import type { RowWriter, Writing } from './row-writer.ts'
-import { IndexScan } from './scan.ts'
 
 export interface ModifyOptions {
   readonly writer: RowWriter

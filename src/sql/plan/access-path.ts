@@ -5,7 +5,8 @@
 
 import { exprKey } from '../bind/scope.ts'
 import type { Eval, Operator } from '../execute/execution.ts'
-import { type IndexRange, IndexScan, SeqScan } from '../execute/scan.ts'
+import { type IndexRange, IndexScan } from '../execute/index-scan.ts'
+import { SeqScan } from '../execute/scan.ts'
 import type { IndexAccess, TableAccess } from '../execute/tables.ts'
 import { familiesOf, operatorByOid } from '../functions/registry.ts'
 import type { Expr } from '../query.ts'
@@ -224,6 +225,7 @@ function indexPath(
         ),
       )
   const rest = conditions.filter((c) => !consumed.has(c))
+  const { batchRows } = rel.scope.builder
   const perRow = way === undefined ? rowCost * 1.2 : rowCost + fetchCost
   const cost = lookupCost * listSize(equals) + selected * perRow * (1 + 0.25 * rest.length)
   return {
@@ -236,6 +238,8 @@ function indexPath(
         ...scanOptions(rel, access, rest),
         index: way,
         unique,
+        // A key range of the table itself brings rows in batches.
+        batch: way === undefined && !unique && selected >= batchRows ? batchFilter(rel, access, rest) : undefined,
         reverse: ordered === 'reverse',
         range: makeRange(rel, equals, lower, upper, isNull),
       }),

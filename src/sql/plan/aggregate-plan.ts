@@ -8,7 +8,7 @@ import { exprKey, forEachChild, forEachQueryExpr, forEachSubquery } from '../bin
 import { type AggregateCall, Aggregation, type GroupingSet, type GroupKey } from '../execute/aggregate.ts'
 import { BatchAggregation } from '../execute/batch-aggregate.ts'
 import type { Eval, Operator } from '../execute/execution.ts'
-import { SeqScan } from '../execute/scan.ts'
+import { type BatchedScan, SeqScan } from '../execute/scan.ts'
 import { aggregateOf, aggregateRow } from '../functions/registry.ts'
 import type { Aggregate, Expr, Grouping, Query } from '../query.ts'
 import { int4Oid } from '../types/oids.ts'
@@ -77,7 +77,7 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
     gathering: gathers ? gathering : undefined,
     typeOfRegister: (r) => scope.builder.typeOfRegister(r),
   })
-  const operator = program === undefined ? rowTier : new BatchAggregation(input as SeqScan, rowTier, program)
+  const operator = program === undefined ? rowTier : new BatchAggregation(input as BatchedScan, rowTier, program)
   operator.rows = keys.length === 0 ? 1 : Math.min(rows, groupCount(scope))
   return operator
 }

@@ -14,7 +14,7 @@ import { BatchFilter } from '../execute/batch-filter.ts'
 import { equalities, inlines } from '../execute/batch-inline.ts'
 import type { AggregateProgram, BatchCall } from '../execute/batch-kernel.ts'
 import type { Eval, Operator } from '../execute/execution.ts'
-import { SeqScan } from '../execute/scan.ts'
+import { BatchedScan } from '../execute/scan.ts'
 import type { TableAccess } from '../execute/tables.ts'
 import { accumulatorOf } from '../functions/accumulators.ts'
 import type { AggregateCode } from '../functions/function.ts'
@@ -54,7 +54,7 @@ export function aggregateProgram(
   aggregates: readonly Aggregate[],
   calls: readonly AggregateCall[],
 ): AggregateProgram | undefined {
-  if (!(input instanceof SeqScan)) return undefined
+  if (!(input instanceof BatchedScan)) return undefined
   const { batch, access, registers } = input.options
   if (batch === undefined || !batch.whole) return undefined
   const { inputs, tests } = batch

@@ -51,6 +51,8 @@ test('random conditions answer as where the rows are', async () => {
   const { cluster, leader, remote } = await withTable(seed)
   await using _cluster = cluster
   const random = (below: number) => cluster.random.below(below)
+  const batches = cluster.connect(remote)
+  await batches.query('set lattice.batch_rows = 0')
   let pushed = 0
   for (let i = 0; i < 120; i++) {
     if (i === 60) await cluster.splitAt('things', 1500)
@@ -59,6 +61,8 @@ test('random conditions answer as where the rows are', async () => {
     const there = await cluster.connect(leader).query(sql)
     const here = await cluster.connect(remote).query(sql)
     assert.deepEqual(here.rows, there.rows, `SEED=${seed} node --test remote-program.test.ts: ${where}`)
+    const batched = await batches.query(sql)
+    assert.deepEqual(batched.rows, there.rows, `SEED=${seed} node --test remote-program.test.ts, in batches: ${where}`)
     const plan = await cluster.connect(remote).query(`explain ${sql}`)
     if (JSON.stringify(plan.rows).includes('Remote Filter')) pushed++
   }
@@ -148,6 +152,9 @@ test('random groups answer as where the rows are', async () => {
   await using _cluster = cluster
   await cluster.connect(leader).query('analyze things')
   const random = (below: number) => cluster.random.below(below)
+  const batches = cluster.connect(remote)
+  await batches.query('set lattice.batch_rows = 0')
+  let both = 0
   let gathered = 0
   for (let i = 0; i < 150; i++) {
     if (i === 75) await cluster.splitAt('things', 1500)
@@ -158,8 +165,15 @@ test('random groups answer as where the rows are', async () => {
     assert.deepEqual(sorted(here.rows), sorted(there.rows), `SEED=${seed} node --test remote-program.test.ts: ${sql}`)
     const plan = await cluster.connect(remote).query(`explain ${sql}`)
     if (JSON.stringify(plan.rows).includes('Remote Aggregate')) gathered++
+    const batched = await batches.query(sql)
+    assert.deepEqual(
+      sorted(batched.rows),
+      sorted(there.rows),
+      `SEED=${seed} node --test remote-program.test.ts, in batches: ${sql}`,
+    )
+    if (/Batch Aggregate.*Remote Aggregate/.test(JSON.stringify((await batches.query(`explain ${sql}`)).rows))) both++
   }
-  assert.ok(gathered > 30, `${gathered}`)
+  assert.ok(gathered > 30 && both > 20, `${gathered}, ${both}`)
 })
 
 test('groups: own writes, errors, parameters, tables that change, and what travels', async () => {

@@ -55,7 +55,6 @@ export const leasePlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['isolate', 'cut', 'pause', 'slow', 'oneWay'], workloads: ['registers', 'sessions'] },
-    budget: 240,
     guards: /^(two-leases|not-linearizable|own-write-not-read|read-went-back)/,
   },
   {
@@ -105,7 +104,6 @@ export const leasePlants: readonly Plant[] = [
       pauseMs: 80,
     },
     seconds: 6,
-    budget: 240,
     guards: /^(incomplete-leader|not-linearizable)/,
   },
   {
@@ -125,7 +123,7 @@ export const leasePlants: readonly Plant[] = [
       workloads: ['snapshots'],
       pauseMs: 40,
     },
-    budget: 240,
+    seconds: 10,
     guards: /^(own-write-not-read|read-went-back)/,
   },
 ]

@@ -35,6 +35,7 @@ export const raftPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 5, faults: ['move', 'cut', 'isolate'], workloads: ['registers', 'bank'], splitBytes: 1 << 30 },
+    seeds: [10, 7],
     guards: /^(two-leaders|two-leases|incomplete-leader|entries-differ)/,
   },
   {
@@ -53,6 +54,7 @@ export const raftPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 5, faults: elections, workloads: ['registers', 'bank'] },
+    seeds: [2, 7],
     guards: /^two-(votes|leaders)/,
   },
   {

@@ -28,6 +28,7 @@ export const sqlPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['exile'], workloads: ['schema'], pauseMs: 30 },
+    seeds: [14, 83, 118],
     guards: /^(lost-write|index-differs|truncated-row)/,
   },
   {

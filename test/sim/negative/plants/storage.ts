@@ -49,6 +49,7 @@ export const storagePlants: readonly Plant[] = [
       },
     ],
     wishes: { ...recycling, nodes: 3, faults: power, workloads: ['large', 'bank', 'lists'] },
+    seeds: [12, 6],
     guards: /no entry is of a later term than the hard state|^forgotten-vote/,
   },
   {

@@ -37,6 +37,7 @@ export const transactionPlants: readonly Plant[] = [
       },
     ],
     wishes: { ...spread, isolation: 'serializable', faults: ['split', 'transfer'], workloads: ['lists'] },
+    seconds: 10,
     guards: /^G/,
   },
   {
@@ -89,7 +90,7 @@ export const transactionPlants: readonly Plant[] = [
     ],
     // The gateway stands still between the prepares and the record, until others have given it up and not all have.
     wishes: { ...spread, faults: ['split', 'coma'], workloads: ['bank', 'lists'] },
-    budget: 240,
+    seeds: [12, 25],
     guards: /^(wrong-total|failed-write-visible|lost-append|G1)/,
   },
   {
@@ -136,7 +137,6 @@ export const transactionPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['crash', 'isolate', 'slow'], workloads: ['bank', 'orders'], pauseMs: 40 },
-    budget: 240,
     guards: /^(failed-write-visible|duplicate|wrong-total)/,
   },
   {
@@ -150,7 +150,6 @@ export const transactionPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['isolate', 'crash', 'slow'], workloads: ['bank', 'orders', 'registers'], pauseMs: 40 },
-    budget: 240,
     guards: /^(failed-write-visible|not-linearizable|duplicate)/,
   },
   {
@@ -164,7 +163,6 @@ export const transactionPlants: readonly Plant[] = [
       },
     ],
     wishes: { nodes: 3, faults: ['isolate', 'cut', 'pause'], workloads: ['bank', 'orders', 'registers'], pauseMs: 40 },
-    budget: 240,
     guards: /^(lost-write|not-linearizable|wrong-total)/,
   },
   {
@@ -178,6 +176,7 @@ export const transactionPlants: readonly Plant[] = [
       },
     ],
     wishes: { ...spread, faults: ['split', 'crash', 'isolate'], workloads: ['bank', 'lists'] },
+    seeds: [10],
     guards: /^leftover/,
   },
   {
@@ -188,19 +187,7 @@ export const transactionPlants: readonly Plant[] = [
       { file: store, find: '    this.leaseholder.forgetNode(node)\n', replace: '' },
     ],
     wishes: { nodes: 3, faults: ['isolate', 'crash'], workloads: ['bank', 'orders'], pauseMs: 30 },
+    seeds: [6, 4],
     guards: /^(leftover|stuck)/,
-  },
-  {
-    name: 'deadlocks-across-nodes',
-    breaks: 'transactions that wait for each other at several nodes wait for ever',
-    edits: [
-      {
-        file: 'transaction/partitions/deadlocks.ts',
-        find: 'if (this.#suspected.has(victim)) await',
-        replace: 'if (this.#suspected.has(victim) && nodes.length === 0) await',
-      },
-    ],
-    wishes: { ...spread, isolation: 'read committed', faults: ['split', 'transfer'], workloads: ['bank', 'lists'] },
-    guards: /^(stuck|no-progress)/,
   },
 ]

@@ -55,6 +55,8 @@ export class NodeEventDatabases implements EventDatabases {
   readonly #opened = new Map<string, Promise<Opened>>()
   /** Told of every name that is registered, or registered with other settings. */
   onRegistered: ((name: string, settings: Registered) => void) | undefined
+  /** Told of views that clients have added by definition here, or removed: undefined. */
+  onView: ((name: string, view: string, definition: unknown) => void) | undefined
   /** Changes of the register, one after the other. */
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -123,7 +125,8 @@ export class NodeEventDatabases implements EventDatabases {
     const store = await openEventStore({ name, map: await openMap(`events/${name}`), clock, random })
     const views = await openViews({ map: await openMap(`views/${name}`), stores: [store], clock, tasks })
     const links = new EventLinks(store, { web, tasks, random }, log)
-    const opened = { database: { store, views, settings: {}, links: () => links.list() }, links }
+    const viewChanged = (view: string) => this.onView?.(name, view, views.definitions().get(view))
+    const opened = { database: { store, views, settings: {}, links: () => links.list(), viewChanged }, links }
     const complete = await withSchema(opened, schema)
     for (const { peer, token } of peers) links.join(peer, token)
     return complete

@@ -1,6 +1,7 @@
 /** Event databases of a cluster's nodes: all have all, whoever was away. */
 import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
+import { viewFromDefinition } from '../model/events/views/index.ts'
 import { SimWorld } from '../testing/index.ts'
 import { openCluster } from './cluster.ts'
 import { openEventDatabases } from './event-databases.ts'
@@ -67,6 +68,40 @@ test('what is appended at any node, or while nodes are apart, is at all of them 
     )
     assert.deepEqual(keys[1], keys[0])
     assert.deepEqual(keys[2], keys[0])
+    const definition = (version: number) => viewFromDefinition({ name: 'many', version, aggregates: { n: 'count' } })
+    const known = async (what: string, version: number | undefined) => {
+      const end = world.nowMicros + 20_000_000
+      for (;;) {
+        const found = await Promise.all(
+          [0, 1, 2].map(async (i) => {
+            const database = await nodes[i].databases.open('orders')
+            return database!.views.list().find(({ name }) => name === 'many')?.version
+          }),
+        )
+        if (found.every((v) => v === version)) return
+        assert.ok(world.nowMicros < end, `SEED=${seed}: ${what}: versions ${found} of a view`)
+        await sleep(50_000)
+      }
+    }
+    const viewsAt = async (i: number) => (await nodes[i].databases.open('orders'))!
+    const first = await viewsAt(2)
+    await first.views.add(definition(1))
+    first.viewChanged('many')
+    await known('added at one node', 1)
+    world.internet.cut('a', 'b')
+    world.internet.cut('a', 'c')
+    const second = await viewsAt(1)
+    await second.views.add(definition(2))
+    second.viewChanged('many')
+    await sleep(8_000_000)
+    assert.equal((await viewsAt(0)).views.status('many').version, 1)
+    world.internet.heal()
+    await known('another version while a node was away', 2)
+    assert.deepEqual(await (await viewsAt(0)).views.get('many'), { n: said })
+    const third = await viewsAt(0)
+    await third.views.remove('many')
+    third.viewChanged('many')
+    await known('removed at one node', undefined)
     for (const { mesh, databases, opened } of nodes) {
       mesh.stop()
       await databases.close()

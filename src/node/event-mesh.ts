@@ -3,7 +3,7 @@
  * name exchange what they got, pair by pair, over the connections between nodes.
  *
  *   append at A ─► A's store tells ─► soon: A syncs with every node that is there     and every few seconds, whatever is said
- *   create at A ─► gossip "events NAME" ─► created at B, C
+ *   create at A ─► gossip "events NAME" ─► created at B, C            the same of views by definition: "view NAME/VIEW"
  *
  * Each node has all events of its own: a node that is alone, or cut off, goes on reading and appending.
  *
@@ -14,10 +14,14 @@ import { serviceEvents } from '../cluster/index.ts'
 import { ByteReader, ByteWriter } from '../encoding/index.ts'
 import type { Timer } from '../io/index.ts'
 import { answerSync, type SyncStore, syncWith } from '../model/events/index.ts'
+import { viewFromDefinition } from '../model/events/views/index.ts'
 import type { OpenedCluster } from './cluster.ts'
 import type { NodeEventDatabases } from './event-databases.ts'
 import { eventTopic } from './sql-events.ts'
 
+const viewTopic = 'view '
+/** Of what is told again after a restart: all that was told since is newer. */
+const oldestVersion = 1
 /** Appends that follow each other closely travel together. */
 const gatherMs = 10
 /** Between looks at whether something was missed. */
@@ -45,9 +49,14 @@ export class EventMesh {
     transport.onRequest(serviceEvents, (_from, body) => this.#answer(body))
     membership.onInfo(({ key, value }) => {
       if (key.startsWith(eventTopic)) this.#learn(key.slice(eventTopic.length), value)
+      else if (key.startsWith(viewTopic)) this.#learnView(key, value)
     })
     for (const { key, value } of membership.infoEntries(eventTopic)) this.#learn(key.slice(eventTopic.length), value)
     databases.onRegistered = (name, settings) => this.#registered(name, settings)
+    databases.onView = (name, view, definition) => {
+      const value = definition === undefined ? null : JSON.stringify(definition)
+      if (!this.#stopped) membership.publish(`${viewTopic}${name}/${view}`, value)
+    }
     for (const [name, settings] of databases.registered()) this.#registered(name, settings)
     this.#later()
   }
@@ -93,8 +102,27 @@ export class EventMesh {
     this.#inBackground(async () => {
       const database = await this.#databases.open(name)
       if (database === undefined || this.#stopped) return
+      for (const { key, value } of membership.infoEntries(`${viewTopic}${name}/`)) this.#learnView(key, value)
+      for (const [view, definition] of database.views.definitions()) {
+        const key = `${viewTopic}${name}/${view}`
+        if (membership.info(key) === undefined) membership.publish(key, JSON.stringify(definition), oldestVersion)
+      }
       database.store.subscribe(() => this.#meetAll(name, database.store, meetings))
       this.#meetAll(name, database.store, meetings)
+    })
+  }
+
+  /** A view of the newest version that is known is had by all; one that was removed anywhere, by none. */
+  #learnView(key: string, value: unknown): void {
+    const [name, view] = key.slice(viewTopic.length).split('/')
+    this.#inBackground(async () => {
+      const views = (await this.#databases.open(name))?.views
+      if (views === undefined) return
+      const known = views.definitions().get(view) as { readonly version: number } | undefined
+      if (value === null && known !== undefined) await views.remove(view)
+      if (typeof value !== 'string') return
+      const definition = JSON.parse(value) as { readonly version: number }
+      if (known === undefined || known.version < definition.version) await views.add(viewFromDefinition(definition))
     })
   }
 

@@ -20,6 +20,8 @@ export interface EventDatabase {
   /** Raises event_schema_violation for a value that the schema refuses. Absent without a schema. */
   readonly check?: (value: unknown) => void
   links(): readonly EventLink[]
+  /** To be told of every view that was added by its definition, or removed. */
+  viewChanged(view: string): void
 }
 
 /** A store elsewhere that ours stays in touch with. */

@@ -49,13 +49,14 @@ export function viewRoutes(app: FastifyInstance, port: EventPort): void {
   app.put<ViewPath>('/db/:name/v/:view', async (request, reply) => {
     onlyParameters(request.query)
     const { name, view } = request.params
-    const { views } = await find(name)
+    const { views, viewChanged } = await find(name)
     const bytes = await readWhole(request.body as Readable | undefined, port.maxBodyBytes)
     const definition = readJsonObject(request.headers['content-type'], bytes)
     if (definition.name !== undefined && definition.name !== view)
       throw wrong('name', `is not that of the path, "${view}"`)
     const isNew = !views.list().some((v) => v.name === view)
     await views.add(viewFromDefinition({ ...definition, name: view }))
+    viewChanged(view)
     const status = JSON.stringify(views.status(view))
     return reply
       .code(isNew ? 201 : 200)
@@ -66,8 +67,9 @@ export function viewRoutes(app: FastifyInstance, port: EventPort): void {
 
   app.delete<ViewPath>('/db/:name/v/:view', async (request, reply) => {
     onlyParameters(request.query)
-    const { views } = await find(request.params.name)
+    const { views, viewChanged } = await find(request.params.name)
     await views.remove(request.params.view)
+    viewChanged(request.params.view)
     return reply.code(204).send()
   })
 

@@ -203,5 +203,5 @@ export const planted: readonly Planted[] = [
 const which = process.env.PLANT
 if (which !== undefined) {
   const { breaks, file, find, replace } = planted[Number(which)]
-  plant({ name: breaks, breaks, edits: [{ file: `${folder}/${file}`, find, replace }], wishes: {} })
+  plant({ name: breaks, breaks, edits: [{ file: `${folder}/${file}`, find, replace }], wishes: {}, guards: /./ })
 }

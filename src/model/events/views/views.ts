@@ -115,6 +115,8 @@ export interface Views {
   remove(name: string): Promise<void>
   list(): ViewStatus[]
   status(name: string): ViewStatus
+  /** The texts of those views that were made of one (`viewFromDefinition`), by name. */
+  definitions(): ReadonlyMap<string, unknown>
   /** Goes on after a failure, at the event where it stopped. */
   resume(name: string): void
   /** Resolves when what the stores have now is folded in, or the view has stopped. */
@@ -282,6 +284,12 @@ class StoredViews implements Views {
     const view = this.#views.get(name)
     if (view === undefined) throw this.#unknown(name)
     return view
+  }
+
+  definitions(): ReadonlyMap<string, unknown> {
+    const out = new Map<string, unknown>()
+    for (const { view } of this.#views.values()) if (view.definition !== undefined) out.set(view.name, view.definition)
+    return out
   }
 
   list(): ViewStatus[] {

@@ -359,10 +359,12 @@ export class Transaction {
 
   protected finish(state: 'committed' | 'aborted'): void {
     this.state = state
+    // What the node looks up for itself is nobody's transaction.
+    const counts = this.owner.id !== 0
     if (state === 'committed') {
-      this.store.commits++
+      if (counts) this.store.commits++
       for (const hook of this.#onCommit) hook()
-    } else this.store.rollbacks++
+    } else if (counts) this.store.rollbacks++
     this.releaseLocks()
     this.store.active.delete(this)
     for (const hook of this.#onEnd) hook()

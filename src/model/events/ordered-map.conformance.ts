@@ -115,6 +115,28 @@ export function orderedMapConformance(test: TestFunction, name: string, open: Op
     await map.close()
   })
 
+  test(`${name}: what was accepted is the caller's again, and counts in the order of the calls`, async () => {
+    const map = await open('accepted')
+    const writes: Promise<void>[] = []
+    for (let i = 0; i < 200; i++) {
+      const change = { key: Uint8Array.of(i % 7), value: new Uint8Array(1_000).fill(i) }
+      const write = new Promise<void>((done, fail) => {
+        const copied = () => {
+          change.key.fill(255)
+          change.value.fill(255)
+          done()
+        }
+        writes.push(map.write([change], copied))
+        writes[i].then(done, fail)
+      })
+      await write
+    }
+    await Promise.all(writes)
+    const entries = await map.scan(all)
+    same(entries.map((e) => `${e.key[0]}=${e.value[999]}`).join(' '), '0=196 1=197 2=198 3=199 4=193 5=194 6=195')
+    await map.close()
+  })
+
   test(`${name}: after it is closed it rejects, and another of another name knows nothing of it`, async () => {
     const map = await open('closed')
     await map.write([put('a', '1')])

@@ -47,6 +47,25 @@ export const plants: Record<string, PlantedBug> = {
     on: 'disk',
     found: /^(lost|feed|error|apart|count)/,
   },
+  'takes for durable what is only under way': {
+    plant: {
+      map: (map) => ({
+        write: (changes, accepted) =>
+          new Promise<void>((done, fail) => {
+            const under = () => {
+              accepted?.()
+              done()
+            }
+            map.write(changes, under).then(done, fail)
+          }),
+        get: (keys) => map.get(keys),
+        scan: (options) => map.scan(options),
+        close: () => map.close(),
+      }),
+    },
+    on: 'disk',
+    found: /^(lost|feed|error|apart|count)/,
+  },
   'drops an event and claims to have all': {
     plant: replacing({
       receive: (store) => (peer, records, claim, hashes) =>

@@ -105,7 +105,8 @@ class EventsRun {
     const store = this.#stores[n]
     const die = random.below(100)
     if (store.down) await this.#restart(store)
-    else if (die < 38) await this.#append(store)
+    else if (die < 26) await this.#append(store)
+    else if (die < 38) await this.#appendMany(store)
     else if (die < 42) await this.#erase(store)
     else if (die < 66) await this.#sync(store, random.pick(this.#stores.filter((s) => s !== store)))
     else if (die < 72) await this.#both(store)
@@ -152,6 +153,16 @@ class EventsRun {
     const keys = await this.#try(store, store.store.append(events))
     for (const [i, key] of keys?.entries() ?? []) this.#model.acknowledge(key, values[i])
     this.#note(store, `appends ${events.length}: ${keys === undefined ? 'no answer' : 'done'}`)
+  }
+
+  /** Some are prepared while others become durable; the store may die in between. */
+  async #appendMany(store: LiveStore): Promise<void> {
+    const works: Promise<void>[] = []
+    for (let left = this.#random.between(2, 4); left > 0; left--) {
+      works.push(this.#append(store))
+      for (let i = this.#random.below(30); i > 0; i--) await undefined
+    }
+    await Promise.all(works)
   }
 
   async #erase(store: LiveStore): Promise<void> {

@@ -74,6 +74,11 @@ export class BatchCode {
     this.#leave = leave
   }
 
+  /** Whether anything of the rows is read. */
+  get readsRows(): boolean {
+    return this.#columns.size > 0
+  }
+
   add(line: string): void {
     this.lines.push(line)
   }

@@ -64,6 +64,8 @@ export interface AggregateProgram {
   readonly tests: readonly BatchExpr[]
   readonly keys: readonly BatchExpr[]
   readonly calls: readonly BatchCall[]
+  /** Among the rows may be groups that were made elsewhere. */
+  readonly gathers: boolean
 }
 
 const made = new Map<string, (...environment: unknown[]) => any>()
@@ -94,16 +96,18 @@ function sameRange(b: Uint8Array, from: number, to: number, other: number, other
   return true
 }
 
-/** What every loop begins with. */
-function opening(inputs: BatchInputs, layout: number): string {
+/** What every loop begins with. Rows of which nothing is read need not be looked at, unless some may be none. */
+function opening(inputs: BatchInputs, layout: number, reads: boolean): string {
   const hoisted = inputs.inputs.flatMap(({ form, present }, i) => {
     if (form !== 'number' && form !== 'boolean') return []
     const zero = form === 'number' ? '0' : 'false'
     return present ? [`const p${i} = p[${i}]`] : [`const pn${i} = p[${i}] === null, p${i} = pn${i} ? ${zero} : p[${i}]`]
   })
+  const constants = `const { values: p, bytes: pb, members: sets } = inputs
+  ${hoisted.join('\n')}`
+  if (!reads) return `${constants}\n  for (let i = from; i < to; i++) {`
   return `const { slabs, slab, valueStart } = batch
-  const { values: p, bytes: pb, members: sets } = inputs
-  ${hoisted.join('\n')}
+  ${constants}
   let b = slabs[slab[from]].bytes, v = slabs[slab[from]].view, current = slab[from]
   for (let i = from; i < to; i++) {
     if (slab[i] !== current) { current = slab[i]; b = slabs[current].bytes; v = slabs[current].view }
@@ -131,7 +135,7 @@ export function filterKernel(
   emitTests(code, tests)
   const source = `function filter(batch, from, to, out, state, types) {
   let { count } = state
-  ${opening(inputs, layout).replace('LEAVE', '{ state.count = count; return i }')}
+  ${opening(inputs, layout, true).replace('LEAVE', '{ state.count = count; return i }')}
     ${code.lines.join('\n    ')}
     out[count++] = i
   }
@@ -143,6 +147,7 @@ export function filterKernel(
 
 export function aggregateKernel(program: AggregateProgram, layout: number): AggregateKernel {
   const { access, inputs, tests, keys, calls } = program
+  if (tests.length + keys.length === 0 && !program.gathers && calls.every(countsRows)) return countKernel
   const code = new BatchCode(access, access.layouts[layout], inputs, 'return i')
   if (inputs.calls.length > 0) code.add('groups.at = i')
   emitTests(code, tests)
@@ -163,13 +168,23 @@ export function aggregateKernel(program: AggregateProgram, layout: number): Aggr
   let { keys, acc, slots, mask } = groups
   const { wide, texts, objects } = groups
   let g = 0${names.map((_, k) => `, last${k} = NaN`).join('')}
-  ${opening(inputs, layout).replace('LEAVE', 'return i')}
+  ${opening(inputs, layout, code.readsRows || program.gathers).replace('LEAVE', 'return i')}
     ${code.lines.join('\n    ')}
   }
   return to
 }`
   const steps = calls.map((c) => c.step)
   return make(access, inputs, steps, source)
+}
+
+function countsRows({ args, filter, accumulator }: BatchCall): boolean {
+  return args.length === 0 && filter === undefined && accumulator?.initial.length === 1
+}
+
+/** count(*) and nothing else. */
+const countKernel: AggregateKernel = (_batch, from, to, groups) => {
+  for (let i = 0; i < groups.stride; i++) groups.acc[i] += to - from
+  return to
 }
 
 /** The double that stands for a key, as BatchGroups has it. */

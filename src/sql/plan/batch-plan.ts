@@ -55,14 +55,14 @@ export function aggregateProgram(
   calls: readonly AggregateCall[],
 ): AggregateProgram | undefined {
   if (!(input instanceof BatchedScan)) return undefined
-  const { batch, access, registers } = input.options
+  const { batch, access, registers, remote } = input.options
   if (batch === undefined || !batch.whole) return undefined
   const { inputs, tests } = batch
   const ownKeys = all(scope.query.groupBy.map((e) => understand(registers, inputs, scope, e)))
   // Equality of keys must be that of doubles or bytes: of floats there are two zeros.
   if (!ownKeys?.every((e, i) => e.form !== 'value' && !floats.has(keys[i].type.oid))) return undefined
   const ownCalls = all(aggregates.map((a, i) => batchCall(registers, inputs, scope, a, calls[i].code)))
-  return ownCalls && { access, inputs, tests, keys: ownKeys, calls: ownCalls }
+  return ownCalls && { access, inputs, tests, keys: ownKeys, calls: ownCalls, gathers: remote !== undefined }
 }
 
 function batchCall(

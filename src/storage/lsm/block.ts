@@ -122,5 +122,6 @@ export function openBlock(raw: Uint8Array): Run {
   const info = new Uint16Array(raw.buffer, starts + 4 * (count + 1), count)
   const run = new Run(raw, view, count, start, valueEnd, info, timestamp)
   run.setWords()
+  run.setNewest()
   return run
 }

@@ -25,6 +25,8 @@ export class Run implements Slab {
   timestamp: Float64Array
   /** Leading bytes that all keys share. */
   prefix = 0
+  /** The newest timestamp of a run that has one version of every key and no deletions; else infinite. */
+  newestOfPlain = Number.POSITIVE_INFINITY
   /** Key words behind the prefix, in blocks: a search touches these few lines instead of keys all over the block. */
   words: Uint32Array | undefined
 
@@ -48,6 +50,18 @@ export class Run implements Slab {
 
   keyLength(i: number): number {
     return this.info[i] & keyLengthMask
+  }
+
+  /** Of a run whose entries stay as they are. */
+  setNewest(): void {
+    const { info, timestamp, count } = this
+    let marks = 0
+    let newest = 0
+    for (let i = 0; i < count; i++) {
+      marks |= info[i]
+      if (timestamp[i] > newest) newest = timestamp[i]
+    }
+    if ((marks & (sameKeyBit | deletionBit)) === 0) this.newestOfPlain = newest
   }
 
   setWords(): void {

@@ -260,8 +260,23 @@ export class Source {
     return ROW
   }
 
-  /** The hot loop: hands out what is visible among [i, end). */
+  /** Hands out what is visible among [i, end). */
   #emit(out: SlabBatch, run: Run, end: number, limit: number): void {
+    if (run.newestOfPlain > this.#at) {
+      this.#emitVisible(out, run, end, limit)
+      return
+    }
+    const room = (limit < batchCapacity ? limit : batchCapacity) - out.count
+    const { i } = this
+    const n = end - i < room ? end - i : room
+    if (n <= 0) return
+    emitPlain(out, run, i, n)
+    this.i = i + n
+    this.#taken = true
+  }
+
+  /** The same where some versions may be hidden. */
+  #emitVisible(out: SlabBatch, run: Run, end: number, limit: number): void {
     const { start, valueEnd, info, timestamp } = run
     const { slab, keyStart, keyEnd, valueStart, valueEnd: ends, timestamps } = out
     const at = this.#at
@@ -358,4 +373,23 @@ export class Source {
     out.valueEnd[count] = deleted ? -1 : run.valueEnd[i]
     out.timestamps[count] = run.timestamp[i]
   }
+}
+
+/** The hot loop: hands out `n` entries from `i` on, all of them visible. */
+function emitPlain(out: SlabBatch, run: Run, i: number, n: number): void {
+  const { start, valueEnd, info, timestamp } = run
+  const { slab, keyStart, keyEnd, valueStart, valueEnd: ends, timestamps } = out
+  const number = out.slabNumber(run)
+  let { count } = out
+  for (const behind = i + n; i < behind; i++, count++) {
+    const key = start[i]
+    const value = key + info[i]
+    slab[count] = number
+    keyStart[count] = key
+    keyEnd[count] = value
+    valueStart[count] = value
+    ends[count] = valueEnd[i]
+    timestamps[count] = timestamp[i]
+  }
+  out.count = count
 }

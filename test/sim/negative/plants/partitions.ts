@@ -146,8 +146,15 @@ export const partitionPlants: readonly Plant[] = [
         find: 'this.#tombstones.set(partition.id, replica.id)\n',
         replace: '\n',
       },
+      // Routes mostly know of the removal, but not always.
+      {
+        file: 'replication/partitions/host.ts',
+        find: ' || this.#isWithout(route, wanted)',
+        replace: '',
+      },
     ],
     wishes: { nodes: 5, faults: ['move', 'slow', 'cut', 'isolate'], workloads: ['bank', 'lists'] },
+    seeds: [7, 9],
     guards: /^(forgotten-vote|two-leaders|two-leases|entries-differ)/,
   },
 ]

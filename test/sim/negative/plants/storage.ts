@@ -91,4 +91,17 @@ export const storagePlants: readonly Plant[] = [
     wishes: { faults: power, workloads: ['bank', 'lists'] },
     guards: /no entry is of a later term than the hard state|^forgotten-vote/,
   },
+  {
+    name: 'vote-not-persisted',
+    breaks: 'terms are kept and votes are not: who restarts votes for another in the same term',
+    edits: [
+      {
+        file: 'storage/commit-log/segmented-commit-log.ts',
+        find: 'state.vote = hardState.vote',
+        replace: 'state.vote = hardState.vote * 0',
+      },
+    ],
+    wishes: { faults: power, workloads: ['bank', 'lists'] },
+    guards: /^forgotten-vote/,
+  },
 ]

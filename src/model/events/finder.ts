@@ -173,6 +173,7 @@ export class EventFinder {
       reverse: true,
       limit: 1,
     })
+    assert(entry !== undefined, `the place ${position} has an entry`)
     return entry
   }
 

@@ -77,7 +77,7 @@ export class LiveStore {
     const { events } = this.#life
     // The life closes the map: views write until then.
     const lasting: OrderedMap = {
-      write: (changes) => events.write(changes),
+      write: (changes, accepted) => events.write(changes, accepted),
       get: (keys) => events.get(keys),
       scan: (options) => events.scan(options),
       close: async () => {},

@@ -12,6 +12,8 @@ export interface Feed {
   /** The entries [low, high) of the run belong to the feed. */
   low: number
   high: number
+  /** Known without a look at the run: all its keys are before the end of what is read. */
+  inside: boolean
   /** Finds the run with the first entry at or behind (key, at); `low` is that entry. */
   seek(key: DataView, keyStart: number, keyLength: number, at: number): Step
   /** Finds the run with the last user key < key, or the last one of all; `high` is behind that entry. */

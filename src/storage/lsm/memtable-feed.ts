@@ -15,6 +15,7 @@ export class MemtableFeed implements Feed {
   readonly run: Run
   low = 0
   high = 0
+  readonly inside = false
   readonly #memtable: Memtable
   #leaf = 0
   #changes = -1

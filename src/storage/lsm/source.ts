@@ -145,7 +145,8 @@ export class Source {
     this.i = low
     this.#high = high
     this.#key.changeRun()
-    if (until === undefined || run.compareKey(high - 1, until.view, 0, until.length) < 0) return true
+    if (until === undefined || this.feed.inside || run.compareKey(high - 1, until.view, 0, until.length) < 0)
+      return true
     this.#last = true
     const end = run.lowerBound(until.view, 0, until.length, Number.MAX_SAFE_INTEGER)
     if (end < high) this.#high = end

@@ -33,6 +33,7 @@ export class TableFeed implements Feed {
   run: Run = none
   low = 0
   high = 0
+  inside = false
   readonly #tables: readonly LevelTable[]
   /** Blocks that begin at or behind this key are not read. */
   readonly #until: BoundView | undefined
@@ -139,7 +140,9 @@ export class TableFeed implements Feed {
     const pending = this.#pending
     if (pending === takeFrom) this.low = run.lowerBound(this.#key!, this.#keyStart, this.#keyLength, this.#at)
     else if (pending === takeBefore) this.high = run.lowerBound(this.#key!, this.#keyStart, this.#keyLength, this.#at)
-    this.#narrow(table, run)
+    // The index of blocks tells mostly: what a block itself would be asked comes from far, block by block.
+    this.inside = this.#until === undefined || this.#endsBefore(table, this.#until)
+    if (this.#beginsBefore(table) || !this.#endsBefore(table, table.end)) this.#narrow(table, run)
     if (this.low < this.high) return ROW
     return this.#backwards ? this.previous() : this.next()
   }
@@ -173,6 +176,19 @@ export class TableFeed implements Feed {
     this.#keyLength = keyLength
     this.#at = at
     return this.again()
+  }
+
+  /** Whether the index of blocks says that all keys of the block are < key. */
+  #endsBefore(table: LevelTable, key: BoundView): boolean {
+    const { file } = table
+    const next = this.#block + 1
+    return next < file.index.count && file.compareFirst(next, key.view, 0, key.length) < 0
+  }
+
+  /** Whether the block begins before the table's range does. */
+  #beginsBefore(table: LevelTable): boolean {
+    const { start, file } = table
+    return file.compareFirst(this.#block, start.view, 0, start.length) < 0
   }
 
   /** Cuts what a block at the edge of the table's range has outside it. */

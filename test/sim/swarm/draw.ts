@@ -72,7 +72,8 @@ export function draw(random: SimRandom, wishes: Wishes): Plan {
     accounts,
     bulkBytes: wishes.bulkBytes ?? (more.chance(0.04) ? 3_000 : 120),
   }
-  const some = workloadNames.filter((name) => (name === 'snapshots' ? more : random).chance(0.6))
+  const apart: Partial<Record<WorkloadName, SimRandom>> = { snapshots: more, past: random.fork('past') }
+  const some = workloadNames.filter((name) => (apart[name] ?? random).chance(0.6))
   const workloads = wishes.workloads ?? (some.length > 1 ? some : [...some, 'lists', 'bank'])
   const drawn = faultNames.filter((name) => (isCompound(name) ? more.chance(0.2) : random.chance(0.5)))
   const faults = wishes.faults ?? (drawn.length > 2 ? drawn : ([...drawn, 'crash', 'cut', 'pause'] as const))

@@ -7,6 +7,7 @@ import { Large } from './large.ts'
 import { Lists } from './lists.ts'
 import { Notify } from './notify.ts'
 import { Orders } from './orders.ts'
+import { Past } from './past.ts'
 import { Registers } from './registers.ts'
 import { Schema } from './schema.ts'
 import { Sequences } from './sequences.ts'
@@ -28,6 +29,7 @@ const classes = {
   notify: Notify,
   advisory: Advisory,
   snapshots: Snapshots,
+  past: Past,
 } as const
 
 export type WorkloadName = keyof typeof classes

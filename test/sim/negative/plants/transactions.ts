@@ -190,4 +190,42 @@ export const transactionPlants: readonly Plant[] = [
     seeds: [6, 4],
     guards: /^(leftover|stuck)/,
   },
+  {
+    name: 'followers-ahead-of-their-log',
+    breaks: 'a follower answers up to what is closed without having applied what was closed with it',
+    edits: [
+      {
+        file: 'replication/partitions/host.ts',
+        find: 'this.closed.closedAt(partition, replica.applied) }',
+        replace: 'this.closed.closedAt(partition, Number.MAX_SAFE_INTEGER) }',
+      },
+    ],
+    // One that comes back hears what is closed at once, and what it has missed bit by bit.
+    wishes: { nodes: 3, pauseMs: 40, faults: ['crash', 'isolate', 'relapse'], workloads: ['past'] },
+    seeds: [1, 15],
+    guards: /^(torn-snapshot|too-stale)/,
+  },
+  {
+    name: 'followers-ignore-prepares',
+    breaks: 'a follower reads past what is prepared and may be committed below the snapshot',
+    edits: [
+      {
+        file: 'transaction/partitions/follower-reads.ts',
+        find: 'at = Math.min(at, timestamp - 1)',
+        replace: 'at = Math.min(at, timestamp * 2)',
+      },
+      {
+        file: 'transaction/partitions/follower-reads.ts',
+        find: 'return this.#machine.prepared.blocking(text, at, 0)',
+        replace: 'return this.#machine.prepared.blocking(text, at * 0, 0)',
+      },
+      {
+        file: 'transaction/partitions/follower-reads.ts',
+        find: 'return prepared.blockingSpan(start, end, at, 0)',
+        replace: 'return prepared.blockingSpan(start, end, at * 0, 0)',
+      },
+    ],
+    wishes: { ...spread, faults: ['split', 'slow', 'transfer'], workloads: ['past'] },
+    guards: /^torn-snapshot/,
+  },
 ]

@@ -10,10 +10,12 @@ import { SeqScan } from '../execute/scan.ts'
 import type { IndexAccess, TableAccess } from '../execute/tables.ts'
 import { familiesOf, operatorByOid } from '../functions/registry.ts'
 import type { Expr } from '../query.ts'
+import { textOid } from '../types/oids.ts'
 import { batchFilter } from './batch-plan.ts'
 import { compile, typeOf } from './compile.ts'
 import { relationRows, selectivity } from './estimate.ts'
 import { exprText } from './expr-text.ts'
+import { likeOperator, likeRange } from './like-prefix.ts'
 import { type Condition, getRel, type Rel, relsOf, subset } from './rel.ts'
 import { remoteWork } from './remote-program.ts'
 import type { PlanScope } from './scope.ts'
@@ -53,6 +55,8 @@ interface Bound {
   readonly exact: boolean
   readonly list: boolean
   readonly columnType: number
+  /** Part of what the condition says, for EXPLAIN: the condition is tested as well. */
+  readonly part?: string
 }
 
 /** @param available relations whose registers are set when this one is read. */
@@ -212,7 +216,7 @@ function indexPath(
   if (equals.length === 0 && lower === undefined && upper === undefined && isNull === undefined && ordered === false)
     return undefined
   const used = [...equals, lower, upper].filter((b): b is Bound => b !== undefined)
-  const consumed = new Set(used.filter((b) => b.exact).map((b) => b.condition))
+  const consumed = new Set(used.filter((b) => b.exact && b.part === undefined).map((b) => b.condition))
   if (isNull !== undefined) consumed.add(isNull)
   const unique = index.info.unique && equals.length === columns.length
   const selected = unique
@@ -264,7 +268,7 @@ function makeRange(
   const evalOf = (b: Bound): Eval => {
     const compiled = compile(b.scope, b.value)
     for (const u of compiled.uses) uses.add(u)
-    texts.push(exprText(b.condition.scope, b.condition.expr))
+    texts.push(b.part ?? exprText(b.condition.scope, b.condition.expr))
     return b.exact ? compiled.eval : narrowed(rel.scope, b, compiled.eval)
   }
   const evals = equals.map(evalOf)
@@ -352,6 +356,7 @@ function boundsOf(rel: Rel, c: Condition, column: number, keyExpr: Expr | undefi
   if (!direct && !swapped) return []
   const value = e.args[direct ? 1 : 0]
   if (relsOf(c.scope, value).has(rel)) return []
+  if (direct && e.operator === likeOperator) return likeBounds(c, e.args[0], value, keyType(rel, column, keyExpr))
   const operator = direct ? e.operator : (operatorByOid(e.operator)?.commutator ?? 0)
   const family = familiesOf(operator).find((f) => f.method === 403)
   if (family === undefined) return []
@@ -363,6 +368,21 @@ function boundsOf(rel: Rel, c: Condition, column: number, keyExpr: Expr | undefi
     return [{ strategy: 3, value, scope: c.scope, condition: c, exact: false, list: false, columnType }]
   }
   return []
+}
+
+/** LIKE 'abc%' of a text or varchar: the texts that begin so. */
+function likeBounds(condition: Condition, column: Expr, pattern: Expr, columnType: number): Bound[] {
+  const { scope } = condition
+  if (pattern.kind !== 'const' || pattern.text === undefined || !textLike.has(columnType)) return []
+  const range = likeRange(pattern.text)
+  if (range === undefined) return []
+  const bound = (strategy: number, operator: string, text: string): Bound => {
+    const value: Expr = { kind: 'const', text, type: textOid, typmod: -1 }
+    const part = `(${exprText(scope, column)} ${operator} ${exprText(scope, value)})`
+    return { strategy, value, scope, condition, exact: true, list: false, columnType, part }
+  }
+  const lower = bound(4, '>=', range.from)
+  return range.to === undefined ? [lower] : [lower, bound(1, '<', range.to)]
 }
 
 function keyType(rel: Rel, column: number, keyExpr: Expr | undefined): number {

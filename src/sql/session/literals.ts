@@ -7,6 +7,7 @@
  * Only statements on one table take part: a plan of a join may rightly depend on the values.
  */
 import { forEachChild, mapChildren } from '../bind/scope.ts'
+import { likeOperator, likeRange } from '../plan/like-prefix.ts'
 import type { Const, Expr, Query } from '../query.ts'
 import type { Type, TypeLookup } from '../types/type.ts'
 
@@ -141,6 +142,14 @@ export function liftLiterals(query: Query, literals: Literals, text: string, typ
       parameters.push({ literal, type: types.type(e.type), typmod: e.typmod })
       return { kind: 'param', number: parameters.length, type: e.type, typmod: e.typmod }
     }
+    // What a pattern begins with says which index serves.
+    if (
+      e.kind === 'func' &&
+      e.operator === likeOperator &&
+      e.args[1].kind === 'const' &&
+      likeRange(e.args[1].text ?? '')
+    )
+      return { ...e, args: [lift(e.args[0]), e.args[1]] }
     return mapChildren(e, lift)
   }
   const out: Query = {

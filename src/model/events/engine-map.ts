@@ -36,7 +36,7 @@ const numberBytes = 4
 const housekeepingEvery = 256
 const replayedAtOnce = 10_000
 /** So much is appended in a turn before the log gets the loop, to write it while the next is being prepared. */
-const turnBytes = 48 * 1024
+const turnBytes = 96 * 1024
 /** The memory of a larger write is not kept for the next one. */
 const keptBytes = 512 * 1024
 const encoder = new TextEncoder()

@@ -23,7 +23,7 @@ export interface UnderWay {
 }
 
 /** A write is not made larger than this by joining works; one work alone may be. The next one is prepared meanwhile. */
-const groupBytes = 64 * 1024
+const groupBytes = 128 * 1024
 const groupWorks = 512
 
 export class WriteQueue<W> {

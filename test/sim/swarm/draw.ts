@@ -54,6 +54,7 @@ export function draw(random: SimRandom, wishes: Wishes): Plan {
   const more = random.fork('more')
   const count = wishes.nodes ?? random.pick([1, 3, 3, 3, 3, 3, 5, 5, 5, 4])
   const drawnDelay = random.pick(delays)
+  const bulkBytes = wishes.bulkBytes ?? (more.chance(0.04) ? 3_000 : 120)
   const splitBytes = wishes.splitBytes ?? random.pick([undefined, 100_000, 200_000, 400_000])
   const nodes: NodeOptions = {
     count,
@@ -61,7 +62,7 @@ export function draw(random: SimRandom, wishes: Wishes): Plan {
     zones: random.pick([0, 0, 2, 3]),
     splitBytes,
     delayMicros: wishes.delayMicros ?? drawnDelay,
-    ...sizes(random, wishes),
+    ...sizes(random, wishes, bulkBytes),
   }
   const isolation = random.pick(isolations)
   const keys = 4 + random.below(20)
@@ -70,7 +71,7 @@ export function draw(random: SimRandom, wishes: Wishes): Plan {
     isolation: wishes.isolation ?? isolation,
     keys: wishes.keys ?? keys,
     accounts,
-    bulkBytes: wishes.bulkBytes ?? (more.chance(0.04) ? 3_000 : 120),
+    bulkBytes,
   }
   const apart: Partial<Record<WorkloadName, SimRandom>> = { snapshots: more, past: random.fork('past') }
   const some = workloadNames.filter((name) => (apart[name] ?? random).chance(0.6))
@@ -81,15 +82,16 @@ export function draw(random: SimRandom, wishes: Wishes): Plan {
   return { nodes, shape, workloads, faults, clients, pauseMs: wishes.pauseMs ?? clients * operationMs }
 }
 
-/** Small ones, so that segments are recycled, memtables flushed and logs cut short within a run. */
-function sizes(random: SimRandom, wishes: Wishes): Partial<NodeOptions> {
+/** Small ones, so that segments are recycled, memtables flushed and logs cut short within a run; big rows fill any. */
+function sizes(random: SimRandom, wishes: Wishes, bulkBytes: number): Partial<NodeOptions> {
   const segmentBytes = random.pick([128, 256, 1024]) * 1024
   const memtableBytes = random.pick([64, 256, 1024]) * 1024
+  const least = bulkBytes > 1_000 ? 1024 * 1024 : 0
   const more = random.fork('sizes')
   return {
-    segmentBytes: wishes.segmentBytes ?? segmentBytes,
-    memtableBytes: wishes.memtableBytes ?? memtableBytes,
-    logBudgetBytes: wishes.logBudgetBytes ?? more.pick([undefined, 4 * segmentBytes]),
+    segmentBytes: wishes.segmentBytes ?? Math.max(segmentBytes, least),
+    memtableBytes: wishes.memtableBytes ?? Math.max(memtableBytes, least),
+    logBudgetBytes: wishes.logBudgetBytes ?? more.pick([undefined, 4 * Math.max(segmentBytes, least)]),
     keptEntries: wishes.keptEntries ?? more.pick([undefined, 200, 20]),
     retentionMs: wishes.retentionMs ?? more.pick([undefined, undefined, 5_000]),
   }

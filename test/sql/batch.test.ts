@@ -83,6 +83,8 @@ class Expressions {
     if (kind < 0.8) return `(- ${this.number(depth - 1)})`
     if (kind < 0.84) return `abs(${this.number(depth - 1)})`
     if (kind < 0.9) return `coalesce(${this.number(depth - 1)}, ${draw.below(9)})`
+    if (kind < 0.91) return `nullif(${this.number(depth - 1)}, ${draw.of(ints)})`
+    if (kind < 0.92) return `case t when 'a' then 1 when vc then ${draw.of(ints)} when null then 3 end`
     if (kind < 0.94) return `${this.number(depth - 1)}::${draw.of(['int8', 'int4', 'int2'])}`
     return `case when ${this.condition(depth - 1)} then ${this.number(depth - 1)} else ${draw.below(9)} end`
   }
@@ -111,7 +113,19 @@ class Expressions {
     if (kind < 0.84) return `(t in ('a', 'abc', 'äöü'))`
     if (kind < 0.92)
       return `(${draw.of(['t', 'vc', 'extra'])} ${draw.of(['=', '<>'])} ${draw.of(['t', 'vc', this.literal('t')])})`
-    if (kind < 0.94) return `(length(t) > ${draw.below(4)})`
+    if (kind < 0.93) return `(length(t) > ${draw.below(4)})`
+    if (kind < 0.95) {
+      const [a, b] = draw.of([
+        ['i4', 'i8'],
+        ['t', 'vc'],
+        ['t', 'null'],
+        ['b', 'true'],
+        ['d', 'd'],
+        ['f8', 'f4'],
+        ['n', "'NaN'"],
+      ])
+      return `(${a} is ${draw.chance(0.5) ? 'not ' : ''}distinct from ${b})`
+    }
     if (kind < 0.96) return `(n ${compare()} ${this.literal('n')})`
     const column = draw.of(['d', 'ts', 'tz'])
     return `(${column} ${compare()} ${this.literal(column)})`

@@ -7,6 +7,7 @@
  * Not here: the code that is made (execute/batch-code.ts).
  */
 import { functionRow } from '../bind/calls.ts'
+import { mapChildren } from '../bind/scope.ts'
 import type { AggregateCall, GroupKey } from '../execute/aggregate.ts'
 import { formOf } from '../execute/batch-code.ts'
 import { type BatchExpr, BatchInputs, type Form } from '../execute/batch-expression.ts'
@@ -121,6 +122,14 @@ function understand(registers: Columns, inputs: BatchInputs, scope: PlanScope, e
     }
     case 'case':
       return caseOf(expr, form, sub)
+    case 'nullif': {
+      const when = sub(equality(expr))
+      const otherwise = sub(expr.left)
+      if (when === undefined || otherwise?.form !== form) return undefined
+      return { kind: 'case', form, whens: [{ when, then: input(inputs, () => null, form, false) }], otherwise }
+    }
+    case 'distinct':
+      return distinctOf(inputs, expr, sub)
     case 'relabel': {
       const arg = expr.coerce === undefined || expr.typmod < 0 ? sub(expr.arg) : undefined
       const same = expr.type === expr.arg.type || (form === 'text' && arg?.form === 'text')
@@ -185,14 +194,47 @@ function caseOf(
   form: Form,
   sub: (e: Expr) => BatchExpr | undefined,
 ): BatchExpr | undefined {
-  if (expr.arg !== undefined) return undefined
-  const whens = expr.whens.map((w) => ({ when: sub(w.when), then: sub(w.then) }))
+  const { arg } = expr
+  // It is computed for every WHEN.
+  if (arg !== undefined && arg.kind !== 'var') return undefined
+  const test = (e: Expr) => (arg === undefined ? e : withCaseValue(e, arg))
+  const whens = expr.whens.map((w) => ({ when: sub(test(w.when)), then: sub(w.then) }))
   const otherwise = expr.otherwise === undefined ? undefined : sub(expr.otherwise)
   if (expr.otherwise !== undefined && otherwise?.form !== form) return undefined
   const known = whens.every((w): w is { when: BatchExpr; then: BatchExpr } => {
     return w.when?.form === 'boolean' && w.then?.form === form
   })
   return known ? { kind: 'case', form, whens, otherwise } : undefined
+}
+
+/** The test of a WHEN with what is compared in its place. */
+function withCaseValue(e: Expr, value: Expr): Expr {
+  if (e.kind === 'casevalue') return value
+  // These have a value of their own.
+  if (e.kind === 'case' || e.kind === 'arraycoerce' || e.kind === 'domain') return e
+  return mapChildren(e, (child) => withCaseValue(child, value))
+}
+
+function equality(e: Expr & { kind: 'nullif' | 'distinct' }): Expr {
+  return { kind: 'func', func: e.func, operator: e.operator, args: [e.left, e.right], type: 16, typmod: -1 }
+}
+
+/** IS [NOT] DISTINCT FROM. */
+function distinctOf(
+  inputs: BatchInputs,
+  expr: Expr & { kind: 'distinct' },
+  sub: (e: Expr) => BatchExpr | undefined,
+): BatchExpr | undefined {
+  const [left, right, equal] = [sub(expr.left), sub(expr.right), sub(equality(expr))]
+  if (left === undefined || right === undefined || equal === undefined) return undefined
+  const { negated } = expr
+  const isNull = (arg: BatchExpr, not: boolean): BatchExpr => ({ kind: 'isnull', form: 'boolean', arg, negated: not })
+  const whens = [
+    { when: isNull(left, false), then: isNull(right, !negated) },
+    { when: isNull(right, false), then: input(inputs, () => !negated, 'boolean', true) },
+  ]
+  const otherwise: BatchExpr = negated ? equal : { kind: 'not', form: 'boolean', arg: equal }
+  return { kind: 'case', form: 'boolean', whens, otherwise }
 }
 
 /** x IN (a, b, …) over constants and parameters of x's own type. */

@@ -18,9 +18,6 @@ import { keyText } from '../cursor.ts'
 
 export const kindChunk = 22
 export const chunkMark = 0x43
-/** Transactions that write more go in chunks, which are a little smaller. Bytes. */
-export const largeBytes = 1024 * 1024
-export const chunkBytes = 768 * 1024
 /** Their deletion is one step of the engine. */
 export const maxChunks = 4000
 

@@ -52,6 +52,8 @@ export interface ClusterStoreOptions {
 }
 
 export class ClusterStore extends TransactionStore {
+  /** Transactions that write more go in chunks, which are a little smaller. Bytes. */
+  largeBytes = 1024 * 1024
   readonly host: Host
   readonly machine: TransactionMachine
   readonly leaseholder: Leaseholder

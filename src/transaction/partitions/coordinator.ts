@@ -15,7 +15,7 @@ import { assert, DbError, type Timestamp } from '../../base/index.ts'
 import { WriteSetBuilder } from '../../encoding/index.ts'
 import { keyText } from '../cursor.ts'
 import type { Overlay } from '../overlay.ts'
-import { type Chunk, chunkBytes, encodePointer, largeBytes, maxChunks } from './chunks.ts'
+import { type Chunk, encodePointer, maxChunks } from './chunks.ts'
 import type { ClusterStore } from './cluster-store.ts'
 import { encodeWrite } from './entry.ts'
 import { OutcomeUnknown, outcomeUnknown, Regroup } from './misrouted.ts'
@@ -93,6 +93,10 @@ function cut(share: Share): void {
   share.high = undefined
 }
 
+function chunkBytesOf({ largeBytes }: ClusterStore): number {
+  return Math.floor((largeBytes * 3) / 4)
+}
+
 function isWritten({ set, chunks }: Share): boolean {
   return set.count + chunks.length > 0
 }
@@ -110,7 +114,8 @@ async function divide(store: ClusterStore, { overlay, checks }: Commitment): Pro
     }
     return one
   }
-  const large = overlay.bytes > largeBytes
+  const large = overlay.bytes > store.largeBytes
+  const chunkBytes = chunkBytesOf(store)
   let seen = 0
   for (const { bytes, keyStart, keyEnd, valueStart, valueEnd } of overlay.newest()) {
     const key = bytes.subarray(keyStart, keyEnd)
@@ -176,7 +181,7 @@ async function sendChunks(
 ): Promise<void> {
   if (pieces.length > maxChunks) {
     throw new DbError('program_limit_exceeded', 'the transaction writes too much', {
-      detail: `The limit is about ${Math.floor((maxChunks * chunkBytes) / 1e9)} GB in one partition.`,
+      detail: `The limit is about ${Math.floor((maxChunks * chunkBytesOf(store)) / 1e9)} GB in one partition.`,
       hint: 'Divide it into smaller ones.',
     })
   }

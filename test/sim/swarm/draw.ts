@@ -21,6 +21,7 @@ export interface Wishes {
   readonly memtableBytes?: number
   readonly logBudgetBytes?: number
   readonly keptEntries?: number
+  readonly largeBytes?: number
   readonly retentionMs?: number
   readonly delayMicros?: NodeOptions['delayMicros']
   readonly keys?: number
@@ -82,6 +83,11 @@ export function draw(random: SimRandom, wishes: Wishes): Plan {
   return { nodes, shape, workloads, faults, clients, pauseMs: wishes.pauseMs ?? clients * operationMs }
 }
 
+/** Planted bugs have their own wishes, and go by seeds that show them. */
+function free(wishes: Wishes): boolean {
+  return Object.keys(wishes).length === 0
+}
+
 /** Small ones, so that segments are recycled, memtables flushed and logs cut short within a run; big rows fill any. */
 function sizes(random: SimRandom, wishes: Wishes, bulkBytes: number): Partial<NodeOptions> {
   const segmentBytes = random.pick([128, 256, 1024]) * 1024
@@ -94,5 +100,7 @@ function sizes(random: SimRandom, wishes: Wishes, bulkBytes: number): Partial<No
     logBudgetBytes: wishes.logBudgetBytes ?? more.pick([undefined, 4 * Math.max(segmentBytes, least)]),
     keptEntries: wishes.keptEntries ?? more.pick([undefined, 200, 20]),
     retentionMs: wishes.retentionMs ?? more.pick([undefined, undefined, 5_000]),
+    // Half of what a batch writes goes in chunks then, over several partitions where they are cut.
+    largeBytes: wishes.largeBytes ?? (random.fork('large').chance(0.2) && free(wishes) ? 4_000 : undefined),
   }
 }

@@ -51,6 +51,8 @@ export interface NodeOptions {
   readonly keptEntries?: number
   /** How long superseded versions are kept. */
   readonly retentionMs?: number
+  /** Transactions that write more go in chunks. */
+  readonly largeBytes?: number
   readonly replicas?: number
   /** Localities of nodes in turn. */
   readonly zones?: number
@@ -167,6 +169,7 @@ export class SimNodes {
     node.opened = opened
     const { store } = opened.opened
     store.retentionMs = this.options.retentionMs ?? store.retentionMs
+    store.largeBytes = this.options.largeBytes ?? store.largeBytes
     node.id = opened.opened.host.nodeId
     node.decommissioning = new Decommissioning(opened.opened)
     const connect = async () => new EmbeddedChannel(io, opened.database, 'lattice', 'lattice', '')

@@ -164,6 +164,19 @@ test('a store that is opened again goes on: positions, sequences, keys and time,
   await assert.rejects(again.append([event('c')]), refusal('store_closed'))
 })
 
+test('what an older version has written is refused by its format, before anything of it is read', async () => {
+  const map = memoryMap()
+  await (await open('old', map)).append([event('a')])
+  const [life] = await map.get([Uint8Array.of(0)])
+  const older = life!.slice()
+  older[0] = 1
+  await map.write([
+    { key: Uint8Array.of(0), value: older },
+    { key: Uint8Array.of(3, 1), value: Uint8Array.of(1, 2, 3) },
+  ])
+  await assert.rejects(open('new', map), refusal('incompatible_format'))
+})
+
 test('copies of one store make different keys', async () => {
   const map = memoryMap()
   const clock = new HandClock()

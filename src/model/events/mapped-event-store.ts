@@ -81,9 +81,11 @@ export async function openEventStore(options: EventStoreOptions): Promise<SyncSt
   const [bytes] = await map.get([lifeKey])
   const peers = new Peers()
   if (bytes !== undefined) {
+    // First: it says which format the rest has.
+    const life = readLife(bytes)
     for (const { value } of await map.scan({ from: peersFrom, to: peersTo, limit: peersKept }))
       peers.set(readPeer(value))
-    return new MappedEventStore(options, readLife(bytes), peers)
+    return new MappedEventStore(options, life, peers)
   }
   const store = random.bytes(storeBytes)
   const incarnation = random.bytes(incarnationBytes)

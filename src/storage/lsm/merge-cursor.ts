@@ -17,7 +17,6 @@ import { type BoundView, boundView, commonPrefix, SearchKey } from './order.ts'
 import type { Source } from './source.ts'
 import type { Version } from './version.ts'
 
-const unknownOrder = Number.NaN
 /** Longer keys get more room when they come. */
 const usualKeyBytes = 64
 
@@ -35,8 +34,6 @@ export class MergeCursor implements EngineCursor {
   readonly #waiting: Source[] = []
   /** How many bytes all keys of the span begin with. */
   readonly #prefix: number
-  /** How the first two sources' keys compare, as far as it is known. */
-  #firstOrder = unknownOrder
   #position: BoundView | undefined
   #opened = false
   /** A key that is settled while other sources may stand at it: copied, as its source moves on. */
@@ -137,18 +134,11 @@ export class MergeCursor implements EngineCursor {
     source.noteKey(this.#prefix)
     // What has just moved is mostly still near the front.
     let i = 0
-    let before = unknownOrder
-    let behind = unknownOrder
     for (; i < n; i++) {
       const other = sources[i]
       const order = this.#reverse ? other.compareTo(source) : source.compareTo(other)
-      behind = -order
       if (order < 0 || (order === 0 && source.priority < other.priority)) break
-      before = behind
-      behind = unknownOrder
     }
-    if (i === 0) this.#firstOrder = n === 0 ? unknownOrder : -behind
-    else if (i === 1) this.#firstOrder = before
     for (let k = n; k > i; k--) sources[k] = sources[k - 1]
     sources[i] = source
   }
@@ -167,35 +157,47 @@ export class MergeCursor implements EngineCursor {
     this.#settled = false
     if (this.#count === 1) return
     const other = sources[1]
-    if (Number.isNaN(this.#firstOrder)) this.#firstOrder = source.compareTo(other)
-    if (this.#firstOrder !== 0) {
-      this.#replace(source, source.drain(out, limit, other))
-      return
+    if (this.#count === 2 || other.compareTo(sources[2]) < 0) this.#advancePair(out, limit)
+    else if (source.compareTo(other) < 0) this.#replace(source, source.drain(out, limit, other))
+    else {
+      this.#copyKey(source)
+      let step = source.takeKey(out)
+      if (step === ROW) {
+        this.#settled = true
+        step = source.settle()
+      }
+      this.#replace(source, step)
     }
-    if (this.#count === 2 || other.compareTo(sources[2]) !== 0) {
-      this.#advanceTwo(out, source, other)
-      return
-    }
-    this.#copyKey(source)
-    let step = source.takeKey(out)
-    if (step === ROW) {
-      this.#settled = true
-      step = source.settle()
-    }
-    this.#replace(source, step)
   }
 
-  /** Both stand at a key that nobody else has: an old version and its successor, as a rule. */
-  #advanceTwo(out: SlabBatch, source: Source, other: Source): void {
-    const step = source.takeKey(out)
-    if (step !== ROW) {
-      this.#replace(source, step)
-      return
+  /** The first two take turns as long as both are before the third: mostly old versions and their successors. */
+  #advancePair(out: SlabBatch, limit: number): void {
+    const third = this.#count > 2 ? this.#sources[2] : undefined
+    let [a, b] = this.#sources
+    let stepA: Step = ROW
+    let stepB: Step = ROW
+    while (out.count < limit && (third === undefined || b.compareTo(third) < 0)) {
+      const order = a.compareTo(b)
+      // Of two that stand at one key the newer decides.
+      if (order > 0 || (order === 0 && b.priority < a.priority)) [a, b] = [b, a]
+      else if (order < 0) {
+        stepA = a.drain(out, limit, b)
+        if (stepA !== ROW) break
+        a.noteKey(this.#prefix)
+      } else {
+        stepA = a.takeKey(out)
+        if (stepA !== ROW) break
+        stepA = a.settle()
+        stepB = b.skipKey()
+        if (stepA !== ROW || stepB !== ROW) break
+        a.noteKey(this.#prefix)
+        b.noteKey(this.#prefix)
+      }
     }
     this.#removeFirst()
     this.#removeFirst()
-    this.#place(source, source.settle())
-    this.#place(other, other.skipKey())
+    this.#place(a, stepA)
+    this.#place(b, stepB)
   }
 
   #advanceReverse(out: SlabBatch, limit: number): void {
@@ -234,7 +236,6 @@ export class MergeCursor implements EngineCursor {
     const sources = this.#sources
     const n = --this.#count
     for (let i = 0; i < n; i++) sources[i] = sources[i + 1]
-    this.#firstOrder = unknownOrder
   }
 
   #isSettled(source: Source): boolean {

@@ -228,4 +228,40 @@ export const transactionPlants: readonly Plant[] = [
     wishes: { ...spread, faults: ['split', 'slow', 'transfer'], workloads: ['past'] },
     guards: /^torn-snapshot/,
   },
+  {
+    name: 'prepares-in-chunks-block-nobody',
+    breaks: 'a read goes past what chunks hold and a prepare names',
+    edits: [
+      {
+        file: 'transaction/partitions/prepared-keys.ts',
+        find: 'large.timestamp <= at && large.transaction !== transaction && large.chunked!.has(text)',
+        replace: 'transaction !== 0 && large.transaction !== transaction && large.chunked!.has(text)',
+      },
+      {
+        file: 'transaction/partitions/prepared-keys.ts',
+        find: 'large.timestamp <= at && large.transaction !== transaction && large.chunked!.overlaps(start, end)',
+        replace: 'transaction !== 0 && large.transaction !== transaction && large.chunked!.overlaps(start, end)',
+      },
+    ],
+    wishes: { ...spread, largeBytes: 50, faults: ['split', 'slow', 'transfer'], workloads: ['lists', 'bank'] },
+    guards: /^(G|lost-append|incompatible-order|wrong-total)/,
+  },
+  {
+    name: 'chunks-go-without-their-rows',
+    breaks: 'a prepare that names chunks is committed without making all of their rows visible',
+    edits: [
+      {
+        file: 'transaction/partitions/machine.ts',
+        find: 'for (let number = 0; number < chunked.parts.size; number++) {',
+        replace: 'for (let number = 0; number < Math.min(1, chunked.parts.size); number++) {',
+      },
+      {
+        file: 'transaction/partitions/machine.ts',
+        find: "assert(at + end.length === length, 'chunks are as long as they were')\n    return out",
+        replace: 'out.writeUInt32BE(new WriteSetReader(out).count, 8)\n    return out.subarray(0, at + end.length)',
+      },
+    ],
+    wishes: { ...spread, largeBytes: 2_000, faults: ['split', 'transfer'], workloads: ['large', 'bank'] },
+    guards: /^(torn-transaction|lost-write|failure|fatal)/,
+  },
 ]

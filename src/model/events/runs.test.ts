@@ -140,6 +140,46 @@ test('a run that keeps what was erased in it is found', async () => {
   }, /is still there/)
 })
 
+test('a page, of changes or for a peer, reads about as many bytes as it has', async () => {
+  const map = memoryMap()
+  let read = 0
+  const counting: OrderedMap = {
+    write: (changes) => map.write(changes),
+    get: async (keys) => {
+      const values = await map.get(keys)
+      for (const value of values) read += value?.length ?? 0
+      return values
+    },
+    scan: async (options) => {
+      const entries = await map.scan(options)
+      for (const { value } of entries) read += value.length
+      return entries
+    },
+    close: () => map.close(),
+  }
+  const store = await open('bounded', counting)
+  const large = 'x'.repeat(100_000)
+  // Half of them in runs, half by themselves.
+  const atMs = Math.floor(micros / 1000) - 5_000
+  for (let i = 0; i < 30; i++) await store.append(Array.from({ length: 10 }, () => event(large)))
+  for (let i = 0; i < 30; i++) await store.append(Array.from({ length: 10 }, () => ({ ...event(large), atMs })))
+  for (const after of [0, 300]) {
+    read = 0
+    const { events } = await store.changes(after, 1_000)
+    assert.equal(events.length, 1)
+    assert.ok(read < 2_000_000, `${read} bytes for a page of one`)
+    const { ids } = await store.idsAfter(after, 300, undefined)
+    read = 0
+    const { records } = await store.records(
+      ids.map((id) => id.key),
+      256 * 1024,
+      1_000,
+    )
+    assert.equal(records.length, 2)
+    assert.ok(read < 2_000_000, `${read} bytes for a message of ${records.length}`)
+  }
+})
+
 /** A map that says at once that it takes a batch, and makes it durable when it is told to. */
 class SlowMap {
   readonly inner = memoryMap()

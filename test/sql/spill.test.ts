@@ -15,6 +15,8 @@ const queries = [
   'select k, array_agg(id order by s desc) from t group by k',
   'select s, k % 3 as m, count(*) filter (where id % 2 = 0), avg(n) from t group by s, m having count(*) > 1',
   'select nullif(k, 5), s, min(id) from t group by 1, 2',
+  // In batches, until the row tier takes the groups over.
+  'select k, s, count(*), sum(id), max(k), avg(k * 1000000007) from t group by k, s',
   'select distinct s, k % 2 from t',
   'select s from t union select k::text from t',
   'select distinct on (k) k, s from t order by k, s',

@@ -90,7 +90,7 @@ export const transactionPlants: readonly Plant[] = [
     ],
     // The gateway stands still between the prepares and the record, until others have given it up and not all have.
     wishes: { ...spread, faults: ['split', 'coma'], workloads: ['bank', 'lists'] },
-    seeds: [12, 25],
+    seeds: [3, 12],
     guards: /^(wrong-total|failed-write-visible|lost-append|G1)/,
   },
   {
@@ -176,7 +176,7 @@ export const transactionPlants: readonly Plant[] = [
       },
     ],
     wishes: { ...spread, faults: ['split', 'crash', 'isolate'], workloads: ['bank', 'lists'] },
-    seeds: [10],
+    seeds: [5, 10],
     guards: /^leftover/,
   },
   {

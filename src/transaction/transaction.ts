@@ -41,6 +41,14 @@ export interface Savepoint {
   readonly hooks: number
 }
 
+/** Most transactions put nothing into most of their maps: these begin with one that stays empty. */
+const none = new Map<any, any>()
+
+/** The map to put something into. */
+export function own<K, V>(map: Map<K, V>): Map<K, V> {
+  return map === none ? new Map() : map
+}
+
 export class Transaction {
   readonly store: TransactionStore
   readonly owner: LockOwner
@@ -64,12 +72,12 @@ export class Transaction {
   protected readonly rowLocks: string[] = []
   protected readonly rowKeys: Uint8Array[] = []
   protected readonly lockedAt: Timestamp[] = []
-  protected readonly rowModes = new Map<string, number>()
+  protected rowModes: Map<string, number> = none
   protected readonly tableLocks: string[] = []
   protected reads: ReadSpan[] = []
   /** Spans that were empty when this transaction began to append to them. */
-  protected readonly tails = new Map<number, ReadSpan>()
-  readonly #readStorages = new Map<number, Timestamp>()
+  protected tails: Map<number, ReadSpan> = none
+  #readStorages: Map<number, Timestamp> = none
   readonly #onCommit: (() => void)[] = []
   readonly #onEnd: (() => void)[] = []
   protected state: 'active' | 'committing' | 'committed' | 'aborted' = 'active'
@@ -175,7 +183,7 @@ export class Transaction {
     }
     cursor.close()
     if (step === ROW) return END
-    this.tails.set(storage, { start: key.slice(), end, at })
+    this.tails = own(this.tails).set(storage, { start: key.slice(), end, at })
     return ROW
   }
 
@@ -201,7 +209,7 @@ export class Transaction {
         })
       }
     } else if (!rows.acquire(this.owner, text, mode)) return this.wait()
-    this.rowModes.set(text, mode)
+    this.rowModes = own(this.rowModes).set(text, mode)
     if (held === undefined) {
       this.rowLocks.push(text)
       this.rowKeys.push(key.slice())
@@ -446,7 +454,8 @@ export class Transaction {
     if (this.reads.length >= maxReadSet) {
       for (const read of this.reads) {
         const id = storageId(read.start)
-        this.#readStorages.set(id, Math.min(read.at, this.#readStorages.get(id) ?? read.at))
+        const before = this.#readStorages.get(id) ?? read.at
+        this.#readStorages = own(this.#readStorages).set(id, Math.min(read.at, before))
       }
       this.reads = []
     }

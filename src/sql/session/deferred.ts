@@ -35,10 +35,10 @@ export class DeferredChecks {
     this.#queue.length = Math.min(this.#queue.length, mark)
   }
   clear(): void {
-    this.#queue = []
+    if (this.#queue.length > 0) this.#queue = []
     this.#running = undefined
     this.#x = undefined
-    this.#modes.clear()
+    if (this.#modes.size > 0) this.#modes.clear()
   }
 
   /** Runs all checks: END or WAIT. Raises the violation. Checks may write (cascades) and queue more. */

@@ -198,6 +198,8 @@ export class Session implements SqlSession, ExecutionSession {
   workMemory = 0
   statementTimeout = 0
   planCache = true
+  #defaultIsolation: Isolation = 'read committed'
+  #defaultReadOnly = false
   /** How old what is read may be. Milliseconds. */
   maxStaleness = 0
   /** The newest timestamp that this session has read or committed at: it reads nothing older. */
@@ -324,6 +326,9 @@ export class Session implements SqlSession, ExecutionSession {
     this.timeouts.idleInTransaction = this.settings.number('idle_in_transaction_session_timeout')
     this.maxStaleness = this.settings.number('lattice.max_staleness')
     this.planCache = this.settings.on('lattice.plan_cache')
+    const isolation = this.settings.get('default_transaction_isolation') as Isolation | 'read uncommitted'
+    this.#defaultIsolation = isolation === 'read uncommitted' ? 'read committed' : isolation
+    this.#defaultReadOnly = this.settings.on('default_transaction_read_only')
   }
 
   #settingChanged(name: string, value: string): void {
@@ -470,14 +475,8 @@ export class Session implements SqlSession, ExecutionSession {
   /** The transaction that statements run in, begun when there is none. */
   transaction(): Transaction {
     if (this.tx === undefined) {
-      const isolation =
-        this.nextIsolation ?? (this.settings.get('default_transaction_isolation') as Isolation | 'read uncommitted')
-      const readOnly = this.nextReadOnly ?? this.settings.on('default_transaction_read_only')
-      this.tx = this.database.store.begin(
-        this.owner,
-        isolation === 'read uncommitted' ? 'read committed' : isolation,
-        readOnly,
-      )
+      const isolation = this.nextIsolation ?? this.#defaultIsolation
+      this.tx = this.database.store.begin(this.owner, isolation, this.nextReadOnly ?? this.#defaultReadOnly)
       ;(this.types as { transactionMicros: number }).transactionMicros = this.clock.wallMicros() - microsTo2000
     }
     return this.tx
@@ -568,12 +567,12 @@ export class Session implements SqlSession, ExecutionSession {
     this.tx = undefined
     this.block = 'none'
     this.failed = false
-    this.savepoints = []
+    if (this.savepoints.length > 0) this.savepoints = []
     this.deferred.clear()
     this.#catalog = undefined
-    this.#changes = []
+    if (this.#changes.length > 0) this.#changes = []
     this.#hooked = false
-    this.#droppedStorages = []
+    if (storages.length > 0) this.#droppedStorages = []
     this.nextIsolation = undefined
     this.nextReadOnly = undefined
     if (committed) {
@@ -755,6 +754,7 @@ export class Session implements SqlSession, ExecutionSession {
   }
   readonly transactionAdvisory: { key: string; mode: number }[] = []
   releaseTransactionAdvisory(): void {
+    if (this.transactionAdvisory.length === 0) return
     for (const { key, mode } of this.transactionAdvisory.splice(0)) this.releaseAdvisoryLock(key, mode)
   }
   dropTemporary(): void {

@@ -19,6 +19,7 @@ import { storageId } from '../overlay.ts'
 import {
   conflict,
   type Isolation,
+  own,
   rerunStatement,
   type Savepoint,
   type ScanProgram,
@@ -536,7 +537,7 @@ export class ClusterTransaction extends Transaction {
     const got = this.#get(name, () => this.#tailEmpty({ start, end }))
     if (got === undefined) return WAIT
     if (got.value === 0) return END
-    this.tails.set(storage, { start, end, at: got.value })
+    this.tails = own(this.tails).set(storage, { start, end, at: got.value })
     return ROW
   }
 
@@ -576,7 +577,7 @@ export class ClusterTransaction extends Transaction {
     this.#lockNodes.add(answer.node)
     this.#lastLock = answer
     if (!answer.granted) return END
-    this.rowModes.set(text, mode)
+    this.rowModes = own(this.rowModes).set(text, mode)
     this.#latest.set(text, { timestamp: answer.timestamp, value: answer.value })
     if (held === undefined) {
       this.rowLocks.push(text)

@@ -182,13 +182,14 @@ async function run(report: Report, options: Options): Promise<void> {
   }
   const directory = mkdtempSync('/tmp/bench-pg-')
   chmodSync(directory, 0o755)
-  const stopPeer = startPostgres(join(directory, 'pg'))
   const node = await startLattice(root, join(directory, 'lattice'), ours.port)
+  let stopPeer = () => {}
   const seconds = options.number('seconds', 15)
   const scale = options.number('scale', 10)
   const only = options.text('only')?.split(',')
   const wanted = (row: string) => only === undefined || only.includes(row)
   try {
+    stopPeer = startPostgres(join(directory, 'pg'))
     const version = psql(theirs, ['-At', '-c', 'show server_version']).trim()
     report.note(`PostgreSQL ${version}: ${peerSettings.join(' ')}; read committed; fsync on`)
     report.note(

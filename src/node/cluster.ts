@@ -6,7 +6,7 @@
  *
  * Not here: SQL on top (database.ts), moving replicas (controller.ts), doors (node.ts).
  */
-import { assert, DbError, HybridClock, WAIT } from '../base/index.ts'
+import { assert, DbError, HybridClock, type Timestamp, WAIT } from '../base/index.ts'
 import {
   drawToken,
   IdentifierAllocator,
@@ -40,6 +40,8 @@ const identifiers = { first: 16_384, end: 0xffff_ff00 }
 /** The id of a cluster's first node. */
 const founder = 1
 const housekeepingMs = 5_000
+/** Of gossip: the oldest snapshot of each node that has an old one. */
+const snapshotTopic = 'snapshot '
 /** A node that was removed is talked to for so long. */
 const forgetAfterMs = 10_000
 /** Keys of the cluster itself: which token has which node id. */
@@ -158,6 +160,7 @@ class Opening {
       newTransactionId: this.#transactionIds(),
       isGone: (node) => node !== identity.nodeId && !this.#isPresent(node),
       roundTripMs: (node) => this.#membership.roundTripMs(node),
+      snapshots: (own) => this.#exchangeSnapshots(own),
     })
     this.#opened.push(async () => store.stop())
     this.#follow(host, store, transport)
@@ -421,6 +424,17 @@ class Opening {
     } catch {
       return []
     }
+  }
+
+  /** Snapshots that are kept for long are told by gossip, so that nobody collects what they see. */
+  #exchangeSnapshots(own: Timestamp | undefined): Timestamp {
+    const membership = this.#membership
+    const ours = `${snapshotTopic}${membership.self.nodeId}`
+    if (membership.info(ours) !== own) membership.publish(ours, own ?? null)
+    let oldest = Number.POSITIVE_INFINITY
+    for (const { key, value, node } of membership.infoEntries(snapshotTopic))
+      if (key !== ours && typeof value === 'number' && this.#isPresent(node)) oldest = Math.min(oldest, value)
+    return oldest
   }
 
   #keepHouse(store: ClusterStore, host: Host): () => void {

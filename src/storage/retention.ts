@@ -24,11 +24,7 @@ export class Retention {
   }
 
   protect(at: Timestamp): { release(): void } {
-    if (at < this.collected) {
-      throw new DbError('snapshot_too_old', 'snapshot too old', {
-        detail: `Versions before ${this.collected} may be gone; ${at} was asked for.`,
-      })
-    }
+    if (at < this.collected) throw snapshotTooOld(at, this.collected)
     this.#protected.set(at, (this.#protected.get(at) ?? 0) + 1)
     let held = true
     return {
@@ -48,4 +44,11 @@ export class Retention {
     for (const kept of this.#protected.keys()) if (kept < at) at = kept
     if (at > this.collected) this.collected = at
   }
+}
+
+export function snapshotTooOld(at: Timestamp, collected: Timestamp): DbError {
+  return new DbError('snapshot_too_old', 'snapshot too old', {
+    detail: `Versions before ${collected} may be gone; ${at} was asked for.`,
+    hint: 'Repeat the transaction.',
+  })
 }

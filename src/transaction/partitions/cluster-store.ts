@@ -49,6 +49,8 @@ export interface ClusterStoreOptions {
   readonly isGone: (node: number) => boolean
   /** The round trip to a node in milliseconds; undefined when it was not measured. */
   readonly roundTripMs: (node: number) => number | undefined
+  /** Tells the other nodes of our oldest snapshot, if it is old; answers the oldest of theirs, Infinity when there is none. */
+  readonly snapshots: (own: Timestamp | undefined) => Timestamp
 }
 
 export class ClusterStore extends TransactionStore {
@@ -60,6 +62,7 @@ export class ClusterStore extends TransactionStore {
   readonly routing: Routing
   readonly nodeId: number
   readonly newTransactionId: () => number
+  readonly #snapshots: ClusterStoreOptions['snapshots']
   readonly #isGone: (node: number) => boolean
   /** What is being seen to: of which transaction, in which partition. */
   readonly #sweeping = new Set<string>()
@@ -75,6 +78,7 @@ export class ClusterStore extends TransactionStore {
     this.nodeId = options.host.nodeId
     this.newTransactionId = options.newTransactionId
     this.#isGone = options.isGone
+    this.#snapshots = options.snapshots
     this.leaseholder = new Leaseholder(options.host, options.machine, this.rows, options.roundTripMs)
     options.machine.events = this.leaseholder
     this.routing = new Routing(options.host, this.leaseholder)
@@ -306,7 +310,13 @@ export class ClusterStore extends TransactionStore {
     if (!wait) {
       if (!this.tables.tryAcquire(owner, table, mode))
         throw new DbError('lock_not_available', 'could not obtain lock on relation')
-    } else while (!this.tables.acquire(owner, table, mode)) await owner.waiting!.promise
+    } else {
+      while (!this.tables.acquire(owner, table, mode)) {
+        await owner.waiting!.promise
+        // Released while it waited: a lock granted now would be nobody's.
+        if (this.#tableOwners.get(name) !== held) throw new DbError('query_canceled', 'the transaction has ended')
+      }
+    }
     held.tables.push(table)
     return new Uint8Array(0)
   }
@@ -417,8 +427,14 @@ export class ClusterStore extends TransactionStore {
     await this.leaseholder.resolve({ transaction, timestamp: outcome, key: firstKey })
   }
 
+  /** Behind the retention window and behind every snapshot in use, those that other nodes have told of too. */
   override collect(): void {
-    const oldest = Math.max(0, this.io.clock.wallMicros() - this.retentionMs * 1000)
+    const now = this.io.clock.wallMicros()
+    let own = Number.POSITIVE_INFINITY
+    for (const { snapshot } of this.active) if (snapshot > 0 && snapshot < own) own = snapshot
+    // Long before it would be collected.
+    const told = now - own > (this.retentionMs * 1000) / 4 ? own : undefined
+    const oldest = Math.min(now - this.retentionMs * 1000, own, this.#snapshots(told))
     if (oldest > this.engine.collectedBefore) this.engine.collectBefore(oldest)
     this.host.reclaim()
   }

@@ -112,6 +112,7 @@ export class FollowerReads {
     const edge = scanEdge(this.#host.router, span, reverse)
     const replica = edge === undefined ? undefined : this.serves(edge, at)
     if (replica === undefined) return undefined
+    this.#leaseholder.requireKept(at)
     const part = intersect(span, replica.partition)
     return { span: part, rest: rest(span, reverse, part, undefined) }
   }
@@ -126,6 +127,7 @@ export class FollowerReads {
     const text = keyText(key, 0, key.length)
     for (;;) {
       if (this.serves(key, at) === undefined || this.blocking(text, at) !== undefined) throw new Misrouted(undefined)
+      this.#leaseholder.requireKept(at)
       const step = this.#host.engine.get(key, at, found)
       if (step === WAIT) {
         await found.ready()

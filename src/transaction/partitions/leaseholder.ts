@@ -29,7 +29,7 @@ import {
   type PartitionReplica,
   uncertaintyMicros,
 } from '../../replication/index.ts'
-import type { Engine, Found, Span } from '../../storage/index.ts'
+import { type Engine, type Found, type Span, snapshotTooOld } from '../../storage/index.ts'
 import { keyText } from '../cursor.ts'
 import { endWait, LockOwner, type LockTable } from '../lock-table.ts'
 import { type Chunked, isPointer } from './chunks.ts'
@@ -71,6 +71,8 @@ import {
   type ValidateRequest,
 } from './requests.ts'
 import { collect, intersect, rest, scanEdge } from './scan-part.ts'
+
+const superseded = new DbError('query_canceled', 'the transaction asks for another lock')
 
 export class Leaseholder implements MachineEvents {
   readonly host: Host
@@ -233,12 +235,19 @@ export class Leaseholder implements MachineEvents {
     return ours ? now : Math.max(now, uncertainTo)
   }
 
+  /** Raises snapshot_too_old when versions that a reader at the timestamp has to see may be gone here. */
+  requireKept(at: Timestamp): void {
+    const { collectedBefore } = this.engine
+    if (at > 0 && at < collectedBefore) throw snapshotTooOld(at, collectedBefore)
+  }
+
   async read(request: ReadRequest): Promise<ReadAnswer> {
     const node = this.host.nodeId
     const found = this.engine.found()
     const text = keyText(request.key, 0, request.key.length)
     for (;;) {
       this.serving(request.key, request.at)
+      this.requireKept(request.at)
       const at = this.chosen(request.at)
       const to = this.#uncertainTo(request, at)
       const blocking = this.blocking(text, at, 0)
@@ -264,6 +273,7 @@ export class Leaseholder implements MachineEvents {
       const edge = scanEdge(this.host.router, span, reverse)
       if (edge === undefined) throw new Misrouted(undefined)
       const replica = this.serving(edge, request.at)
+      this.requireKept(request.at)
       const part = intersect(span, replica.partition)
       const at = this.chosen(request.at)
       const to = this.#uncertainTo(request, at)
@@ -295,6 +305,7 @@ export class Leaseholder implements MachineEvents {
     const edge = scanEdge(this.host.router, span, reverse)
     const replica = edge === undefined ? undefined : this.serves(edge, at)
     if (replica === undefined) return undefined
+    this.requireKept(at)
     const part = intersect(span, replica.partition)
     return { span: part, rest: rest(span, reverse, part, undefined) }
   }
@@ -339,7 +350,7 @@ export class Leaseholder implements MachineEvents {
     try {
       return await this.#lock(request, owner)
     } catch (error) {
-      this.rows.giveUp(owner)
+      if (error !== superseded) this.rows.giveUp(owner)
       throw error
     }
   }
@@ -359,9 +370,14 @@ export class Leaseholder implements MachineEvents {
         await blocking.ready()
         continue
       }
+      // Its statement was cancelled, or an answer came too late: nobody waits for what it asked for before.
+      const former = owner.waiting
+      if (former !== undefined && former.lock.key !== text) endWait(owner, superseded)
       if (policy === 'wait') {
         if (!this.rows.acquire(owner, text, mode)) {
-          await owner.waiting!.promise
+          const wait = owner.waiting!
+          await wait.promise
+          if (wait.error !== undefined && owner.waiting !== wait) throw wait.error
           continue
         }
       } else if (!this.rows.tryAcquire(owner, text, mode)) {
@@ -690,7 +706,10 @@ export class Leaseholder implements MachineEvents {
         throw aborted('a row that it relied on is being changed by another transaction')
       }
       if (this.engine.get(key, upTo, this.#found) === WAIT) return this.#found.ready()
-      if (this.#found.timestamp > at) throw aborted('a row that it relied on was changed by another transaction')
+      // A deletion since then may be gone.
+      const gone = at > 0 && at < this.engine.collectedBefore && this.#found.timestamp === 0
+      if (gone || this.#found.timestamp > at)
+        throw aborted('a row that it relied on was changed by another transaction')
     }
     for (const span of checks.spans) {
       const blocking = this.blockingSpan(span, upTo, transaction)
@@ -700,7 +719,8 @@ export class Leaseholder implements MachineEvents {
       }
       const step = this.engine.changed(span, span.at, upTo, this.#found)
       if (step === WAIT) return this.#found.ready()
-      if (step === ROW) throw aborted('what it read was changed by another transaction')
+      if (step === ROW || span.at < this.engine.collectedBefore)
+        throw aborted('what it read was changed by another transaction')
     }
     for (const tail of checks.tails) {
       const pending = this.#checkTail(tail, own, upTo, transaction)

@@ -154,6 +154,14 @@ export class Transaction {
     return this.cursorAt(span, maxTimestamp, Number.POSITIVE_INFINITY, false)
   }
 
+  /**
+   * The same, for what is built of all that is found: the transaction commits only if nobody has changed the span since.
+   * In a store of one node the table locks say so already.
+   */
+  cursorRelied(span: Span): EngineCursor {
+    return this.cursorLatest(span)
+  }
+
   put(key: Uint8Array, value: Uint8Array, valueStart = 0, valueEnd = value.length): void {
     this.overlay.set(key, this.text(key), value, valueStart, valueEnd, this.statement)
   }

@@ -146,7 +146,7 @@ export function* createIndex(
 
 export function* isEmpty(session: Session, table: RelationDescriptor): Generator<Step, boolean, void> {
   const tx = session.transaction()
-  const cursor = tx.cursorLatest(storageSpan(table.storage))
+  const cursor = tx.cursorRelied(storageSpan(table.storage))
   try {
     for (;;) {
       const step = cursor.next(1)
@@ -166,7 +166,7 @@ export function* forEachRow(
   each: (key: Uint8Array, values: Value[]) => Generator<Step, void, void> | undefined,
 ): Generator<Step, void, void> {
   const tx = session.transaction()
-  const cursor = tx.cursorLatest(storageSpan(access.descriptor.storage))
+  const cursor = tx.cursorRelied(storageSpan(access.descriptor.storage))
   const { columns } = access.descriptor
   try {
     for (;;) {

@@ -99,6 +99,8 @@ export class ClusterTransaction extends Transaction {
   readonly #tableNodes = new Set<number>()
   /** Keys that must not have changed since: schema fences. */
   readonly #required = new Map<string, KeyCheck>()
+  /** Scans whose spans must not have changed since. */
+  readonly #relied: { readonly start: Uint8Array; readonly end: Uint8Array; readonly source: Scan }[] = []
 
   constructor(store: ClusterStore, owner: LockOwner, id: number, isolation: Isolation, readOnly: boolean) {
     super(store, owner, id, isolation, readOnly)
@@ -411,6 +413,13 @@ export class ClusterTransaction extends Transaction {
     return this.#scan(span, Number.POSITIVE_INFINITY, false, true).merged
   }
 
+  /** Nodes that cannot be reached have not been locked out of the table: they may commit rows that the scan missed. */
+  override cursorRelied(span: Span): EngineCursor {
+    const { merged, source } = this.#scan(span, Number.POSITIVE_INFINITY, false, true)
+    this.#relied.push({ start: span.start, end: span.end ?? storageEnd(storageId(span.start)), source })
+    return merged
+  }
+
   #scan(
     span: Span,
     before: number,
@@ -649,6 +658,7 @@ export class ClusterTransaction extends Transaction {
     const keys: KeyCheck[] = [...this.#required.values()]
     for (let i = 0; i < this.rowKeys.length; i++) keys.push({ key: this.rowKeys[i], at: this.lockedAt[i] })
     const spans = this.isolation === 'serializable' ? this.#allSeen() : []
+    for (const { start, end, source } of this.#relied) spans.push({ start, end, at: source.oldest })
     const timestamp = await commitAcross(this.store, {
       owner: this.ownerId,
       overlay: this.overlay,

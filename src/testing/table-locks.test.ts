@@ -1,0 +1,118 @@
+/**
+ * A node that cannot be reached is not locked out of a table: what a statement builds of the table's rows, and what it
+ * says of all of them, does not hold when that node has added one meanwhile. Then the statement's transaction fails.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { DbError } from '../base/index.ts'
+import { type SimCluster, simCluster } from './index.ts'
+
+/** Statements over `items`, and a row that must not slip in between. */
+const cases: readonly { readonly ddl: string; readonly row: string; readonly refused?: string }[] = [
+  { ddl: 'create index items_v on items (v)', row: '(301, 7)' },
+  { ddl: 'create unique index items_v on items (v)', row: '(301, 10)', refused: 'unique_violation' },
+  { ddl: 'alter table items add unique (v)', row: '(301, 10)', refused: 'unique_violation' },
+  { ddl: 'alter table items add primary key (id)', row: '(300, 7)', refused: 'unique_violation' },
+  { ddl: 'alter table items add primary key (id)', row: '(null, 7)', refused: 'not_null_violation' },
+  { ddl: 'alter table items add check (v <> 7)', row: '(301, 7)', refused: 'check_violation' },
+  {
+    ddl: 'alter table items add foreign key (id) references parents',
+    row: '(301, 7)',
+    refused: 'foreign_key_violation',
+  },
+  { ddl: 'alter table items alter v set not null', row: '(301, null)', refused: 'not_null_violation' },
+  { ddl: 'alter table items alter v type text using v::text', row: '(301, 7)' },
+  { ddl: 'alter table items add w int default random() * 9', row: '(301, 7)' },
+]
+
+/** `items (id, v)` with ids from 1 and ten times as much beside them. */
+async function withItems(seed: number, rows = 300): Promise<{ cluster: SimCluster; here: number; there: number }> {
+  const cluster = await simCluster({ nodes: 3, seed, callTimeout: '90s' })
+  await cluster.connect(1).script(`create table parents (id int primary key);
+    insert into parents select generate_series(1, 300);
+    create table items (id int, v int);
+    insert into items select i, i * 10 from generate_series(1, ${rows}) i`)
+  const leader = await cluster.leaderOf('items')
+  const [here, there] = [1, 2, 3].filter((n) => n !== leader)
+  return { cluster, here, there }
+}
+
+function raises(code: string): (error: unknown) => boolean {
+  return (error) => error instanceof DbError && error.code === code
+}
+
+async function count(cluster: SimCluster, node: number, from: string): Promise<number> {
+  const { rows } = await cluster.connect(node).query<{ n: number }>(`select count(*)::int as n from ${from}`)
+  return rows[0].n
+}
+
+/** How many rows the index on v says there are with a value. */
+async function countByIndex(cluster: SimCluster, node: number, v: number): Promise<number> {
+  const db = cluster.connect(node)
+  const text = `select count(*)::int as n from items where v = ${v}`
+  assert.match(JSON.stringify((await db.query(`explain ${text}`)).rows), /items_v/)
+  return (await db.query<{ n: number }>(text)).rows[0].n
+}
+
+for (const [number, { ddl, row, refused }] of cases.entries()) {
+  test(`${ddl}, and ${row} by a node that is not locked`, async () => {
+    const { cluster, here, there } = await withItems(number)
+    await using _cluster = cluster
+    cluster.partition([here], [there])
+    await using tx = await cluster.connect(here).begin()
+    await tx.query(ddl)
+    await cluster.connect(there).query(`insert into items values ${row}`)
+    await assert.rejects(tx.commit(), raises('serialization_failure'))
+
+    cluster.heal()
+    await cluster.until(async () => (await count(cluster, here, 'items')) === 301)
+    const again = cluster.connect(here).query(ddl)
+    if (refused !== undefined) return await assert.rejects(again, raises(refused))
+    await again
+    // A node that was not told of it finds out.
+    await cluster.advance('5s')
+    for (const node of [1, 2, 3]) {
+      assert.equal(await count(cluster, node, 'items where v::int = 7'), 1)
+      if (ddl.startsWith('create index')) assert.equal(await countByIndex(cluster, node, 7), 1)
+    }
+  })
+}
+
+test('a table that was empty', async () => {
+  const { cluster, here, there } = await withItems(20, 0)
+  await using _cluster = cluster
+  cluster.partition([here], [there])
+  await using tx = await cluster.connect(here).begin()
+  await tx.query('create index items_v on items (v)')
+  await cluster.connect(there).query('insert into items values (301, 7)')
+  await assert.rejects(tx.commit(), raises('serialization_failure'))
+})
+
+test('nothing changes: the statement and its own rows are committed, in several partitions too', async () => {
+  const { cluster, here, there } = await withItems(21)
+  await using _cluster = cluster
+  await cluster.connect(here).query('alter table items add primary key (id)')
+  await cluster.splitAt('items', 150)
+  cluster.partition([here], [there])
+  await using tx = await cluster.connect(here).begin()
+  await tx.query('insert into items values (301, 3010)')
+  await tx.query('create index items_v on items (v)')
+  await tx.query('insert into items values (302, 3020)')
+  await tx.query('alter table items alter v set not null')
+  await tx.commit()
+  cluster.heal()
+  await cluster.advance('5s')
+  for (const v of [10, 1500, 3000, 3010, 3020]) assert.equal(await countByIndex(cluster, there, v), 1)
+})
+
+test('a row in another partition than the table begins in', async () => {
+  const { cluster, here, there } = await withItems(22)
+  await using _cluster = cluster
+  await cluster.connect(here).query('alter table items add primary key (id)')
+  await cluster.splitAt('items', 150)
+  cluster.partition([here], [there])
+  await using tx = await cluster.connect(here).begin()
+  await tx.query('create index items_v on items (v)')
+  await cluster.connect(there).query('update items set v = 7 where id = 299')
+  await assert.rejects(tx.commit(), raises('serialization_failure'))
+})

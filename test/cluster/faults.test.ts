@@ -165,6 +165,12 @@ const network = (n: number) => `10.231.77.${n}`
 
 /** A namespace for each node, all on one bridge with this process. */
 function buildNetwork(): void {
+  // What a run that was killed has left behind.
+  for (const n of [1, 2, 3]) {
+    run('ip', 'link', 'del', `lattice-v${n}`)
+    run('ip', 'netns', 'del', `lattice-${n}`)
+  }
+  run('ip', 'link', 'del', 'lattice-br')
   must('ip', 'link', 'add', 'lattice-br', 'type', 'bridge')
   undo.push(() => void run('ip', 'link', 'del', 'lattice-br'))
   must('ip', 'addr', 'add', `${network(254)}/24`, 'dev', 'lattice-br')

@@ -116,3 +116,30 @@ test('a row in another partition than the table begins in', async () => {
   await cluster.connect(there).query('update items set v = 7 where id = 299')
   await assert.rejects(tx.commit(), raises('serialization_failure'))
 })
+
+test('a definition that is changed by a node that knows an older one: what others have added to it is not lost', async () => {
+  const { cluster, here, there } = await withItems(23)
+  await using _cluster = cluster
+  cluster.partition([here], [there])
+  await cluster.connect(there).query('alter table items add unique (v)')
+  const add = () => cluster.connect(here).query('alter table items add column w int')
+  await assert.rejects(add(), raises('serialization_failure'))
+  cluster.heal()
+  await cluster.advance('5s')
+  await add()
+  const twice = cluster.connect(here).query('insert into items values (301, 10)')
+  await assert.rejects(twice, raises('unique_violation'))
+})
+
+test('a transaction that has written by an older definition does not commit by the newer one', async () => {
+  const { cluster, here, there } = await withItems(24)
+  await using _cluster = cluster
+  cluster.partition([here], [there])
+  await using tx = await cluster.connect(there).begin()
+  await tx.query('insert into items values (301, 7)')
+  await cluster.connect(here).query('create index items_v on items (v)')
+  cluster.heal()
+  await cluster.advance('5s')
+  await tx.query('insert into items values (302, 8)')
+  await assert.rejects(tx.commit(), raises('serialization_failure'))
+})

@@ -546,17 +546,17 @@ export class Session implements SqlSession, ExecutionSession {
   /** The transaction's work relies on the table's definition as this node knows it. */
   relyOn(table: number): void {
     const { sync } = this.database
-    const relation = sync === undefined ? undefined : this.catalog.relation(table)
-    if (sync === undefined || relation === undefined || relation.storage === 0) return
-    if (this.#changes.some((c) => c.oid === table)) return
-    this.tx!.require(fenceKey(relation.storage), sync.fenceOf(table))
+    const storage = this.#changes.some((c) => c.oid === table) ? 0 : this.catalog.relation(table)?.storage
+    if (sync !== undefined && storage) this.tx!.require(fenceKey(storage), sync.fenceOf(table))
   }
 
-  /** Work that others have planned on the former definition of the table must not commit. */
+  /** Work that others have planned on the former definition of the table must not commit; nor ours, if it is not that. */
   #fence(oid: number, next: Descriptor | undefined): void {
     for (const relation of [this.catalog.relation(oid), next as RelationDescriptor | undefined]) {
       const table = relation?.index === undefined ? relation : this.catalog.relation(relation.index.table)
-      if (table !== undefined && table.storage !== 0) this.tx!.put(fenceKey(table.storage), fenceMark)
+      if (!table?.storage) continue
+      this.relyOn(table.oid)
+      this.tx!.put(fenceKey(table.storage), fenceMark)
     }
   }
 

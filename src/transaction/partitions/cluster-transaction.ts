@@ -152,7 +152,9 @@ export class ClusterTransaction extends Transaction {
 
   /** The transaction commits only if nobody has changed the key after the timestamp. */
   override require(key: Uint8Array, at: Timestamp): void {
-    this.#required.set(keyText(key, 0, key.length), { key, at })
+    const text = keyText(key, 0, key.length)
+    // Work that was done by an older definition is still of that one.
+    if (!this.#required.has(text)) this.#required.set(text, { key, at })
   }
 
   // ---- waiting for answers
@@ -285,6 +287,7 @@ export class ClusterTransaction extends Transaction {
 
   #readFollower(key: Uint8Array): Step {
     const { leaseholder, engine } = this.store
+    leaseholder.requireKept(this.snapshot)
     const blocking = leaseholder.followers.blocking(this.text(key), this.snapshot)
     const step = blocking !== undefined ? WAIT : engine.get(key, this.snapshot, this.found)
     if (step === WAIT) this.blocker = blocking ?? this.found
@@ -294,6 +297,7 @@ export class ClusterTransaction extends Transaction {
   #readHere(key: Uint8Array): Step {
     const { leaseholder, engine, nodeId } = this.store
     const at = this.snapshot
+    leaseholder.requireKept(at)
     if (leaseholder.busy) {
       const blocking = leaseholder.blocking(this.text(key), at, 0)
       if (blocking !== undefined) {

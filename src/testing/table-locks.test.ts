@@ -143,3 +143,28 @@ test('a transaction that has written by an older definition does not commit by t
   await tx.query('insert into items values (302, 8)')
   await assert.rejects(tx.commit(), raises('serialization_failure'))
 })
+
+test('a foreign key that a node does not know of yet: it deletes no parent', async () => {
+  const { cluster, here, there } = await withItems(25)
+  await using _cluster = cluster
+  cluster.partition([here], [there])
+  await cluster.connect(here).query('alter table items add foreign key (id) references parents')
+  const remove = () => cluster.connect(there).query('delete from parents where id = 300')
+  await assert.rejects(remove(), raises('serialization_failure'))
+  cluster.heal()
+  await cluster.advance('5s')
+  await assert.rejects(remove(), raises('foreign_key_violation'))
+})
+
+test('a foreign key waits for who is deleting parents', async () => {
+  const { cluster, here, there } = await withItems(26)
+  await using _cluster = cluster
+  await using tx = await cluster.connect(there).begin()
+  await tx.query('delete from parents where id = 1')
+  const added = cluster.connect(here).query('alter table items add foreign key (id) references parents')
+  const refused = assert.rejects(added, raises('foreign_key_violation'))
+  await cluster.advance('1s')
+  await tx.query('delete from parents where id = 2')
+  await tx.commit()
+  await refused
+})

@@ -1,13 +1,13 @@
 /** Table constraints: primary and unique keys with their indexes, checks, foreign keys. */
 
-import { DbError } from '../../base/index.ts'
+import { DbError, type Step } from '../../base/index.ts'
+import { shareRowExclusive } from '../../transaction/index.ts'
 import { operatorCall } from '../bind/calls.ts'
-import { lookUpRelation } from '../bind/from.ts'
 import type { Column, Constraint, ForeignAction, RelationDescriptor } from '../catalog/descriptors.ts'
 import { checkBridgedChange } from '../local/bridge.ts'
 import { refuseLocal } from '../local/definition.ts'
 import { stripped } from './columns.ts'
-import { bindCondition, columnNamed, columnsOf, contextOf, freeName, requireUser, type Session } from './context.ts'
+import { bindCondition, columnNamed, columnsOf, contextOf, freeName, openRelation, type Session } from './context.ts'
 import { createIndex, indexColumn } from './indexes.ts'
 
 /** What stands in the way of a constraint's name, and which names this command has given. */
@@ -59,7 +59,7 @@ export function* addConstraint(
   relation: RelationDescriptor,
   written: WrittenConstraint,
   names: ConstraintNames,
-): Generator<import('../../base/index.ts').Step, RelationDescriptor, void> {
+): Generator<Step, RelationDescriptor, void> {
   const { node } = written
   switch (node.contype) {
     case 'CONSTR_PRIMARY':
@@ -83,7 +83,7 @@ export function* addConstraint(
       return saved(session, { ...relation, constraints: [...relation.constraints, constraint] })
     }
     case 'CONSTR_FOREIGN':
-      return addForeignKey(session, relation, written, names)
+      return yield* addForeignKey(session, relation, written, names)
     case 'CONSTR_EXCLUSION':
       throw new DbError('feature_not_supported', 'exclusion constraints are not supported')
     default:
@@ -103,7 +103,7 @@ function* addKey(
   relation: RelationDescriptor,
   written: WrittenConstraint,
   names: ConstraintNames,
-): Generator<import('../../base/index.ts').Step, RelationDescriptor, void> {
+): Generator<Step, RelationDescriptor, void> {
   const { node } = written
   const primary = node.contype === 'CONSTR_PRIMARY'
   if (primary && relation.constraints.some((c) => c.type === 'p')) {
@@ -190,12 +190,12 @@ function adoptIndex(
   return saved(session, { ...relation, columns: withNotNull, constraints: [...relation.constraints, constraint] })
 }
 
-function addForeignKey(
+function* addForeignKey(
   session: Session,
   relation: RelationDescriptor,
   written: WrittenConstraint,
   names: ConstraintNames,
-): RelationDescriptor {
+): Generator<Step, RelationDescriptor, void> {
   const { node } = written
   const context = contextOf(session)
   const fkNames: string[] =
@@ -205,9 +205,9 @@ function addForeignKey(
   const self =
     node.pktable.relname === relation.name &&
     (node.pktable.schemaname === undefined || session.catalog.schema(relation.schema)?.name === node.pktable.schemaname)
-  const found = self ? relation : lookUpRelation(context, node.pktable)
+  // A statement that is deleting parents does not look for these children.
+  const found = self ? relation : yield* openRelation(session, node.pktable, shareRowExclusive)
   const parent = found.oid === relation.oid ? relation : found
-  requireUser(parent)
   if (parent.relkind !== 'r')
     throw new DbError('wrong_object_type', `referenced relation "${parent.name}" is not a table`)
   refuseLocal(parent, 'a foreign key', 'Stores that have not met cannot see to it.')
@@ -250,6 +250,8 @@ function addForeignKey(
     },
   }
   if (node.fk_matchtype === 'p') throw new DbError('feature_not_supported', 'MATCH PARTIAL not yet implemented')
+  // Nor does one of a node that has not heard of the key: the fence of the parents stops it.
+  if (parent !== relation) session.change('relation', parent.oid, parent)
   return saved(session, { ...relation, constraints: [...relation.constraints, constraint] })
 }
 

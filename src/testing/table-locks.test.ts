@@ -168,3 +168,34 @@ test('a foreign key waits for who is deleting parents', async () => {
   await tx.commit()
   await refused
 })
+
+for (const nodes of [1, 3]) {
+  test(`cascades keep an index that was made after they were planned, and while they are open: ${nodes} nodes`, async () => {
+    await using cluster = await simCluster({ nodes, seed: 27, callTimeout: '90s' })
+    const db = cluster.connect(nodes)
+    await db.script(`create table parents (id int primary key);
+      insert into parents select generate_series(1, 300);
+      create table items (id int references parents on update cascade on delete set null, v int);
+      insert into items select i, i * 10 from generate_series(1, 300) i`)
+    const move = (from: number, to: number) => db.query('update parents set id = $2 where id = $1', [from, to])
+    await move(1, 1001)
+    await db.query('create index items_id on items (id)')
+    await move(2, 1002)
+    const byIndex = async (id: number) => {
+      const text = `select count(*)::int as n from items where id = ${id}`
+      assert.match(JSON.stringify((await db.query(`explain ${text}`)).rows), /items_id/)
+      return (await db.query<{ n: number }>(text)).rows[0].n
+    }
+    for (const id of [1001, 1002, 3]) assert.equal(await byIndex(id), 1)
+    for (const id of [1, 2]) assert.equal(await byIndex(id), 0)
+
+    await using tx = await db.begin()
+    await tx.query('update parents set id = 1004 where id = 4')
+    const made = cluster.connect(1).script('drop index items_id; create index items_id on items (id)')
+    await cluster.advance('1s')
+    await tx.commit()
+    await made
+    assert.equal(await byIndex(4), 0)
+    assert.equal(await byIndex(1004), 1)
+  })
+}

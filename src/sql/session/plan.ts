@@ -6,6 +6,7 @@ import { forEachChild, forEachQueryExpr, forEachSubquery } from '../bind/scope.t
 import type { Catalog } from '../catalog/catalog.ts'
 import { systemRelation } from '../catalog/system-schema.ts'
 import type { Execution, Operator } from '../execute/execution.ts'
+import { referencesTo } from '../execute/foreign-keys.ts'
 import type { Tables } from '../execute/tables.ts'
 import { planQuery } from '../plan/plan-query.ts'
 import { PlanBuilder } from '../plan/scope.ts'
@@ -71,6 +72,25 @@ function lockList(query: Query, catalog: Catalog): { key: string; mode: number }
   const add = (oid: number, mode: number): void => {
     if (oid >= 16384) modes.set(oid, Math.max(mode, modes.get(oid) ?? 0))
   }
+  const seen = new Set<string>()
+  /** Foreign keys are looked up in other tables, and cascades write there. */
+  const addForeign = (table: number, command: Query['command']): void => {
+    const name = `${command} ${table}`
+    if (seen.has(name)) return
+    seen.add(name)
+    if (command !== 'delete') {
+      for (const { foreign } of catalog.relation(table)?.constraints ?? [])
+        if (foreign !== undefined) add(foreign.table, rowShare)
+    }
+    if (command === 'insert') return
+    for (const { child, constraint } of referencesTo(catalog, table)) {
+      const { onDelete, onUpdate } = constraint.foreign!
+      const action = command === 'delete' ? onDelete : onUpdate
+      const cascades = action !== 'a' && action !== 'r'
+      add(child.oid, cascades ? rowExclusive : rowShare)
+      if (cascades) addForeign(child.oid, command === 'delete' && action === 'c' ? 'delete' : 'update')
+    }
+  }
   const visitQuery = (q: Query): void => {
     q.entries.forEach((e: Entry, i) => {
       if (e.kind !== 'relation' || systemRelation(e.relation) !== undefined) return
@@ -79,6 +99,10 @@ function lockList(query: Query, catalog: Catalog): { key: string; mode: number }
       const view = catalog.relation(e.relation)?.view
       if (view !== undefined) visitQuery(view)
     })
+    if (q.modify !== undefined) {
+      addForeign(q.modify.relation, q.command)
+      if (q.modify.conflict?.action === 'update') addForeign(q.modify.relation, 'update')
+    }
     forEachQueryExpr(q, visitExpr)
     forEachSubquery(q, visitQuery)
   }

@@ -315,6 +315,12 @@ export class StatementCache {
       if (catalog.statistics(d.oid) !== statement.catalog.statistics(d.oid)) return false
       if (!sameParts(statement.catalog, catalog, d.oid)) return false
     }
+    // Cascades go to tables that the statement does not name.
+    for (const { key } of statement.plan?.locks ?? []) {
+      const oid = Number(key)
+      if (statement.catalog.relation(oid) !== catalog.relation(oid)) return false
+      if (!sameParts(statement.catalog, catalog, oid)) return false
+    }
     // Types and functions are few: any change to them ends all cached statements.
     if (!statement.catalog.sameRoutines(catalog)) return false
     statement.catalog = catalog

@@ -199,3 +199,35 @@ for (const nodes of [1, 3]) {
     assert.equal(await byIndex(1004), 1)
   })
 }
+
+test('what a function writes relies on the definition that it was planned with', async () => {
+  const { cluster, here, there } = await withItems(28)
+  await using _cluster = cluster
+  await cluster.connect(here).query(`create function add(a int, b int) returns int language plpgsql as $$
+    begin insert into items values (a, b); return a; end $$`)
+  assert.deepEqual((await cluster.connect(there).query('select add(301, 1)')).rows, [{ add: 301 }])
+  cluster.partition([here], [there])
+  await cluster.connect(here).query('create index items_v on items (v)')
+  const added = cluster.connect(there).query('select add(302, 2)')
+  await assert.rejects(added, raises('serialization_failure'))
+  const explained = cluster.connect(there).query('explain analyze insert into items values (302, 2)')
+  await assert.rejects(explained, raises('serialization_failure'))
+})
+
+test('a function that waits for an index of the table writes to it', async () => {
+  await using cluster = await simCluster({ nodes: 1, seed: 29, callTimeout: '90s' })
+  const db = cluster.connect(1)
+  await db.script(`create table items (id int, v int);
+    insert into items select i, i * 10 from generate_series(1, 300) i;
+    create function add(a int, b int) returns int language plpgsql as $$
+      begin insert into items values (a, b); return a; end $$`)
+  await using tx = await db.begin()
+  await tx.query('create index items_v on items (v)')
+  const added = cluster.connect(1).query('select add(301, 7)')
+  const explained = cluster.connect(1).query('explain analyze insert into items values (302, 8)')
+  await cluster.advance('1s')
+  await tx.commit()
+  await added
+  await explained
+  for (const v of [7, 8]) assert.equal(await countByIndex(cluster, 1, v), 1)
+})

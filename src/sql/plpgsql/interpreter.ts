@@ -13,10 +13,11 @@ import { resolveTypeName } from '../bind/type-name.ts'
 import type { FunctionDescriptor } from '../catalog/descriptors.ts'
 import { Execution, suspended } from '../execute/execution.ts'
 import { parse } from '../parse/parser.ts'
-import { fieldsOf, makePlan } from '../session/plan.ts'
+import { fieldsOf, lockedPlan, makePlan } from '../session/plan.ts'
 import type { Session } from '../session/session.ts'
 import { bindQueryNode, isQuery } from '../session/statements.ts'
 import { utilityPortal } from '../session/utility.ts'
+import type { Field } from '../session-api.ts'
 import { voidOid } from '../types/oids.ts'
 import { SqlRecord } from '../types/record.ts'
 import type { Type, Value } from '../types/type.ts'
@@ -394,21 +395,19 @@ class Interpreter {
         yield step
       }
     }
-    const context = this.#context(text, using)
-    let query = bindQueryNode(context, raw.node)
-    if (wanted !== undefined && query.targets.length === 1) {
-      const converted = tryCoerce(context, query.targets[0].expr, wanted, -1, 'assignment')
-      if (converted !== undefined) query = { ...query, targets: [{ ...query.targets[0], expr: converted }] }
-    }
-    const plan = makePlan(context, query, session.tables, session.tableRows)
-    const fields = fieldsOf(context, query, plan.outputs) ?? []
-    const tx = session.transaction()
-    for (const lock of plan.locks) {
-      while (tx.lockTable(lock.key, lock.mode) !== ROW) {
-        session.blocker = tx.blocker
-        yield 2
+    let fields: readonly Field[] = []
+    const plan = yield* lockedPlan(session, () => {
+      const context = this.#context(text, using)
+      let query = bindQueryNode(context, raw.node)
+      if (wanted !== undefined && query.targets.length === 1) {
+        const converted = tryCoerce(context, query.targets[0].expr, wanted, -1, 'assignment')
+        if (converted !== undefined) query = { ...query, targets: [{ ...query.targets[0], expr: converted }] }
       }
-    }
+      const made = makePlan(context, query, session.tables, session.tableRows)
+      fields = fieldsOf(context, query, made.outputs) ?? []
+      return made
+    })
+    const tx = session.transaction()
     session.startStatement()
     const outer = session.running
     const x = new Execution(

@@ -6,7 +6,7 @@ import type { Field } from '../session-api.ts'
 import { jsonOid } from '../types/oids.ts'
 import { builtinType } from '../types/registry.ts'
 import { instrument, type Measured } from './instrument.ts'
-import { makePlan, type Plan } from './plan.ts'
+import { lockedPlan, makePlan, type Plan } from './plan.ts'
 import type { Session } from './session.ts'
 import { bindQueryNode, isQuery } from './statements.ts'
 import { textField } from './utility.ts'
@@ -65,9 +65,13 @@ export function* explainCommand(session: Session, node: any, text: string): Comm
   const options = optionsOf(node)
   const kind = Object.keys(node.query)[0]
   if (!isQuery(kind)) throw new DbError('feature_not_supported', `EXPLAIN of this statement is not supported`)
-  const context = session.bindContext(text, new ParameterTypes([], true))
-  const started = session.clock.monotonicMicros()
-  const plan = makePlan(context, bindQueryNode(context, node.query), session.tables, session.tableRows, true)
+  let started = 0
+  const make = () => {
+    started = session.clock.monotonicMicros()
+    const context = session.bindContext(text, new ParameterTypes([], true))
+    return makePlan(context, bindQueryNode(context, node.query), session.tables, session.tableRows, true)
+  }
+  const plan = options.analyze ? yield* lockedPlan(session, make) : make()
   const planned = session.clock.monotonicMicros()
   const measured = options.analyze ? instrument(plan.operator, session.clock) : undefined
   if (measured !== undefined) yield* runPlan(session, plan, measured.root)
@@ -89,14 +93,7 @@ export function* explainCommand(session: Session, node: any, text: string): Comm
 }
 
 function* runPlan(session: Session, plan: Plan, root: Operator): Generator<Step, void, void> {
-  const tx = session.transaction()
-  for (const lock of plan.locks) {
-    while (tx.lockTable(lock.key, lock.mode) !== ROW) {
-      session.blocker = tx.blocker
-      yield 2
-    }
-  }
-  const x = new Execution(plan.registers, [], tx, session)
+  const x = new Execution(plan.registers, [], session.transaction(), session)
   plan.builder.running = x
   root.open(x)
   for (;;) {

@@ -1,5 +1,6 @@
 /** A bound query made executable, with what tells whether it may be used again. */
 
+import { type Step, WAIT } from '../../base/index.ts'
 import { accessShare, rowExclusive, rowShare } from '../../transaction/index.ts'
 import type { BindContext } from '../bind/context.ts'
 import { forEachChild, forEachQueryExpr, forEachSubquery } from '../bind/scope.ts'
@@ -12,6 +13,7 @@ import { planQuery } from '../plan/plan-query.ts'
 import { PlanBuilder } from '../plan/scope.ts'
 import type { Entry, Expr, Query } from '../query.ts'
 import type { Field } from '../session-api.ts'
+import type { Session } from './session.ts'
 
 export interface Plan {
   readonly operator: Operator
@@ -52,6 +54,33 @@ export function makePlan(
     query,
     busy: false,
   }
+}
+
+/**
+ * A plan whose tables are locked, for work that is no portal's. It is made again when a lock was waited for: what was
+ * waited for may have changed the tables.
+ */
+export function* lockedPlan(session: Session, make: () => Plan): Generator<Step, Plan, void> {
+  for (;;) {
+    const plan = make()
+    const tx = session.transaction()
+    let waited = false
+    for (const { key, mode } of plan.locks) {
+      while (tx.lockTable(key, mode) === WAIT) {
+        waited = true
+        session.blocker = tx.blocker
+        yield WAIT
+      }
+    }
+    if (waited) continue
+    relyOnWritten(session, plan)
+    return plan
+  }
+}
+
+/** The transaction's work relies on the definitions of the tables that the plan writes to, as they are known now. */
+export function relyOnWritten(session: Session, plan: Plan): void {
+  for (const { key, mode } of plan.locks) if (mode >= rowExclusive) session.relyOn(Number(key))
 }
 
 export function fieldsOf(context: BindContext, query: Query, outputs: readonly number[]): Field[] | undefined {

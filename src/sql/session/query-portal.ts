@@ -4,11 +4,11 @@
  * READ COMMITTED starts over with a new snapshot when a join meets a changed row, as long as no row has left.
  */
 import { DbError, END, ROW, type Step, WAIT, YIELD } from '../../base/index.ts'
-import { rerunStatement, rowExclusive, type Savepoint } from '../../transaction/index.ts'
+import { rerunStatement, type Savepoint } from '../../transaction/index.ts'
 import { Execution, suspended } from '../execute/execution.ts'
 import type { Field, Portal, RowSink } from '../session-api.ts'
 import type { Value } from '../types/type.ts'
-import type { Plan } from './plan.ts'
+import { type Plan, relyOnWritten } from './plan.ts'
 import type { Session } from './session.ts'
 import { boundStaleness } from './staleness.ts'
 import type { PreparedStatement } from './statements.ts'
@@ -173,7 +173,7 @@ export class QueryPortal implements Portal {
     if (session.maxStaleness > 0 && !plan.writes) boundStaleness(session, plan.locks)
     session.refreshCache()
     const tx = session.transaction()
-    if (plan.writes) for (const { key, mode } of plan.locks) if (mode >= rowExclusive) session.relyOn(Number(key))
+    relyOnWritten(session, plan)
     const x = new Execution(plan.registers, this.#values, tx, session)
     x.startSlice()
     plan.builder.running = x

@@ -68,6 +68,9 @@ export async function startLattice(
   port: number,
   env: NodeJS.ProcessEnv = {},
 ): Promise<{ pid: number; millis: number; stop(): Promise<void>; kill(): Promise<void> }> {
+  const ready = `http://127.0.0.1:${port + 1000}/readyz`
+  const taken = await fetch(ready).catch(() => undefined)
+  if (taken !== undefined) throw new Error(`another node serves ${ready}: it would be measured instead`)
   const before = performance.now()
   const child = spawn(
     'taskset',
@@ -88,6 +91,8 @@ export async function startLattice(
       env: { ...process.env, UV_THREADPOOL_SIZE: '64', ...env },
     },
   )
+  // A benchmark that fails leaves no node behind.
+  process.once('exit', () => child.kill('SIGKILL'))
   let log = ''
   child.stderr.on('data', (chunk) => {
     log += chunk
@@ -95,7 +100,7 @@ export async function startLattice(
   for (;;) {
     if (child.exitCode !== null) throw new Error(`the node ended: ${log}`)
     try {
-      const response = await fetch(`http://127.0.0.1:${port + 1000}/readyz`)
+      const response = await fetch(ready)
       if (response.status === 200) break
     } catch {}
     await new Promise((r) => setTimeout(r, 2))

@@ -231,3 +231,19 @@ test('a function that waits for an index of the table writes to it', async () =>
   await explained
   for (const v of [7, 8]) assert.equal(await countByIndex(cluster, 1, v), 1)
 })
+
+test('a foreign key is looked up in a table that has moved: not where its rows were before', async () => {
+  const { cluster, here, there } = await withItems(30)
+  await using _cluster = cluster
+  await cluster.connect(here).query('alter table items add foreign key (id) references parents')
+  await cluster.connect(there).query('insert into items values (300, 1)')
+  cluster.partition([here], [there])
+  await cluster.connect(here).script(`delete from items where id = 300;
+    alter table parents add w int default random() * 9;
+    delete from parents where id = 300`)
+  const insert = () => cluster.connect(there).query('insert into items values (300, 1)')
+  await assert.rejects(insert(), raises('serialization_failure'))
+  cluster.heal()
+  await cluster.advance('5s')
+  await assert.rejects(insert(), raises('foreign_key_violation'))
+})

@@ -71,6 +71,7 @@ export function* checkParent(
       },
     )
   }
+  x.session.relyOn(foreign.table)
   const parent = x.session.tables.access(x.session.catalog, x.session.catalog.relationOf(foreign.table))
   const found = yield* lockByIndex(x, parent, c.index!, foreign.columns, key)
   if (found) return
@@ -167,6 +168,7 @@ export function* parentChanged(
   )
     return
   const action = values === undefined ? foreign.onDelete : foreign.onUpdate
+  x.session.relyOn(child.oid)
   const table = x.session.tables.access(x.session.catalog, x.session.catalog.relationOf(child.oid))
   const writer = writerOf(child.oid)
   const scan = new ChildScan(x, table, constraint.columns, oldKey)

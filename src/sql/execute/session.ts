@@ -33,6 +33,8 @@ export interface ExecutionSession extends SystemSession {
   /** Hard limit of a statement's memory, and what one sort or hash may keep before it spills. Bytes. */
   readonly statementMemory: number
   readonly workMemory: number
+  /** The transaction commits only if the table's definition is still the one that is known now. */
+  relyOn(table: number): void
   notice(message: string, severity?: string): void
   /** Registered after `currval`/`lastval` need them. */
   noteSequence(sequence: number, value: number | bigint): void

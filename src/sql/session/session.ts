@@ -546,8 +546,8 @@ export class Session implements SqlSession, ExecutionSession {
   /** The transaction's work relies on the table's definition as this node knows it. */
   relyOn(table: number): void {
     const { sync } = this.database
-    const storage = this.#changes.some((c) => c.oid === table) ? 0 : this.catalog.relation(table)?.storage
-    if (sync !== undefined && storage) this.tx!.require(fenceKey(storage), sync.fenceOf(table))
+    const storage = !sync || this.#changes.some((c) => c.oid === table) ? 0 : this.catalog.relation(table)?.storage
+    if (storage) this.tx!.require(fenceKey(storage), sync!.fenceOf(table))
   }
 
   /** Work that others have planned on the former definition of the table must not commit; nor ours, if it is not that. */

@@ -32,6 +32,27 @@ export const sqlPlants: readonly Plant[] = [
     guards: /^(lost-write|index-differs|truncated-row)/,
   },
   {
+    name: 'scanned-table-unchecked',
+    breaks: 'an index is made of what a scan found, whatever a node that took no table lock has added since',
+    edits: [
+      {
+        file: 'transaction/partitions/cluster-transaction.ts',
+        find: 'of this.#relied) spans.push(',
+        replace: 'of []) spans.push(',
+      },
+    ],
+    wishes: {
+      nodes: 3,
+      faults: ['exile'],
+      workloads: ['schema'],
+      clients: 10,
+      pauseMs: 30,
+      delayMicros: [1_000, 20_000],
+    },
+    seeds: [10, 17],
+    guards: /^index-differs/,
+  },
+  {
     name: 'first-of-several-changes',
     breaks:
       'other nodes learn the first of several changes that a transaction makes to a table: it has no primary key there',

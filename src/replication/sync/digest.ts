@@ -11,18 +11,13 @@ export const digestBytes = 32
 /** Writes the first `length` bytes of the digest of `bytes` to `out`, from `at` on. */
 export type Digest = (bytes: Uint8Array, out: Uint8Array, at: number, length: number) => void
 
-const nibbles = new Uint8Array(128)
-for (let i = 0; i < 16; i++) nibbles[i.toString(16).charCodeAt(0)] = i
-
 function nativeDigest(): Digest | undefined {
   // Not imported: browsers have no such module, and bundlers would look for it.
   const hash = globalThis.process?.getBuiltinModule?.('node:crypto')?.hash
   if (hash === undefined) return undefined
   return (bytes, out, at, length) => {
-    const text = hash('sha256', bytes, 'hex')
-    for (let i = 0; i < length; i++) {
-      out[at + i] = (nibbles[text.charCodeAt(2 * i)] << 4) | nibbles[text.charCodeAt(2 * i + 1)]
-    }
+    const text = hash('sha256', bytes, 'latin1')
+    for (let i = 0; i < length; i++) out[at + i] = text.charCodeAt(i)
   }
 }
 

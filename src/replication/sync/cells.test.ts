@@ -108,7 +108,9 @@ function model(all: readonly Written[]) {
   const newest = (ws: readonly Written[]) => ws.reduce((a, b) => (compareTimes(a.at, b.at) > 0 ? a : b))
   const epochOf = (w: Written): string => {
     const before = [...w.seen]
-    if (w.sql !== 'insert') return before.map(epochOf).sort().at(-1) ?? ''
+    // A deletion that came without the insert before it tells that the row is gone, and nothing of its cells.
+    const told = before.filter(({ sql }) => sql !== 'delete')
+    if (w.sql !== 'insert') return told.map(epochOf).sort().at(-1) ?? ''
     return before.length === 0 ? '' : `${String(w.at.timestamp).padStart(9, '0')}${w.at.origin}`
   }
   const writes = all.filter((w) => w.sql !== 'delete')

@@ -260,7 +260,10 @@ export class ClusterStore extends TransactionStore {
 
   // ---- table locks
 
-  /** Takes the lock at every node that can be reached; the nodes where it was taken. Schema fences guard the rest. */
+  /**
+   * Takes the lock at every node that can be reached; the nodes where it was taken. Against the rest stand schema fences,
+   * and the check of what was scanned (`cursorRelied`).
+   */
   async lockTableEverywhere(owner: OwnerId, table: string, mode: number, wait: boolean): Promise<number[]> {
     const out = new ByteWriter(64)
     out.u8(1)

@@ -252,13 +252,14 @@ export class LargeCommits {
       const met = this.#at.blocking(keyText(key, 0, key.length), maxTimestamp, transaction)
       if (met !== undefined) return met
       while (engine.get(key, maxTimestamp, found) === WAIT) await found.ready()
-      if (found.timestamp > at) throw aborted('a row that it relied on was changed by another transaction')
+      if (this.#at.keyChanged(found, at)) throw aborted('a row that it relied on was changed by another transaction')
       if (i % sliceKeys === sliceKeys - 1) await io.tasks.yield()
     }
     for (const span of checks.spans) {
       const met = this.#at.blockingSpan(span, maxTimestamp, transaction)
       if (met !== undefined) return met
-      if (await this.#changed(span, found)) throw aborted('what it read was changed by another transaction')
+      if (span.at < engine.collectedBefore || (await this.#changed(span, found)))
+        throw aborted('what it read was changed by another transaction')
     }
     for (const tail of checks.tails) {
       const met = await this.#validateTail(tail, transaction, chunked, replica)

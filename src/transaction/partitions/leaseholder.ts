@@ -241,6 +241,11 @@ export class Leaseholder implements MachineEvents {
     if (at > 0 && at < collectedBefore) throw snapshotTooOld(at, collectedBefore)
   }
 
+  /** Whether what was found of a key may differ from what was read at the timestamp: a deletion since then may be gone. */
+  keyChanged({ timestamp }: Found, at: Timestamp): boolean {
+    return timestamp > at || (timestamp === 0 && at > 0 && at < this.engine.collectedBefore)
+  }
+
   async read(request: ReadRequest): Promise<ReadAnswer> {
     const node = this.host.nodeId
     const found = this.engine.found()
@@ -706,10 +711,7 @@ export class Leaseholder implements MachineEvents {
         throw aborted('a row that it relied on is being changed by another transaction')
       }
       if (this.engine.get(key, upTo, this.#found) === WAIT) return this.#found.ready()
-      // A deletion since then may be gone.
-      const gone = at > 0 && at < this.engine.collectedBefore && this.#found.timestamp === 0
-      if (gone || this.#found.timestamp > at)
-        throw aborted('a row that it relied on was changed by another transaction')
+      if (this.keyChanged(this.#found, at)) throw aborted('a row that it relied on was changed by another transaction')
     }
     for (const span of checks.spans) {
       const blocking = this.blockingSpan(span, upTo, transaction)

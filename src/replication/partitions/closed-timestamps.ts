@@ -141,6 +141,8 @@ interface Source {
 /** What other nodes have closed. */
 export class ClosedTimestamps {
   readonly #sources = new Map<number, Source>()
+  /** What others are told of this node's clocks. */
+  readonly #own: Sample[] = []
   /** By partition, a closing that a newer one has taken the place of: what holds until this replica has caught up. */
   readonly #former = new Map<number, { readonly at: Timestamp; readonly index: number }>()
   readonly #applied: (partition: number) => number
@@ -188,6 +190,11 @@ export class ClosedTimestamps {
     return out.copy()
   }
 
+  /** Notes how far this node's own clock is: it acknowledges too, and may run ahead of its wall clock. */
+  note(sample: Sample): void {
+    keep(this.#own, sample)
+  }
+
   #clear(source: Source): void {
     for (const partition of source.indexes.keys()) this.#retire(source, partition)
     source.indexes.clear()
@@ -212,12 +219,12 @@ export class ClosedTimestamps {
   }
 
   /**
-   * At or above the timestamps of all that nodes heard of had acknowledged by a time of the wall clock: for a time of which
+   * At or above the timestamps of all that this node and nodes heard of had acknowledged by a time of the wall clock: for a time of which
    * they were heard, the first they said at or after it; else the last.
    */
   acknowledgedBy(wallMicros: number): Timestamp {
     let highest = wallMicros
-    for (const { samples } of this.#sources.values()) {
+    for (const samples of [this.#own, ...[...this.#sources.values()].map((source) => source.samples)]) {
       let low = 0
       let high = samples.length - 1
       while (low < high) {

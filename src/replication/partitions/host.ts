@@ -610,6 +610,7 @@ export class Host {
       return
     }
     this.closings.close((at) => this.#closable(at))
+    this.closed.note({ wall: this.io.clock.wallMicros(), clock: this.clock.last })
     for (const peer of this.#options.peers()) {
       const message = joined(this.liveness.heartbeat(peer), this.closings.messageTo(peer))
       this.transport.send(peer, channelLiveness, message)

@@ -174,7 +174,7 @@ async function tpcb(nodes: readonly NodeProcess[]): Promise<Books> {
   const before = nodes.map(({ pid }) => cpuSeconds(pid))
   const syncs = async () => {
     const all = await Promise.all(nodes.map((n) => statusOf(n)))
-    return all.reduce((sum, s) => sum + s.log.syncs, 0)
+    return all.reduce((sum, s) => sum + s.log.groups, 0)
   }
   const syncsBefore = await syncs()
   const outs = await run(seconds)

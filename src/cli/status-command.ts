@@ -46,7 +46,7 @@ function describe(status: Record<string, any>): string {
     ])
     lines.push(['tables', `${tables} with ${formatBytes(bytes)} on ${engine.levels.length} levels`])
   }
-  if (log) lines.push(['log', `${log.segments} segments, ${formatBytes(log.bytes)}, ${log.syncs} syncs`])
+  if (log) lines.push(['log', `${log.segments} segments, ${formatBytes(log.bytes)}, ${log.groups} groups`])
   const own = lines.map(([name, text]) => `${name.padEnd(14)}${text}\n`).join('')
   return node ? `${own}\n${describeMembers(status.members)}\n${describePartitions(status.partitions)}` : own
 }

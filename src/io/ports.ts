@@ -23,8 +23,7 @@ export interface Random {
  * insufficient_privilege (EACCES, EROFS), otherwise io_error.
  */
 export interface Disk {
-  /** Opens for reading and writing; `create` makes the file when absent, `exclusive` fails when it is there. */
-  open(path: string, options?: { create?: boolean; exclusive?: boolean; readOnly?: boolean }): Promise<File>
+  open(path: string, options?: OpenOptions): Promise<File>
   /** Names (not paths) in a directory, sorted; empty when the directory is absent. */
   list(directory: string): Promise<string[]>
   makeDirectory(directory: string): Promise<void>
@@ -38,6 +37,17 @@ export interface Disk {
   lock(directory: string): Promise<DirectoryLock>
 }
 
+/** Without any: an existing file, for reading and writing. */
+export interface OpenOptions {
+  /** Makes the file when it is absent. */
+  readonly create?: boolean
+  /** Makes the file, and fails when it is there. */
+  readonly exclusive?: boolean
+  readonly readOnly?: boolean
+  /** Each write syncs what it wrote, as `sync` would, before it resolves: one call of the system where that has one (O_DSYNC). */
+  readonly durable?: boolean
+}
+
 export interface DirectoryLock {
   release(): Promise<void>
 }
@@ -47,7 +57,7 @@ export interface File {
   size(): Promise<number>
   /** Reads up to `length` bytes; fewer only at the end of the file. Returns the count. */
   read(into: Uint8Array, intoOffset: number, length: number, position: number): Promise<number>
-  /** Writes all of the range or throws. Not durable before `sync`. */
+  /** Writes all of the range or throws. Not durable before `sync`, unless the file was opened so; its failure is final then, too. */
   write(from: Uint8Array, fromOffset: number, length: number, position: number): Promise<void>
   /** fdatasync: data and the size needed to read it. A failure is final: the node stops, never retries. */
   sync(): Promise<void>

@@ -38,6 +38,5 @@ export function registerNodeMetrics(metrics: Metrics, opened: OpenedStore, serve
   metrics.gauge('lattice_log_segments', 'Segments of the commit log.', () => log.stats().segments)
   metrics.gauge('lattice_log_bytes', 'Bytes of the commit log.', () => log.stats().bytes)
   metrics.counter('lattice_log_records_total', 'Records appended to the commit log.', () => log.stats().records)
-  metrics.counter('lattice_log_groups_total', 'Groups of records written at once.', () => log.stats().groups)
-  metrics.counter('lattice_log_syncs_total', 'Calls of fdatasync for the commit log.', () => log.stats().syncs)
+  metrics.counter('lattice_log_groups_total', 'Groups of records, each one durable write.', () => log.stats().groups)
 }

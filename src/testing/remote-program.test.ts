@@ -98,10 +98,15 @@ test('what a condition leaves out does not travel', async () => {
   const { cluster, remote, leader } = await withTable(9)
   await using _cluster = cluster
   cluster.slow(remote, leader, '20ms')
+  // Round trips of other matters delay some of them.
   const took = async (sql: string) => {
-    const before = cluster.now
-    await cluster.connect(remote).query(sql)
-    return cluster.now - before
+    let best = Number.POSITIVE_INFINITY
+    for (let i = 0; i < 5; i++) {
+      const before = cluster.now
+      await cluster.connect(remote).query(sql)
+      best = Math.min(best, cluster.now - before)
+    }
+    return best
   }
   await took('select 1 from things where f < 0')
   // Three thousand rows are three answers and more; of these there is one.

@@ -8,7 +8,7 @@
  * Not here: when to fail (tests and workloads).
  */
 import { assert, DbError } from '../base/index.ts'
-import type { DirectoryLock, Disk, File } from '../io/index.ts'
+import type { DirectoryLock, Disk, File, OpenOptions } from '../io/index.ts'
 import { type CrashMode, SimFile, sectorBytes } from './sim-file.ts'
 import type { SimIo } from './sim-io.ts'
 import type { SimRandom } from './sim-random.ts'
@@ -221,10 +221,10 @@ export class SimDiskPort implements Disk {
     this.#io = io
   }
 
-  async open(path: string, options?: { create?: boolean; exclusive?: boolean; readOnly?: boolean }): Promise<File> {
-    const { create = false, exclusive = false, readOnly = false } = options ?? {}
+  async open(path: string, options: OpenOptions = {}): Promise<File> {
+    const { create = false, exclusive = false } = options
     const file = await this.operate('open', path, 0, 0, () => this.#disk.open(path, create, exclusive))
-    return new SimHandle(this, this.#disk, file!, path, readOnly)
+    return new SimHandle(this, this.#disk, file!, path, options)
   }
 
   async list(directory: string): Promise<string[]> {
@@ -306,15 +306,15 @@ class SimHandle implements File {
   readonly #port: SimDiskPort
   readonly #disk: SimDisk
   readonly #file: SimFile
-  readonly #readOnly: boolean
+  readonly #options: OpenOptions
   #open = true
 
-  constructor(port: SimDiskPort, disk: SimDisk, file: SimFile, path: string, readOnly: boolean) {
+  constructor(port: SimDiskPort, disk: SimDisk, file: SimFile, path: string, options: OpenOptions) {
     this.#port = port
     this.#disk = disk
     this.#file = file
     this.path = path
-    this.#readOnly = readOnly
+    this.#options = options
   }
 
   async size(): Promise<number> {
@@ -329,7 +329,8 @@ class SimHandle implements File {
 
   async write(from: Uint8Array, fromOffset: number, length: number, position: number): Promise<void> {
     this.#check()
-    if (this.#readOnly) throw new DbError('insufficient_privilege', `could not write ${this.path}: opened read-only`)
+    if (this.#options.readOnly)
+      throw new DbError('insufficient_privilege', `could not write ${this.path}: opened read-only`)
     // Copied now: a caller that changes the bytes while the write is under way is a bug that must show.
     const bytes = Uint8Array.prototype.slice.call(from, fromOffset, fromOffset + length)
     this.#disk.world.trace.noteBytes('bytes', this.path, position, bytes)
@@ -341,6 +342,8 @@ class SimHandle implements File {
     const sectors = Math.max(1, Math.floor(this.#file.length / sectorBytes))
     const misdirected = () => this.#file.write(bytes, this.#disk.random.below(sectors) * sectorBytes)
     await this.#port.operate('write', this.path, position, length, () => this.#file.write(bytes, position), misdirected)
+    // Two operations: what was written may be lost or torn before it is synced.
+    if (this.#options.durable) await this.sync()
   }
 
   async sync(): Promise<void> {

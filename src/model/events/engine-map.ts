@@ -2,7 +2,7 @@
  * Ordered maps in a node's storage: a write is durable by the log's group commit, whoever else appends, and is then applied
  * to the engine. All maps of a node share one stream of the log and one prefix of the keys.
  *
- *   write ─► log.append (stream, index) ─► fdatasync of the group ─► engine.apply ─► the caller goes on
+ *   write ─► log.append (stream, index) ─► the group is durable ─► engine.apply ─► the caller goes on
  *
  *   prefix │ 0 │ name            → number of the space, u32
  *   prefix │ 1 │ number │ key    → value

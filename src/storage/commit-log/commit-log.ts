@@ -3,7 +3,7 @@
  *
  * Streams (one per partition replica, plus the node's own) are multiplexed on one sequence of segment files. A record
  * is (stream, index, term, transaction id, payload). Appends of all streams that arrive while a group is being synced
- * form the next group: one write, one fdatasync. The layout is docs/formats/commit-log.md.
+ * form the next group: one durable write. The layout is docs/formats/commit-log.md.
  *
  * Not here: what a payload means, when an entry is committed (replication), where data lives after it (the engine).
  */
@@ -28,7 +28,7 @@ export interface HardState {
 
 export interface CommitLog {
   /**
-   * Copies the record into the current group and returns. `durable` runs after the group's fdatasync, in append
+   * Copies the record into the current group and returns. `durable` runs when the group is durable, in append
    * order, synchronously with the others of its group. It never runs when the sync fails: the node stops instead.
    */
   append(record: LogRecord, durable: (() => void) | undefined): void
@@ -77,6 +77,6 @@ export interface CommitLog {
   readonly durableGroup: number
   /** Resolves when all that was appended before is durable. */
   sync(): Promise<void>
-  stats(): { segments: number; bytes: number; groups: number; records: number; syncs: number }
+  stats(): { segments: number; bytes: number; groups: number; records: number }
   close(): Promise<void>
 }

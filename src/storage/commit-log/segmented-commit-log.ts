@@ -1,7 +1,7 @@
 /**
  * The node's commit log: segments, group commit, reclaiming.
  *
- *   append ──▶ filling group ──(one write, one fdatasync)──▶ durable callbacks, in append order
+ *   append ──▶ filling group ─────(one durable write)─────▶ durable callbacks, in append order
  *                    ▲                    │
  *                    └── fills while the group before it is being synced
  *
@@ -106,7 +106,6 @@ class SegmentedCommitLog implements CommitLog {
   #closed = false
   #groups = 0
   #records = 0
-  #syncs = 0
 
   constructor(io: Io, segments: Segments, streams: Map<number, StreamState>, start: Start) {
     this.#io = io
@@ -253,13 +252,12 @@ class SegmentedCommitLog implements CommitLog {
     return this.#lastDurable
   }
 
-  stats(): { segments: number; bytes: number; groups: number; records: number; syncs: number } {
+  stats(): { segments: number; bytes: number; groups: number; records: number } {
     return {
       segments: this.#segments.used.length,
       bytes: this.#segments.bytes,
       groups: this.#groups,
       records: this.#records,
-      syncs: this.#syncs,
     }
   }
 
@@ -349,11 +347,9 @@ class SegmentedCommitLog implements CommitLog {
     group.seal(this.#segments.identity, ++this.#lastSealed, this.#lastDurable)
     const segment = await this.#segments.take(group.segment)
     await segment.file.write(group.bytes, 0, group.length, group.offset)
-    await segment.file.sync()
     if (this.#io.dead) return
     this.#lastDurable = this.#lastSealed
     this.#groups++
-    this.#syncs++
     this.#records += group.records
     const end = group.offset + group.length
     if (end > segment.bytes) segment.bytes = end

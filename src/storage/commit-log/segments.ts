@@ -3,7 +3,7 @@
  *
  *   oldest … … current │ next (header written, synced, empty) │ spares (released, to be renamed)
  *
- * A new file is filled with zeros first, so that later writes change no metadata and an fdatasync is one disk write.
+ * A new file is filled with zeros first, so that later writes change no metadata and each is one write of the disk.
  *
  * Not here: what is written into them, when the oldest is released.
  */
@@ -55,7 +55,7 @@ export class Segments {
   /** Takes over a segment that recovery found. */
   async adopt(number: number, bytes: number): Promise<void> {
     const path = `${this.#directory}/${segmentName(number)}`
-    this.used.push({ number, path, file: await this.#io.disk.open(path), bytes, readers: 0 })
+    this.used.push({ number, path, file: await this.#io.disk.open(path, { durable: true }), bytes, readers: 0 })
   }
 
   /** Number of the newest segment in use; 0 when there is none. */
@@ -144,7 +144,7 @@ export class Segments {
     const path = `${this.#directory}/${segmentName(number)}`
     const spare = this.#spares.pop()
     if (spare !== undefined) await disk.rename(spare.path, path)
-    const file = await disk.open(path, { create: true })
+    const file = await disk.open(path, { create: true, durable: true })
     try {
       if (spare === undefined) {
         for (let at = 0; at < this.segmentBytes; at += zeros.length) {
@@ -152,7 +152,6 @@ export class Segments {
         }
       }
       await file.write(encodeSegmentHeader(number, this.identity), 0, segmentHeaderBytes, 0)
-      await file.sync()
       await disk.syncDirectory(this.#directory)
     } catch (error) {
       await file.close()

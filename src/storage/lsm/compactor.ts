@@ -8,6 +8,7 @@
  */
 import { assert, type Timestamp } from '../../base/index.ts'
 import type { Io } from '../../io/index.ts'
+import { Arenas } from './arenas.ts'
 import { mergeTables, type Piece } from './compaction/merge.ts'
 import { overlapping, type Pick, type PickRules, pickCompaction } from './compaction/pick.ts'
 import { cutSlices, readPiece, type Slice } from './compaction/slice.ts'
@@ -26,6 +27,7 @@ export class Compactor {
   readonly #set: TableSet
   readonly #settings: LsmSettings
   readonly #collected: () => Timestamp
+  readonly #rooms: Arenas
   /** Asked between slices. */
   stopped: () => boolean = () => false
   compactions = 0
@@ -36,6 +38,8 @@ export class Compactor {
     this.#set = set
     this.#settings = settings
     this.#collected = collected
+    // The blocks at the ends of a slice are in it as a whole.
+    this.#rooms = new Arenas(2 * settings.tableBytes, 2)
   }
 
   /** Does one compaction, if one is due; tells whether. */
@@ -101,11 +105,30 @@ export class Compactor {
     level: number,
     version: Version,
   ): Promise<TableMeta | undefined> {
+    const [read, room] = [this.#rooms.take(0), this.#rooms.take(0)]
+    try {
+      return await this.#mergeIn(read, room, sources, slice, level, version)
+    } finally {
+      this.#rooms.giveBack(read)
+      this.#rooms.giveBack(room)
+    }
+  }
+
+  /** @param read where what is merged is read to. @param room where the table is put together. */
+  async #mergeIn(
+    read: SharedArrayBuffer,
+    room: SharedArrayBuffer,
+    sources: readonly (readonly LevelTable[])[],
+    slice: Slice,
+    level: number,
+    version: Version,
+  ): Promise<TableMeta | undefined> {
+    const place = placesIn(read)
     const input: Piece[][] = []
     for (const tables of sources) {
       const pieces: Piece[] = []
       for (const table of tables) {
-        const piece = await readPiece(table, slice)
+        const piece = await readPiece(table, slice, place)
         if (piece === undefined) continue
         pieces.push(piece)
         this.bytesCompacted += piece.bytes.length
@@ -114,20 +137,29 @@ export class Compactor {
     }
     if (input.length === 0) return undefined
     const file = this.#set.newFile()
-    const image = await this.#io.tasks.cpu(
-      mergeTables,
-      {
-        sources: input,
-        file,
-        format: { codec: codecOf(this.#settings, level), blockBytes: this.#settings.blockBytes },
-        threshold: this.#collected(),
-        bottom: isBottom(version, level, slice),
-      },
-      input.flatMap((pieces) => pieces.map((piece) => piece.bytes.buffer)),
-    )
+    const image = await this.#io.tasks.cpu(mergeTables, {
+      sources: input,
+      file,
+      format: { codec: codecOf(this.#settings, level), blockBytes: this.#settings.blockBytes },
+      room,
+      threshold: this.#collected(),
+      bottom: isBottom(version, level, slice),
+    })
     if (image === undefined) return undefined
     await this.#set.write(file, image.bytes)
     return metaOf(file, file, image.bytes.length, image.properties)
+  }
+}
+
+/** Gives one piece of the arena after the other, and memory of its own when none is left. */
+function placesIn(arena: SharedArrayBuffer): (length: number) => Buffer {
+  let at = 0
+  return (length) => {
+    // Blocks are opened where they were read to.
+    const start = (at + 7) & ~7
+    if (start + length > arena.byteLength) return Buffer.allocUnsafeSlow(length)
+    at = start + length
+    return Buffer.from(arena, start, length)
   }
 }
 

@@ -65,6 +65,10 @@ export async function openEngine(options: LsmOptions): Promise<LsmEngine> {
 const resolved = Promise.resolve()
 /** Larger write sets go into memtables in slices of this many entries: room is taken for the worst case of each. */
 const sliceEntries = 4096
+/** Arenas of as many memtables as can be full or in flushing at once. */
+const memtablesKept = 6
+/** A table is about as large as what it is made from: without the tree, with a filter and an index. */
+const tableRoom = (memtableBytes: number): number => memtableBytes + (memtableBytes >> 3)
 
 export class LsmEngine implements Engine {
   readonly #io: Io
@@ -79,6 +83,8 @@ export class LsmEngine implements Engine {
   readonly #applied: Map<number, number>
   readonly #built = new Map<number, TableMeta>()
   readonly #arenas: Arenas
+  /** Where memtables are turned into tables. */
+  readonly #rooms: Arenas
   /** The one that is written first, then those waiting to be flushed, newest first. */
   #memtables: Memtable[]
   /** Write sets of which only a part is applied, by stream. */
@@ -100,7 +106,8 @@ export class LsmEngine implements Engine {
     this.#retention = new Retention(set.collected)
     set.currentCollected = () => this.#retention.collected
     this.#applied = new Map(set.positions)
-    this.#arenas = new Arenas(settings.memtableBytes)
+    this.#arenas = new Arenas(settings.memtableBytes, memtablesKept)
+    this.#rooms = new Arenas(tableRoom(settings.memtableBytes), 1)
     this.#memtables = [new Memtable(this.#arenas.take(0))]
     this.#compactor = new Compactor(io, set, settings, () => this.#retention.collected)
     this.#flushing = new Background(
@@ -440,10 +447,13 @@ export class LsmEngine implements Engine {
     const format = { codec: codecOf(this.#settings, 0), blockBytes: this.#settings.blockBytes }
     const { buffer, firstLeaf, used } = memtable
     const threshold = this.#retention.collected
-    const image = await this.#io.tasks.cpu(flushMemtable, { arena: buffer, firstLeaf, used, file, format, threshold })
-    const added = image ? [{ level: 0, meta: metaOf(file, file, image.bytes.length, image.properties) }] : []
+    const room = this.#rooms.take(tableRoom(used))
+    let bytes = 0
     try {
+      const image = await this.#io.tasks.cpu(flushMemtable, { arena: buffer, firstLeaf, file, format, room, threshold })
+      const added = image ? [{ level: 0, meta: metaOf(file, file, image.bytes.length, image.properties) }] : []
       if (image !== undefined) await this.#set.write(file, image.bytes)
+      bytes = image?.bytes.length ?? 0
       await this.#set.edit(
         () => ({ added, positions: memtable.applied }),
         () => {
@@ -456,9 +466,11 @@ export class LsmEngine implements Engine {
     } catch (error) {
       if (!this.#io.dead) await this.#set.discard([file])
       throw error
+    } finally {
+      this.#rooms.giveBack(room)
     }
     this.#flushes++
-    this.#bytesFlushed += image?.bytes.length ?? 0
+    this.#bytesFlushed += bytes
     this.#relieve()
     this.#compacting.kick()
     return true

@@ -54,7 +54,7 @@ export class LsmVersionWriter implements VersionWriter {
     if (this.#builder === undefined) {
       this.#file = this.#set.newFile()
       const format = { codec: 'none' as const, blockBytes: this.#settings.blockBytes }
-      this.#builder = new TableBuilder(this.#file, format, this.#settings.tableBytes)
+      this.#builder = new TableBuilder(this.#file, format)
     }
     this.#builder.addApart(key, value ?? nothing, info, timestamp)
   }

@@ -57,11 +57,11 @@ export class TableBuilder {
   #lastTimestamp = 0
   #lastKey: Uint8Array = new Uint8Array(0)
 
-  /** @param expectedBytes of the file: room that is reserved at once. */
-  constructor(file: number, format: TableFormat, expectedBytes: number = 1 << 20) {
+  /** @param room where the file is put together; memory of its own takes over when that is too little. */
+  constructor(file: number, format: TableFormat, room: Buffer = Buffer.allocUnsafeSlow(1 << 20)) {
     this.#file = file
     this.#format = format
-    this.#out = Buffer.allocUnsafeSlow(Math.max(1 << 16, expectedBytes))
+    this.#out = room
   }
 
   get entries(): number {

@@ -34,6 +34,8 @@ export interface TableIndex {
   readonly words: Uint32Array
 }
 
+const allocate = (length: number): Buffer => Buffer.allocUnsafeSlow(length)
+
 export class TableFile {
   readonly number: number
   readonly path: string
@@ -129,12 +131,12 @@ export class TableFile {
     }
   }
 
-  /** Reads blocks [first, end) as they are stored, for compaction, past the cache. */
-  async readStored(first: number, end: number): Promise<Uint8Array> {
+  /** Reads blocks [first, end) as they are stored, past the cache, into memory that `room` gives. */
+  async readStored(first: number, end: number, room: (length: number) => Buffer = allocate): Promise<Buffer> {
     const { offset, stored } = this.index
     const from = offset[first]
     const length = offset[end - 1] + stored[end - 1] - from
-    const bytes = Buffer.allocUnsafeSlow(length)
+    const bytes = room(length)
     const count = await this.#file.read(bytes, 0, length, from)
     if (count < length) throw tableCorrupted(this.path, from + count, 'the file ends early')
     return bytes

@@ -13,7 +13,8 @@ import { Collector } from './collector.ts'
 export interface FlushInput {
   readonly arena: SharedArrayBuffer
   readonly firstLeaf: number
-  readonly used: number
+  /** Where the table is put together. */
+  readonly room: SharedArrayBuffer
   readonly file: number
   readonly format: TableFormat
   readonly threshold: Timestamp
@@ -25,7 +26,7 @@ export function flushJob(input: FlushInput): TableImage | undefined {
   const view = new DataView(input.arena)
   const words = new Uint32Array(input.arena)
   const doubles = new Float64Array(input.arena)
-  const builder = new TableBuilder(input.file, input.format, input.used)
+  const builder = new TableBuilder(input.file, input.format, Buffer.from(input.room))
   const collector = new Collector(builder, input.threshold, false)
   for (let leaf = input.firstLeaf; leaf !== 0; leaf = words[leaf + 2]) {
     const count = words[leaf]

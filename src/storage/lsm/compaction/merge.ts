@@ -32,6 +32,8 @@ export interface MergeInput {
   readonly sources: readonly (readonly Piece[])[]
   readonly file: number
   readonly format: TableFormat
+  /** Where the table is put together. */
+  readonly room: SharedArrayBuffer
   readonly threshold: Timestamp
   /** Nothing of this key range lies below the level that is written. */
   readonly bottom: boolean
@@ -76,14 +78,12 @@ class PieceReader {
 
 /** The table, or undefined when all of it was collected. */
 export function mergeJob(input: MergeInput): TableImage | undefined {
-  let expected = 1 << 16
   const readers: PieceReader[] = []
   for (const [priority, pieces] of input.sources.entries()) {
     const reader = new PieceReader(pieces, priority)
-    for (const { bytes } of pieces) expected += bytes.length
     if (reader.advance()) place(readers, reader)
   }
-  const builder = new TableBuilder(input.file, input.format, expected)
+  const builder = new TableBuilder(input.file, input.format, Buffer.from(input.room))
   const collector = new Collector(builder, input.threshold, input.bottom)
   // The last key of a source that gave way to another may be that other's first.
   let tied: PieceReader | undefined

@@ -47,8 +47,12 @@ export function cutSlices(tables: readonly LevelTable[], targetBytes: number): S
   return slices
 }
 
-/** Reads what a table contributes to a slice; undefined when that is nothing. */
-export async function readPiece(table: LevelTable, slice: Slice): Promise<Piece | undefined> {
+/** Reads what a table contributes to a slice, into memory that `room` gives; undefined when that is nothing. */
+export async function readPiece(
+  table: LevelTable,
+  slice: Slice,
+  room: (length: number) => Buffer,
+): Promise<Piece | undefined> {
   const { file, meta } = table
   const start = compareKeys(meta.start, slice.start) > 0 ? meta.start : slice.start
   const end = compareKeys(meta.end, slice.end) < 0 ? meta.end : slice.end
@@ -58,6 +62,6 @@ export async function readPiece(table: LevelTable, slice: Slice): Promise<Piece 
   const first = file.blockOf(from.view, 0, from.length, Number.MAX_SAFE_INTEGER)
   const last = file.blockOf(to.view, 0, to.length, Number.MAX_SAFE_INTEGER)
   if (file.compareFirst(first, to.view, 0, to.length) >= 0) return undefined
-  const bytes = await file.readStored(first, last + 1)
+  const bytes = await file.readStored(first, last + 1, room)
   return { bytes, file: file.number, path: file.path, offsets: file.index.offset.slice(first, last + 1), start, end }
 }

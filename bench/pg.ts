@@ -5,7 +5,7 @@
  *   node bench/run.ts pg [--json] [--seconds N] [--scale N] [--only row,row]
  */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { Options, Report, startLattice } from './report.ts'
@@ -98,6 +98,21 @@ function psql(side: Side, args: readonly string[]): string {
 }
 
 /** Best of several: both sides warm, the machine's noise left out. */
+/** Neither side pays for what the other has left to write, vacuum or compact. */
+function settle(report: Report): void {
+  for (const side of [theirs, ours]) psql(side, ['-c', 'checkpoint'])
+  execFileSync('sync')
+  const ticks = () => readFileSync('/proc/stat', 'utf8').split('\n')[0].split(/\s+/).slice(1).map(Number)
+  for (let i = 0; i < 120; i++) {
+    const before = ticks()
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+    const spent = ticks().map((n, k) => n - before[k])
+    // The fourth is idle, the fifth waits for disks.
+    if (spent[3] + spent[4] > 0.9 * spent.reduce((sum, n) => sum + n, 0)) return
+  }
+  report.warn('the machine did not come to rest within a minute')
+}
+
 function best(times: number, run: () => number): number {
   let out = Number.POSITIVE_INFINITY
   for (let i = 0; i < times; i++) out = Math.min(out, run())
@@ -196,12 +211,15 @@ async function run(report: Report, options: Options): Promise<void> {
       `LatticeDB: defaults; read committed; every commit fdatasynced before it is acknowledged; Node ${process.version}`,
     )
     report.note(`pgbench scale ${scale}, 32 clients, ${seconds} s a row; both pinned to cores 0,1 with their clients`)
+    report.note('before each side of rates and COPY both make a checkpoint and the machine comes to rest')
     for (const side of [theirs, ours]) pgbench(side, ['-i', '-q', '-s', String(scale)])
     const rate = (row: string, args: string[], floor: number | undefined) => {
       if (!wanted(row)) return
       const run = ['-c', '32', '-j', '2', '-T', String(seconds), ...args]
       for (const side of [theirs, ours]) tps(side, ['-c', '32', '-j', '2', '-T', '3', ...args])
+      settle(report)
       const peer = tps(theirs, run)
+      settle(report)
       const mine = tps(ours, run)
       if (floor !== undefined && peer < 0.8 * floor)
         report.warn(`${row}: PostgreSQL ran at ${peer.toFixed(0)}/s, below 80 % of its known ${floor}/s`)
@@ -222,7 +240,9 @@ async function run(report: Report, options: Options): Promise<void> {
         ])
         return millis(() => psql(side, ['-c', `\\copy copied from '${file}'`]))
       }
+      settle(report)
       const peer = best(2, () => load(theirs))
+      settle(report)
       const mine = best(2, () => load(ours))
       report.row({
         bench: 'pg',

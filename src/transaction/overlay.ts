@@ -13,6 +13,11 @@ import type { Slab } from '../storage/index.ts'
 
 const arenaBytes = 16 * 1024
 const maxArenaBytes = 1024 * 1024
+/** Small transactions take their room from a slab that they share with others: memory of their own costs more than they write. */
+const smallBytes = 1024
+const sharedBytes = 64 * 1024
+let shared = newSlab(sharedBytes)
+let sharedAt = 0
 
 interface Undo {
   readonly partition: Partition
@@ -181,6 +186,8 @@ export class Overlay {
   #sealed = 0
   #slab: Slab | undefined
   #at = 0
+  /** Where this transaction's part of the slab ends. */
+  #end = 0
   /** Bytes written, old versions included. */
   bytes = 0
 
@@ -348,18 +355,28 @@ export class Overlay {
   }
 
   #room(length: number): Slab {
-    if (this.#slab === undefined || this.#at + length > this.#slab.bytes.length) {
-      // Small transactions stay small, large ones get large slabs.
-      const size = Math.max(
-        length,
-        this.#slab === undefined ? 1024 : Math.min(maxArenaBytes, Math.max(arenaBytes, this.bytes)),
-      )
-      const bytes = new Uint8Array(size)
-      this.#slab = { bytes, view: new DataView(bytes.buffer) }
+    if (this.#slab === undefined && length <= smallBytes) {
+      if (sharedAt === sharedBytes) {
+        shared = newSlab(sharedBytes)
+        sharedAt = 0
+      }
+      this.#slab = shared
+      this.#at = sharedAt
+      sharedAt += smallBytes
+      this.#end = sharedAt
+    } else if (this.#slab === undefined || this.#at + length > this.#end) {
+      const size = Math.max(length, Math.min(maxArenaBytes, Math.max(arenaBytes, this.bytes)))
+      this.#slab = newSlab(size)
       this.#at = 0
+      this.#end = size
     }
     return this.#slab
   }
+}
+
+function newSlab(size: number): Slab {
+  const bytes = new Uint8Array(size)
+  return { bytes, view: new DataView(bytes.buffer) }
 }
 
 export function storageId(key: Uint8Array): number {

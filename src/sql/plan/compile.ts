@@ -247,11 +247,15 @@ export function constantValue(scope: PlanScope, expr: Const): Value {
     if (error instanceof DbError) throw errorAt(scope.builder.context, expr.at, error)
     throw error
   }
-  // Names of objects and words like 'today' mean another value another time; other dates depend on settings at most.
-  if (type.name.startsWith('reg') || (type.category === 'D' && /now|today|tomorrow|yesterday/i.test(expr.text)))
-    scope.builder.usesVolatile = true
+  // Words like 'today' mean another value another time; other dates depend on settings at most.
+  if (type.category === 'D' && /now|today|tomorrow|yesterday/i.test(expr.text)) scope.builder.reuse = 'never'
+  else if (type.name.startsWith('reg')) sameCatalog(scope)
   else if (keep && type.category !== 'D' && type.category !== 'T') parsed.set(expr, { value, type })
   return value
+}
+
+function sameCatalog({ builder }: PlanScope): void {
+  if (builder.reuse === 'always') builder.reuse = 'same-catalog'
 }
 
 function buildVar(scope: PlanScope, expr: Expr & { kind: 'var' }, c: Collector): Node {
@@ -404,17 +408,12 @@ function buildCall(scope: PlanScope, expr: Func, sub: Build, c: Collector): Node
   if (row.volatility === 'v') c.volatile = true
   // Waits for the lock inside the expression.
   if (/^(pg_advisory|nextval|setval)/.test(row.source)) c.suspends = true
-  if (row.volatility !== 'i') scope.builder.usesVolatile = true
-  const node =
-    context.names.catalog.function(expr.func) === undefined
-      ? callNode(row, code, args)
-      : routineCall(row, code, args, c)
-  if (
-    row.volatility !== 'i' ||
-    context.names.catalog.function(expr.func) !== undefined ||
-    args.some((a) => a.constant === undefined)
-  )
-    return node
+  const own = context.names.catalog.function(expr.func) === undefined
+  // What the body of a user's function has planned stays with the call.
+  if (row.volatility !== 'i' && !own) scope.builder.reuse = 'never'
+  else if (row.volatility !== 'i') sameCatalog(scope)
+  const node = own ? callNode(row, code, args) : routineCall(row, code, args, c)
+  if (row.volatility !== 'i' || !own || args.some((a) => a.constant === undefined)) return node
   // All arguments are known: so is the result, unless it raises, which is left to the time it runs.
   try {
     return literal(node.eval({ types: context.types } as Execution))
@@ -733,7 +732,7 @@ export function orderBetween(scope: PlanScope, left: number, right: number): (a:
 }
 
 function buildSqlValue(scope: PlanScope, expr: Expr & { kind: 'sqlvalue' }): Node {
-  scope.builder.usesVolatile = true
+  sameCatalog(scope)
   const precision = expr.typmod
   const type = typeOf(scope, expr.type)
   const timestamptz = typeOf(scope, 1184)

@@ -12,6 +12,12 @@ import type { TableAccess, Tables } from '../execute/tables.ts'
 import type { Entry, Expr, Query } from '../query.ts'
 import type { Type } from '../types/type.ts'
 
+/**
+ * As long as the objects that the statement names are the same; while nothing at all has changed in the catalog, since it
+ * holds names of objects or calls functions that look at them; not at all.
+ */
+export type Reuse = 'always' | 'same-catalog' | 'never'
+
 /** One plan under construction: registers are numbered across all its queries. */
 export class PlanBuilder {
   readonly context: BindContext
@@ -20,8 +26,8 @@ export class PlanBuilder {
   readonly resets: ((x: Execution) => void)[] = []
   /** Sub-plans for EXPLAIN. */
   readonly subplans: { readonly name: string; readonly plan: Operator }[] = []
-  /** True while nothing volatile or session-dependent was met: results of closures may be cached. */
-  usesVolatile = false
+  /** How long the plan may be used again. */
+  reuse: Reuse = 'always'
   readonly instrument: boolean
   /** Tables of at least so many rows are read in batches where their conditions allow it. */
   readonly batchRows: number

@@ -25,6 +25,8 @@ export interface Plan {
   readonly command: Query['command']
   readonly writes: boolean
   readonly builder: PlanBuilder
+  /** As it was when the plan was made. */
+  readonly catalog: Catalog
   readonly query: Query
   /** Another portal is running it. */
   busy: boolean
@@ -51,6 +53,7 @@ export function makePlan(
     command: query.command,
     writes: locks.some((l) => l.mode === rowExclusive),
     builder,
+    catalog: context.names.catalog,
     query,
     busy: false,
   }

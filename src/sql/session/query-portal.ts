@@ -65,7 +65,7 @@ export class QueryPortal implements Portal {
       if (
         this.statement.plan === undefined &&
         this.#plan.query === this.statement.query &&
-        !this.#plan.builder.usesVolatile
+        this.#plan.builder.reuse !== 'never'
       )
         this.statement.plan = this.#plan
     }

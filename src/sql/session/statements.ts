@@ -333,9 +333,10 @@ export class StatementCache {
 
   /** The statement's plan, made when there is none or it is in use. */
   planOf(statement: PreparedStatement, instrument: boolean): Plan {
-    const known = statement.plan
-    if (known !== undefined && !known.busy && !instrument) return known
     const session = this.#session
+    let known = statement.plan
+    if (known?.builder.reuse === 'same-catalog' && known.catalog !== session.catalog) known = undefined
+    if (known !== undefined && !known.busy && !instrument) return known
     const parameters = new ParameterTypes(statement.parameterTypes.map((t) => t.oid))
     const plan = makePlan(
       session.bindContext(statement.text, parameters),
@@ -344,7 +345,7 @@ export class StatementCache {
       session.tableRows,
       instrument,
     )
-    if (known === undefined && !instrument && !plan.builder.usesVolatile) statement.plan = plan
+    if (known === undefined && !instrument && plan.builder.reuse !== 'never') statement.plan = plan
     return plan
   }
 }

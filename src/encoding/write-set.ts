@@ -14,6 +14,8 @@
 import { ByteWriter } from './byte-writer.ts'
 
 export const writeSetHeader = 12
+/** The two lengths of an entry, for most. */
+const usualLengths = 4
 
 export class WriteSetBuilder {
   readonly writer = new ByteWriter(512)
@@ -48,9 +50,17 @@ export class WriteSetBuilder {
     const w = this.writer
     w.varint(keyEnd - keyStart)
     w.varint(valueEnd - valueStart + 1)
-    w.range(bytes, keyStart, keyEnd)
-    w.range(bytes, valueStart, valueEnd)
+    if (keyEnd === valueStart) w.range(bytes, keyStart, valueEnd)
+    else {
+      w.range(bytes, keyStart, keyEnd)
+      w.range(bytes, valueStart, valueEnd)
+    }
     this.#count++
+  }
+
+  /** Makes room for entries of so many bytes in keys and values. */
+  reserve(bytes: number, entries: number): void {
+    this.writer.reserve(bytes + usualLengths * entries)
   }
 
   deleteRange(bytes: Uint8Array, keyStart: number, keyEnd: number): void {

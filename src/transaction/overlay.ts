@@ -342,6 +342,11 @@ export class Overlay {
   }
 
   writeTo(set: WriteSetBuilder): void {
+    let entries = 0
+    for (const { newest, run, settled } of this.#partitions.values()) {
+      entries += newest.size + Math.max(0, (run?.count ?? 0) - settled)
+    }
+    set.reserve(this.bytes, entries)
     for (const { newest, run, settled } of this.#partitions.values()) {
       for (let i = settled; run !== undefined && i < run.count; i++) {
         const { bytes } = run.slabs[run.slab[i]]

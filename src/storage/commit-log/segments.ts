@@ -143,14 +143,10 @@ export class Segments {
     const { disk } = this.#io
     const path = `${this.#directory}/${segmentName(number)}`
     const spare = this.#spares.pop()
-    if (spare !== undefined) await disk.rename(spare.path, path)
-    const file = await disk.open(path, { create: true, durable: true })
+    if (spare === undefined) await this.#fill(path)
+    else await disk.rename(spare.path, path)
+    const file = await disk.open(path, { durable: true })
     try {
-      if (spare === undefined) {
-        for (let at = 0; at < this.segmentBytes; at += zeros.length) {
-          await file.write(zeros, 0, Math.min(zeros.length, this.segmentBytes - at), at)
-        }
-      }
       await file.write(encodeSegmentHeader(number, this.identity), 0, segmentHeaderBytes, 0)
       await disk.syncDirectory(this.#directory)
     } catch (error) {
@@ -158,5 +154,18 @@ export class Segments {
       throw error
     }
     return { number, path, file, bytes: this.segmentBytes, readers: 0 }
+  }
+
+  /** Makes a file of zeros, synced once: as many syncs as writes would each wait for the journal of the file system. */
+  async #fill(path: string): Promise<void> {
+    const file = await this.#io.disk.open(path, { create: true })
+    try {
+      for (let at = 0; at < this.segmentBytes; at += zeros.length) {
+        await file.write(zeros, 0, Math.min(zeros.length, this.segmentBytes - at), at)
+      }
+      await file.sync()
+    } finally {
+      await file.close()
+    }
   }
 }

@@ -15,7 +15,7 @@ import type { Expr } from '../query.ts'
 import { evaluate } from '../session/prepare-commands.ts'
 import type { StorageKind, Value } from '../types/type.ts'
 import { bindDefault, bindGenerated, defineColumn, identityColumn, stripped } from './columns.ts'
-import { addConstraint, ConstraintNames, saved, type WrittenConstraint } from './constraints.ts'
+import { addConstraint, adoptable, ConstraintNames, saved, type WrittenConstraint } from './constraints.ts'
 import {
   type Command,
   type CommandTable,
@@ -598,20 +598,27 @@ export function* addAndCheck(
   names = new ConstraintNames(session, table),
 ): Generator<Step, void, void> {
   const before = new Set(table.constraints.map((c) => c.oid))
-  if (written.node.contype === 'CONSTR_PRIMARY' && !written.node.indexname)
-    yield* requireNoNulls(session, table, written)
+  // A second primary key is refused before any row is read.
+  if (written.node.contype === 'CONSTR_PRIMARY' && !table.constraints.some((c) => c.type === 'p'))
+    yield* requireNoNulls(session, table, keyColumns(session, table, written))
   const after = yield* addConstraint(session, table, written, names)
   for (const c of after.constraints) if (!before.has(c.oid) && c.validated) yield* checkRows(session, after, c)
+}
+
+/** The columns of a key that is to be added: those listed, the one it stands at, or those of the index it adopts. */
+function keyColumns(session: Session, table: RelationDescriptor, { node, column }: WrittenConstraint): Column[] {
+  if (node.indexname)
+    return adoptable(session, table, node.indexname).index!.columns.map((c) => table.columns[c.column - 1])
+  const names: string[] = node.keys === undefined ? [column!.name] : node.keys.map((k: any) => k.String.sval)
+  return names.map((n) => columnNamed(table, n))
 }
 
 function* requireNoNulls(
   session: Session,
   table: RelationDescriptor,
-  written: WrittenConstraint,
+  key: readonly Column[],
 ): Generator<Step, void, void> {
-  const names: string[] =
-    written.node.keys === undefined ? [written.column!.name] : written.node.keys.map((k: any) => k.String.sval)
-  const columns = names.map((n) => columnNamed(table, n)).filter((c) => !c.notNull)
+  const columns = key.filter((c) => !c.notNull)
   if (columns.length === 0) return
   const access = session.tables.access(session.catalog, table)
   yield* forEachRow(session, access, (_key, values) => {

@@ -155,7 +155,29 @@ function* addKey(
   })
 }
 
-/** ADD CONSTRAINT … USING INDEX: the index takes the constraint's name. */
+/** The index that ADD CONSTRAINT … USING INDEX names. Raises what PostgreSQL does of one that cannot stand for a key. */
+export function adoptable(session: Session, relation: RelationDescriptor, indexName: string): RelationDescriptor {
+  const index = session.catalog.relationNamed(relation.schema, indexName)
+  if (index?.index === undefined) throw new DbError('undefined_object', `index "${indexName}" does not exist`)
+  const { index: info } = index
+  const state = 'object_not_in_prerequisite_state'
+  if (info.constraint !== undefined)
+    throw new DbError(state, `index "${indexName}" is already associated with a constraint`)
+  if (info.table !== relation.oid)
+    throw new DbError(state, `index "${indexName}" does not belong to table "${relation.name}"`)
+  const wrong = (message: string) =>
+    new DbError('wrong_object_type', message, {
+      detail: 'Cannot create a primary key or unique constraint using such an index.',
+    })
+  if (!info.unique) throw wrong(`"${indexName}" is not a unique index`)
+  if (info.columns.some((c) => c.column === 0)) throw wrong(`index "${indexName}" contains expressions`)
+  if (info.predicate !== undefined) throw wrong(`"${indexName}" is a partial index`)
+  const odd = info.columns.findIndex((c) => c.descending || c.nullsFirst)
+  if (odd >= 0) throw wrong(`index "${indexName}" column number ${odd + 1} does not have default sorting behavior`)
+  return index
+}
+
+/** ADD CONSTRAINT … USING INDEX: the index takes the constraint's name. The caller has looked for NULLs. */
 function adoptIndex(
   session: Session,
   relation: RelationDescriptor,
@@ -163,17 +185,16 @@ function adoptIndex(
   names: ConstraintNames,
   primary: boolean,
 ): RelationDescriptor {
-  const index = session.catalog.relationNamed(relation.schema, node.indexname)
-  if (index?.index === undefined || index.index.table !== relation.oid)
-    throw new DbError('undefined_object', `index "${node.indexname}" does not exist`)
-  if (!index.index.unique || index.index.predicate !== undefined || index.index.columns.some((c) => c.column === 0)) {
-    throw new DbError('wrong_object_type', `"${node.indexname}" is not a unique index on columns`)
-  }
+  const index = adoptable(session, relation, node.indexname)
+  const info = index.index!
   const name = node.conname ?? node.indexname
-  names.used.add(name)
+  if (name !== index.name) {
+    session.notice(`ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index "${index.name}" to "${name}"`)
+    names.take(name, [], '', true)
+  } else names.used.add(name)
   const oid = session.newOid()
-  const columns = index.index.columns.map((c) => c.column)
-  session.change('relation', index.oid, { ...index, name, index: { ...index.index, primary, constraint: oid } })
+  const columns = info.columns.map((c) => c.column)
+  session.change('relation', index.oid, { ...index, name, index: { ...info, primary, constraint: oid } })
   const constraint: Constraint = {
     oid,
     name,

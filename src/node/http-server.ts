@@ -11,7 +11,7 @@
  *
  * Not here: what the answers hold.
  */
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import { DbError } from '../base/index.ts'
 import type { EventPort } from '../wire/index.ts'
 import { formatAddress, type ListenAddress } from './address.ts'
@@ -43,7 +43,22 @@ function refuseSchema(): never {
 export async function startHttp(address: ListenAddress, pages: HttpPages, events?: EventPort): Promise<HttpServer> {
   // Loaded here: an embedded database has no use for it, and a node listens for SQL first.
   const { fastify } = await import('fastify')
-  const app: FastifyInstance = fastify({ logger: false, forceCloseConnections: true, schemaController: noSchemas })
+  const app: FastifyInstance = fastify({
+    logger: false,
+    forceCloseConnections: true,
+    schemaController: noSchemas,
+    frameworkErrors: (error, _request, reply) => {
+      refuse(reply, new DbError('protocol_violation', error.message), error.statusCode)
+    },
+  })
+  app.setNotFoundHandler(({ method, url }, reply) =>
+    refuse(
+      reply,
+      new DbError('undefined_object', `there is no ${method} ${url.slice(0, 200)}`, {
+        hint: 'GET /openapi.json describes what event databases offer; others are /healthz, /readyz, /metrics, /status.',
+      }),
+    ),
+  )
   app.get('/healthz', async () => ({ alive: true }))
   app.get('/readyz', async (_request, reply) => {
     const reason = pages.unready()
@@ -64,8 +79,7 @@ export async function startHttp(address: ListenAddress, pages: HttpPages, events
       return reply.code(202).send({ node })
     } catch (error) {
       if (!(error instanceof DbError)) throw error
-      const { code, message, detail, hint } = error
-      return reply.code(error.httpStatus).send({ code, error: message, detail, hint })
+      return refuse(reply, error)
     }
   })
   if (events !== undefined) {
@@ -83,6 +97,11 @@ export async function startHttp(address: ListenAddress, pages: HttpPages, events
     port: typeof bound === 'object' && bound !== null ? bound.port : address.port,
     close: () => app.close(),
   }
+}
+
+function refuse(reply: FastifyReply, error: DbError, status = error.httpStatus): FastifyReply {
+  const { code, sqlstate, message, detail, hint, retryable } = error
+  return reply.code(status).send({ code, sqlstate, error: message, detail, hint, retry: retryable })
 }
 
 function listenError(error: unknown, address: ListenAddress): DbError {

@@ -345,3 +345,18 @@ function raw(url: string, headers: Record<string, string>): Promise<{ headers: a
     asked.end()
   })
 }
+
+test('what the web server refuses has the form of our errors; a body of the encoding identity is taken', async () => {
+  await fresh()
+  const refused = await send('nonsense', 'x')
+  assert.deepEqual([refused.status, refused.body.code], [415, 'unsupported_media_type'])
+  assert.match(refused.body.hint, /with a slash/)
+  const encoded = (encoding: string) =>
+    ask(events, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'content-encoding': encoding },
+      body: '1',
+    })
+  assert.equal((await encoded('identity')).status, 201)
+  assert.equal((await encoded('compress')).body.code, 'unsupported_media_type')
+})

@@ -120,3 +120,25 @@ test('streams end with the port', async () => {
   await next.catch(() => undefined)
   assert.deepEqual(own.errors, [])
 })
+
+test('JSON of several lines is on one line of a stream, and the value is the same', async () => {
+  const events = await fresh()
+  const value = { text: 'one\ntwo', list: [1, 2] }
+  for (const end of ['\n', '\r\n']) {
+    const body = `${JSON.stringify(value, null, 2).replaceAll('\n', end)}${end}`
+    await ask(events, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+  }
+  const lines = await (await fetch(events, { headers: { accept: 'application/x-ndjson' } })).text()
+  const read = lines.trimEnd().split('\n')
+  assert.deepEqual(
+    read.map((line) => JSON.parse(line).value),
+    [value, value],
+  )
+  const controller = new AbortController()
+  const seen: unknown[] = []
+  for await (const message of messages(events, undefined, controller.signal)) {
+    if (message.id !== undefined) seen.push(message.value)
+    if (seen.length === 2) break
+  }
+  assert.deepEqual(seen, [value, value])
+})

@@ -69,3 +69,17 @@ test('tokens and origins are configured; a stream that is open does not keep a n
   await laptop.close()
   await live
 })
+
+test('what is not there, and what is no address, is refused with a code and a hint', async () => {
+  const node = await startNode(join(root, 'refusing'))
+  const url = `http://127.0.0.1:${node.httpPort}`
+  const nothing = await ask(`${url}/nothing`)
+  assert.deepEqual([nothing.status, nothing.body.code], [404, 'undefined_object'])
+  assert.match(nothing.body.error, /GET \/nothing/)
+  assert.match(nothing.body.hint, /openapi\.json/)
+  for (const bad of ['/db/%ff/e', `/db/${'a'.repeat(200)}`]) {
+    const { status, body } = await ask(url + bad)
+    assert.deepEqual([Math.floor(status / 100), body.code], [4, 'protocol_violation'])
+  }
+  assert.equal(await node.end(), 0)
+})

@@ -31,13 +31,18 @@ function valueMember({ redacted, contentType, value }: StoredEvent): string {
     if (isJson(type)) {
       const json = decoder.decode(value)
       JSON.parse(json)
-      return `"value":${json}`
+      return `"value":${oneLine(json)}`
     }
     if (type.startsWith('text/')) return `"value":${JSON.stringify(decoder.decode(value))}`
   } catch {
     // It came from another store, which may have taken it as bytes.
   }
   return `"base64":"${Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64')}"`
+}
+
+/** Streams part events by lines. In JSON a line ends between tokens only, where a space will do. */
+function oneLine(json: string): string {
+  return /[\r\n]/.test(json) ? json.trim().replace(/[\r\n]+/g, ' ') : json
 }
 
 /** `next` is for `lc=`; `cursor` is the same with its store, which another store will refuse. */

@@ -56,6 +56,8 @@ export async function eventPort(app: FastifyInstance, port: EventPort): Promise<
   }
   app.addHook('onRequest', async (request, reply) => {
     const { method, headers, raw } = request
+    // It says that nothing was done to the body: there is nothing to undo.
+    if (headers['content-encoding'] === 'identity') delete headers['content-encoding']
     // The server has given up such a connection: when it is answered instead of upgraded, nobody else ends it.
     if (headers.upgrade !== undefined) reply.raw.once('finish', () => raw.socket.end())
     // Over a WebSocket events come in: it is as good as writing.

@@ -59,6 +59,12 @@ export function sendError(error: FastifyError | DbError | Error, reply: FastifyR
 
 /** The web server refused the request before it came to us. */
 function sendWithStatus(reply: FastifyReply, status: number, message: string): FastifyReply {
-  const body = errorBody(new DbError('protocol_violation', message))
-  return reply.code(status).type('application/json').send(body)
+  const error =
+    status === 415
+      ? new DbError('unsupported_media_type', message, { hint: encodingsHint })
+      : new DbError(status === 413 ? 'request_too_large' : 'protocol_violation', message)
+  return reply.code(status).type('application/json').send(errorBody(error))
 }
+
+const encodingsHint =
+  'A content type is like application/json, with a slash; content encodings are gzip, br, zstd and identity.'

@@ -41,8 +41,19 @@ export interface BindContext {
   notice(message: string, severity?: string): void
   /** In a cluster: the commit that a table's definition is known as of. */
   readonly fenceOf?: (table: number) => number
-  /** lattice.batch_rows; absent: never. */
-  readonly batchRows?: number
+  /** Absent: no batches, no way disabled. */
+  readonly planning?: PlanSettings
+}
+
+/** Ways to run a query that enable_… turns off; a way that is off is still taken when there is no other. */
+export const planWays = ['seqscan', 'indexscan', 'nestloop', 'hashjoin', 'mergejoin', 'sort', 'hashagg'] as const
+export type PlanWay = (typeof planWays)[number]
+
+/** Settings that the planner reads. */
+export interface PlanSettings {
+  /** lattice.batch_rows. */
+  readonly batchRows: number
+  readonly disabled: ReadonlySet<PlanWay>
 }
 
 /** Raises what the statement's text position is known for; `at` is the parser's byte offset. */

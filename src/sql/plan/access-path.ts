@@ -77,10 +77,11 @@ export function relationPaths(
     usable.reduce((n, c) => n * selectivity(c), total),
   )
   const out: Path[] = []
+  const penalty = scope.builder.penalty('seqscan')
   out.push({
     rows,
-    startup: 0,
-    cost: total * rowCost * (1 + 0.25 * usable.length),
+    startup: penalty,
+    cost: penalty + total * rowCost * (1 + 0.25 * usable.length),
     ordered: false,
     build: () =>
       new SeqScan({
@@ -96,16 +97,21 @@ export function relationPaths(
     const path = indexPath(rel, access, way, index, usable, total, rows, order?.keys)
     if (path !== undefined) out.push(path)
   }
-  return order === undefined ? out : out.map((p) => withOrderCost(p, order))
+  return order === undefined ? out : out.map((p) => withOrderCost(scope, p, order))
 }
 
 /** What a path costs for ordered output: the rest is not read behind a limit, or all is sorted. */
-function withOrderCost(path: Path, order: WantedOrdering): Path {
+function withOrderCost(scope: PlanScope, path: Path, order: WantedOrdering): Path {
   if (path.ordered)
     return order.limit === undefined
       ? path
-      : { ...path, cost: path.cost * Math.min(1, order.limit / Math.max(1, path.rows)) + lookupCost }
-  return { ...path, cost: path.cost + path.rows * Math.log2(Math.max(2, path.rows)) * rowCost * 0.5 }
+      : {
+          ...path,
+          cost:
+            path.startup + (path.cost - path.startup) * Math.min(1, order.limit / Math.max(1, path.rows)) + lookupCost,
+        }
+  const penalty = scope.builder.penalty('sort')
+  return { ...path, cost: penalty + path.cost + path.rows * Math.log2(Math.max(2, path.rows)) * rowCost * 0.5 }
 }
 
 function scanOptions(rel: Rel, access: TableAccess, conditions: readonly Condition[]) {
@@ -230,12 +236,13 @@ function indexPath(
       )
   const rest = conditions.filter((c) => !consumed.has(c))
   const { batchRows } = rel.scope.builder
+  const penalty = rel.scope.builder.penalty('indexscan')
   const perRow = way === undefined ? rowCost * 1.2 : rowCost + fetchCost
-  const cost = lookupCost * listSize(equals) + selected * perRow * (1 + 0.25 * rest.length)
+  const cost = penalty + lookupCost * listSize(equals) + selected * perRow * (1 + 0.25 * rest.length)
   return {
     rows: unique ? Math.min(rows, listSize(equals)) : Math.min(rows, selected),
     cost,
-    startup: 0,
+    startup: penalty,
     ordered: ordered !== false,
     build: () =>
       new IndexScan({

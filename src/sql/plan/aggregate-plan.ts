@@ -6,21 +6,28 @@ import { DbError } from '../../base/index.ts'
 import { functionRow } from '../bind/calls.ts'
 import { exprKey, forEachChild, forEachQueryExpr, forEachSubquery } from '../bind/scope.ts'
 import { type AggregateCall, Aggregation, type GroupingSet, type GroupKey } from '../execute/aggregate.ts'
+import { type Computation, Project } from '../execute/basic.ts'
 import { BatchAggregation } from '../execute/batch-aggregate.ts'
 import type { Eval, Operator } from '../execute/execution.ts'
 import { type BatchedScan, SeqScan } from '../execute/scan.ts'
+import { Sort } from '../execute/sort.ts'
 import { aggregateOf, aggregateRow } from '../functions/registry.ts'
 import type { Aggregate, Expr, Grouping, Query } from '../query.ts'
 import { int4Oid } from '../types/oids.ts'
 import { aggregateProgram } from './batch-plan.ts'
 import { compile, typeOf } from './compile.ts'
+import { sortsGroups } from './distinct.ts'
 import { columnOf, distinctCount } from './estimate.ts'
 import { exprText } from './expr-text.ts'
+import { registerTypes, sortKeys } from './plan-query.ts'
 import { userAggregate } from './routine.ts'
 import type { PlanScope } from './scope.ts'
 
-export function planAggregation(scope: PlanScope, input: Operator, rows: number): Operator {
+export function planAggregation(scope: PlanScope, rowsIn: Operator, rows: number): Operator {
   const { query } = scope
+  // Grouping sets have each their own order: they are hashed.
+  const sorting = query.groupBy.length > 0 && query.groupingSets === undefined && sortsGroups(scope.builder)
+  const input = sorting ? sortedByKeys(scope, rowsIn) : rowsIn
   const keys = query.groupBy.map((e): GroupKey => {
     const c = compile(scope, e)
     return {
@@ -73,13 +80,22 @@ export function planAggregation(scope: PlanScope, input: Operator, rows: number)
     groupingRegisters,
     setKey: query.groupingSets === undefined ? undefined : setKey(scope),
     carried,
-    sorted: false,
+    sorted: sorting,
     gathering: gathers ? gathering : undefined,
     typeOfRegister: (r) => scope.builder.typeOfRegister(r),
   })
   const operator = program === undefined ? rowTier : new BatchAggregation(input as BatchedScan, rowTier, program)
   operator.rows = keys.length === 0 ? 1 : Math.min(rows, groupCount(scope))
   return operator
+}
+
+/** The keys in registers, where the aggregation finds them, and the rows in their order. */
+function sortedByKeys(scope: PlanScope, input: Operator): Operator {
+  const computations: Computation[] = []
+  const items = scope.query.groupBy.map((expr) => ({ expr, descending: false, nullsFirst: false }))
+  const keys = sortKeys(scope, items, computations)
+  const below = computations.length === 0 ? input : new Project(input, computations)
+  return new Sort(below, keys, registerTypes(scope))
 }
 
 function setKey(scope: PlanScope): GroupKey {

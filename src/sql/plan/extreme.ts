@@ -13,6 +13,7 @@ import type { PlanBuilder } from './scope.ts'
 /** The query over one-row sub-queries, undefined when it has another form or no index helps. */
 export function extremeQuery(builder: PlanBuilder, query: Query): Query | undefined {
   if (
+    builder.disabled('indexscan') ||
     !query.hasAggregates ||
     query.groupBy.length > 0 ||
     query.groupingSets ||

@@ -443,7 +443,7 @@ function outerJoin(scope: PlanScope, node: FromNode & { kind: 'join' }, nullable
         rows,
         startup: left.startup,
         ordered: left.ordered,
-        cost: left.cost + left.rows * inner.cost + rows * rowCost,
+        cost: scope.builder.penalty('nestloop') + left.cost + left.rows * inner.cost + rows * rowCost,
         build: () => nestedLoop('left', left.build(), () => inner.build(), [], scope.builder),
       })
     }

@@ -267,7 +267,7 @@ function joinPair(
       rels,
       startup: left.startup,
       ordered: left.ordered,
-      cost: left.cost + left.rows * inner.cost + rows * rowCost,
+      cost: rightItem.builder.penalty('nestloop') + left.cost + left.rows * inner.cost + rows * rowCost,
       build: () => nestedLoop('inner', left.build(), () => inner.build(), [], rightItem.builder),
     })
   }
@@ -286,6 +286,7 @@ export function joinWays(
   rows: number,
 ): Path[] {
   const out: Path[] = []
+  const builder = builderOf(leftRels)
   const keys = conditions.map((c) => equiKey(c, leftRels, rightRels)).filter((k): k is EquiKey => k !== undefined)
   const rest = conditions.filter((c) => !keys.some((k) => k.condition === c))
   if (keys.length > 0) {
@@ -293,14 +294,22 @@ export function joinWays(
       rows,
       startup: left.startup + right.cost,
       ordered: false,
-      cost: left.cost + right.cost + right.rows * rowCost * 1.8 + left.rows * rowCost + rows * rowCost,
+      cost:
+        builder.penalty('hashjoin') +
+        left.cost +
+        right.cost +
+        right.rows * rowCost * 1.8 +
+        left.rows * rowCost +
+        rows * rowCost,
       build: () => hashJoin(type, left.build(), right.build(), keys, rest),
     })
   }
   // A hash table that would not fit is not built: both sides are sorted, which spills, and merged.
-  if (keys.length > 0 && (type === 'inner' || type === 'left') && right.rows * keptRowBytes > mergeAboveBytes) {
+  const tooLarge = right.rows * keptRowBytes > mergeAboveBytes && !builder.disabled('mergejoin')
+  if (keys.length > 0 && (type === 'inner' || type === 'left') && (tooLarge || builder.disabled('hashjoin'))) {
     const merged = mergeWay(type, left, right, keys, rest, rows)
-    if (merged !== undefined) return [merged]
+    if (merged !== undefined && tooLarge) return [merged]
+    if (merged !== undefined) out.push(merged)
   }
   if (type === 'inner' || type === 'left' || type === 'semi' || type === 'anti') {
     out.push({
@@ -308,7 +317,11 @@ export function joinWays(
       startup: left.startup + right.cost,
       ordered: left.ordered,
       cost:
-        left.cost + right.cost + left.rows * right.rows * rowCost * (0.3 + 0.25 * conditions.length) + rows * rowCost,
+        builder.penalty('nestloop') +
+        left.cost +
+        right.cost +
+        left.rows * right.rows * rowCost * (0.3 + 0.25 * conditions.length) +
+        rows * rowCost,
       build: () => nestedLoop(type, left.build(), () => new Materialize(right.build()), conditions, undefined),
     })
   } else if (keys.length === 0) {
@@ -321,6 +334,11 @@ export function joinWays(
     })
   }
   return out
+}
+
+function builderOf(rels: ReadonlySet<Rel>): PlanBuilder {
+  for (const rel of rels) return rel.scope.builder
+  throw new Error('a side of a join has no relation')
 }
 
 /** @param builder set when the right side reads registers of the left one: which ones is found while it is built. */
@@ -352,12 +370,13 @@ function mergeWay(
 ): Path | undefined {
   // Merging needs one order for both sides.
   if (keys.some((k) => k.left.type !== k.right.type)) return undefined
-  const sort = (p: Path) => p.cost + p.rows * Math.log2(Math.max(2, p.rows)) * rowCost
+  const { builder } = keys[0].condition.scope
+  const sort = (p: Path) => builder.penalty('sort') + p.cost + p.rows * Math.log2(Math.max(2, p.rows)) * rowCost
   return {
     rows,
     startup: left.cost + right.cost,
     ordered: false,
-    cost: sort(left) + sort(right) + (left.rows + right.rows + rows) * rowCost,
+    cost: builder.penalty('mergejoin') + sort(left) + sort(right) + (left.rows + right.rows + rows) * rowCost,
     build: () => {
       const parts = keys.map((k) => {
         const { scope } = k.condition
@@ -369,7 +388,6 @@ function mergeWay(
           text: exprText(scope, k.left),
         }
       })
-      const { builder } = keys[0].condition.scope
       const sorted = (input: Operator, side: 'left' | 'right'): { operator: Operator; registers: number[] } => {
         const registers = parts.map((p) => p[side].register ?? builder.allocate())
         const computed = parts.flatMap((p, i) =>

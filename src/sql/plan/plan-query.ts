@@ -7,7 +7,7 @@
  */
 
 import { exprKey, forEachChild } from '../bind/scope.ts'
-import { HashDistinct, Unique } from '../execute/aggregate.ts'
+import { Unique } from '../execute/aggregate.ts'
 import {
   type Computation,
   Filter,
@@ -27,6 +27,7 @@ import type { Type } from '../types/type.ts'
 import { compileAll, type WantedOrder, type WantedOrdering } from './access-path.ts'
 import { planAggregation } from './aggregate-plan.ts'
 import { compile, typeOf } from './compile.ts'
+import { distinctRows } from './distinct.ts'
 import { columnOf } from './estimate.ts'
 import { exprText } from './expr-text.ts'
 import { extremeQuery } from './extreme.ts'
@@ -336,10 +337,13 @@ function finishDistinct(scope: PlanScope, input: Operator, rows: number): Planne
   const outputs = visible.map((t) => computeOnce(scope, t.expr, computations))
   if (on.length === 0) {
     const projected = computations.length === 0 ? input : new Project(input, computations)
-    let operator: Operator = new HashDistinct(
+    let operator = distinctRows(
+      scope.builder,
       projected,
-      outputs.map((register, i) => ({ register, type: typeOf(scope, visible[i].expr.type) })),
-      registerTypes(scope),
+      outputs.map((register, i) => {
+        const { expr } = visible[i]
+        return { register, type: typeOf(scope, expr.type), text: exprText(scope, expr) }
+      }),
     )
     if (query.orderBy.length > 0) operator = planSort(scope, operator, query.orderBy, limitOf(scope))
     if (query.limit !== undefined || query.offset !== undefined) operator = planLimit(scope, operator, query.orderBy)

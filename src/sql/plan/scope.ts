@@ -5,7 +5,7 @@
  */
 
 import { functionRow } from '../bind/calls.ts'
-import type { BindContext } from '../bind/context.ts'
+import type { BindContext, PlanWay } from '../bind/context.ts'
 import { exprKey, forEachChild } from '../bind/scope.ts'
 import type { Execution, Operator } from '../execute/execution.ts'
 import type { TableAccess, Tables } from '../execute/tables.ts'
@@ -17,6 +17,9 @@ import type { Type } from '../types/type.ts'
  * holds names of objects or calls functions that look at them; not at all.
  */
 export type Reuse = 'always' | 'same-catalog' | 'never'
+
+/** PostgreSQL's disable_cost. */
+const disabledCost = 1e10
 
 /** One plan under construction: registers are numbered across all its queries. */
 export class PlanBuilder {
@@ -44,7 +47,16 @@ export class PlanBuilder {
     this.tables = tables
     this.rows = rows
     this.instrument = instrument
-    this.batchRows = context.batchRows ?? Number.POSITIVE_INFINITY
+    this.batchRows = context.planning?.batchRows ?? Number.POSITIVE_INFINITY
+  }
+
+  disabled(way: PlanWay): boolean {
+    return this.context.planning?.disabled.has(way) ?? false
+  }
+
+  /** What a way costs besides: so much when it is disabled that any other is taken. */
+  penalty(way: PlanWay): number {
+    return this.disabled(way) ? disabledCost : 0
   }
 
   #problems = 0

@@ -96,8 +96,8 @@ function plan(
   const hashCost =
     alone === undefined || keys.length === 0
       ? Number.POSITIVE_INFINITY
-      : alone.cost + alone.rows * rowCost * 1.8 + left.rows * rowCost
-  const loopCost = left.rows * (parameterized.cost + rowCost)
+      : scope.builder.penalty('hashjoin') + alone.cost + alone.rows * rowCost * 1.8 + left.rows * rowCost
+  const loopCost = scope.builder.penalty('nestloop') + left.rows * (parameterized.cost + rowCost)
   if (alone !== undefined && hashCost <= loopCost)
     return { operator: hashJoin(type, left.operator, alone.build(), keys, rest), rows }
   if (alone !== undefined && joining.length === 0)

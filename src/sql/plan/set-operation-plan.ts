@@ -1,11 +1,11 @@
 /** UNION, INTERSECT, EXCEPT and recursion. */
-import { HashDistinct } from '../execute/aggregate.ts'
 import { Append, type Computation, Project } from '../execute/basic.ts'
 import type { Operator } from '../execute/execution.ts'
 import { LateRegisters } from '../execute/rename.ts'
 import { RecursiveUnion, SetOperationScan, WorkTable, WorkTableScan } from '../execute/sources.ts'
 import type { CommonTable, SetOperation } from '../query.ts'
 import { typeOf } from './compile.ts'
+import { distinctRows } from './distinct.ts'
 import { type Planned, planQuery } from './plan-query.ts'
 import { PlanScope } from './scope.ts'
 
@@ -41,10 +41,10 @@ function planNode(scope: PlanScope, node: Leaf): Planned {
     const rows = parts.reduce((n, p) => n + p.rows, 0)
     if (node.all) return { operator: appended, outputs, rows }
     return {
-      operator: new HashDistinct(
+      operator: distinctRows(
+        scope.builder,
         appended,
-        outputs.map((register, i) => ({ register, type: types[i] })),
-        (r) => scope.builder.typeOfRegister(r),
+        outputs.map((register, i) => ({ register, type: types[i], text: node.columns[i].name })),
       ),
       outputs,
       rows,

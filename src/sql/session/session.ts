@@ -296,7 +296,7 @@ export class Session implements SqlSession, ExecutionSession {
       dependencies: [],
       notice: (m, s) => this.notice(m, s),
       fenceOf: this.database.fenceOf,
-      batchRows: this.settings.number('lattice.batch_rows'),
+      planning: this.settings.planning,
     }
   }
 

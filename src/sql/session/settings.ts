@@ -7,6 +7,7 @@
  * Not here: what settings do (session.ts reads them).
  */
 import { DbError } from '../../base/index.ts'
+import { type PlanSettings, planWays } from '../bind/context.ts'
 import pgSettings from '../catalog/data/pg_settings.json' with { type: 'json' }
 import { catalogCells, columnPositions } from '../types/catalog-table.ts'
 import { findZone } from '../types/time-zone.ts'
@@ -213,6 +214,16 @@ export class Settings {
     return this.get(name) === 'on'
   }
 
+  /** What the planner goes by now. */
+  get planning(): PlanSettings {
+    this.#planning ??= {
+      batchRows: this.number('lattice.batch_rows'),
+      disabled: new Set(planWays.filter((way) => !this.on(`enable_${way}`))),
+    }
+    return this.#planning
+  }
+  #planning: PlanSettings | undefined
+
   /** A default of the session (from startup or ALTER ROLE SET): RESET goes back to it. */
   initialize(name: string, value: string): void {
     const key = name.toLowerCase()
@@ -220,6 +231,7 @@ export class Settings {
       throw new DbError('undefined_object', `unrecognized configuration parameter "${name}"`)
     }
     this.#initial.set(key, validate(name, value))
+    this.#planning = undefined
     this.#changed(facts.get(key)?.name ?? name, this.get(name))
   }
 
@@ -287,7 +299,9 @@ export class Settings {
     if (value === undefined) this.#values.delete(key)
     else this.#values.set(key, value)
     const after = this.find(key)
-    if (before !== after) this.#changed(facts.get(key)?.name ?? key, after ?? '')
+    if (before === after) return
+    this.#planning = undefined
+    this.#changed(facts.get(key)?.name ?? key, after ?? '')
   }
 }
 

@@ -6,7 +6,7 @@
  * one become parameters of the plan, those of the next are found by a small lexer (literals.ts).
  */
 import { DbError } from '../../base/index.ts'
-import { type BindContext, ParameterTypes } from '../bind/context.ts'
+import { type BindContext, ParameterTypes, planWays } from '../bind/context.ts'
 import { bindModifyNode } from '../bind/modify.ts'
 import { bindSelectNode } from '../bind/select.ts'
 import type { Catalog } from '../catalog/catalog.ts'
@@ -78,6 +78,7 @@ const planSettings = new Set([
   'role',
   'lattice.plan_cache',
   'lattice.batch_rows',
+  ...planWays.map((way) => `enable_${way}`),
 ])
 
 export class StatementCache {

@@ -19,20 +19,31 @@ export const storagePlants: readonly Plant[] = [
   {
     name: 'forgotten-fsync',
     breaks: 'groups of the commit log are written and never synced: what was acknowledged goes with the power',
-    edits: [{ file: 'storage/commit-log/segmented-commit-log.ts', find: 'await segment.file.sync()', replace: '' }],
+    edits: [
+      {
+        file: 'storage/commit-log/segments.ts',
+        find: 'const file = await disk.open(path, { durable: true })',
+        replace: 'const file = await disk.open(path)',
+      },
+      {
+        file: 'storage/commit-log/segments.ts',
+        find: 'file: await this.#io.disk.open(path, { durable: true })',
+        replace: 'file: await this.#io.disk.open(path)',
+      },
+    ],
     wishes: { faults: ['brownout'], workloads: ['bank', 'registers', 'sessions'], pauseMs: 30 },
     guards: /commit log corrupted|^(lost-write|not-linearizable|own-write-not-read)/,
   },
   {
-    name: 'acknowledged-before-fsync',
-    breaks: 'who waits for a group is told before it is synced',
+    name: 'acknowledged-before-durable',
+    breaks: 'who waits for a group is told before it is durable',
     edits: [
       {
         file: 'storage/commit-log/segmented-commit-log.ts',
-        find: 'await segment.file.sync()',
+        find: 'await segment.file.write(group.bytes',
         replace: `const early = group.durables.splice(0)
     for (let i = 0; i < early.length; i++) early[i]()
-    await segment.file.sync()`,
+    await segment.file.write(group.bytes`,
       },
     ],
     wishes: { faults: ['brownout'], workloads: ['bank', 'registers', 'sessions'], pauseMs: 30 },

@@ -16,7 +16,9 @@ before(async () => {
   await db.query("insert into a select i, i % 7, 'x' || i % 3 from generate_series(1, 500) i")
   await db.query('insert into b select i, i % 500 + 1, i % 11 from generate_series(1, 1000) i')
   await db.query('create index on a (n)')
-  await db.query('analyze a, b')
+  await db.query('create table c (n int, t text)')
+  await db.query("insert into c values (0, 'x0'), (0, null), (null, 'x1'), (null, null), (2, 'x2'), (2, 'x2')")
+  await db.query('analyze a, b, c')
 })
 after(() => db.close())
 
@@ -54,6 +56,18 @@ const cases: readonly { sql: string; off: readonly string[]; has: RegExp; not: R
   { sql: 'select * from a join b on b.id = a.n where a.id = 5', off: [], has: /^Nested Loop/, not: /^Hash/ },
   { sql: 'select * from a join b on b.id = a.n where a.id = 5', off: ['nestloop'], has: /^Hash Join/, not: /^Nested/ },
   { sql: 'select * from a left join b on b.a = a.n', off: ['hashjoin'], has: /^Merge/, not: /^(Hash|Nested)/ },
+  {
+    sql: 'select a.id, c.n from a join c on c.t = a.t',
+    off: ['hashjoin', 'nestloop'],
+    has: /^Merge/,
+    not: /^(Hash|Nested)/,
+  },
+  {
+    sql: 'select a.id, b.n from c a2 left join c b on b.n = a2.n and b.t = a2.t left join a on a.n = b.n',
+    off: ['hashjoin', 'nestloop'],
+    has: /^Merge/,
+    not: /^(Hash|Nested)/,
+  },
   { sql: 'select * from a, b where a.n < b.v and a.id < 9', off: ['nestloop'], has: /^Nested Loop/, not: /^Hash/ },
   { sql: 'select * from a where n in (select v from b)', off: ['nestloop'], has: /^Hash/, not: /^Nested/ },
   { sql: 'select * from a where n in (select v from b)', off: ['hashjoin'], has: /^Nested/, not: /^Hash/ },

@@ -434,7 +434,9 @@ export class MergeJoin extends Join {
         case 'group': {
           const step = this.#readRight(x)
           if (step !== ROW && step !== END) return step
-          if (step === ROW && this.#compare(this.#groupKey!, this.#rightKey) === 0) {
+          // NULL is in no group, and in no type's order.
+          const same = step === ROW && !this.#rightKey.includes(null)
+          if (same && this.#compare(this.#groupKey!, this.#rightKey) === 0) {
             this.#group.push(this.#pendingRow!)
             break
           }
@@ -443,9 +445,12 @@ export class MergeJoin extends Join {
         }
         case 'emit': {
           while (this.#at < this.#group.length) {
-            const row = this.#group[this.#at++]
+            const row = this.#group[this.#at]
             for (let i = 0; i < row.length; i++) x.r[this.rightRegisters[i]] = row[i]
-            if (this.condition !== undefined && this.condition.eval(x) !== true) continue
+            // A condition that has to wait is asked again for the same row.
+            const holds = this.condition === undefined || this.condition.eval(x) === true
+            this.#at++
+            if (!holds) continue
             this.#matched = true
             return ROW
           }

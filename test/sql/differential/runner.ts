@@ -61,29 +61,44 @@ export interface RunOptions {
   readonly about?: (number: number, sql: string) => void
 }
 
+/** LatticeDB with settings that lead its statements another way: the answers must be the same. */
+interface OtherWay {
+  readonly name: string
+  readonly side: Side
+}
+
 export class Comparison {
   readonly #ours: Side
-  /** The same with every table read in batches. */
-  readonly #batches: Side
+  /** The same by other ways. */
+  readonly #others: readonly OtherWay[]
   #theirs: Awaited<ReturnType<typeof postgres>>
   readonly #words: Vocabulary
 
-  constructor(ours: Side, batches: Side, theirs: Awaited<ReturnType<typeof postgres>>, words: Vocabulary) {
+  constructor(
+    ours: Side,
+    others: readonly OtherWay[],
+    theirs: Awaited<ReturnType<typeof postgres>>,
+    words: Vocabulary,
+  ) {
     this.#ours = ours
-    this.#batches = batches
+    this.#others = others
     this.#theirs = theirs
     this.#words = words
   }
 
   static async open(seed: number): Promise<Comparison> {
-    const [ours, batches, theirs] = [await lattice(), await lattice(['set lattice.batch_rows = 0']), await postgres()]
+    const [ours, theirs] = [await lattice(), await postgres()]
+    const others = [
+      { name: 'in batches', side: await lattice(['set lattice.batch_rows = 0']) },
+      { name: 'sorting', side: await lattice(['set enable_hashjoin = off', 'set enable_hashagg = off']) },
+    ]
     for (const sql of schema(new Draw(seed))) {
-      for (const side of [ours, batches, theirs]) {
+      for (const side of [ours, ...others.map((o) => o.side), theirs]) {
         const { error } = await side.ask(sql)
         if (error !== undefined) throw new Error(`${error.message} in ${sql}`)
       }
     }
-    return new Comparison(ours, batches, theirs, await vocabulary(theirs))
+    return new Comparison(ours, others, theirs, await vocabulary(theirs))
   }
 
   async run(o: RunOptions): Promise<Report> {
@@ -97,7 +112,8 @@ export class Comparison {
       const sql = kinds[o.kind](draw, this.#words)
       o.about?.(number, sql)
       const a = await this.#ours.ask(sql)
-      const batched = await this.#batches.ask(sql)
+      const otherwise: Answer[] = []
+      for (const { side } of this.#others) otherwise.push(await side.ask(sql))
       let b = await this.#theirs.ask(sql)
       if (broken(b)) {
         // Some errors leave PGlite unusable: a fresh one is asked, and one that breaks again is not.
@@ -113,8 +129,10 @@ export class Comparison {
       if (a.error !== undefined && b.error !== undefined) failedOnBoth++
       if (o.only !== undefined) show(sql, a, b)
       let why = difference(sql, a, b)
-      const apart = why === undefined ? difference(sql, batched, b) : undefined
-      if (apart !== undefined) why = `in batches: ${apart}`
+      for (let i = 0; i < otherwise.length && why === undefined; i++) {
+        const apart = difference(sql, otherwise[i], b)
+        if (apart !== undefined) why = `${this.#others[i].name}: ${apart}`
+      }
       if (why === undefined) continue
       const d = { seed: o.seed, kind: o.kind, number, sql, why }
       differences.push(d)
@@ -131,7 +149,7 @@ export class Comparison {
 
   async close(): Promise<void> {
     await this.#ours.close()
-    await this.#batches.close()
+    for (const { side } of this.#others) await side.close()
     await this.#theirs.close()
   }
 }

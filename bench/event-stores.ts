@@ -46,7 +46,7 @@ export async function reopenOurs(directory: string): Promise<Ours> {
   return {
     name: 'latticedb',
     version: `node ${process.versions.node}`,
-    durability: 'one fdatasync a group of appends',
+    durability: 'one write with O_DSYNC a group of appends',
     store,
     append: async (values) => {
       await store.append(values.map((value) => ({ value, contentType: 'application/json' })))

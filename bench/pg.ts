@@ -202,7 +202,7 @@ async function run(report: Report, options: Options): Promise<void> {
     const version = psql(theirs, ['-At', '-c', 'show server_version']).trim()
     report.note(`PostgreSQL ${version}: ${peerSettings.join(' ')}; read committed; fsync on`)
     report.note(
-      `LatticeDB: defaults; read committed; every commit fdatasynced before it is acknowledged; Node ${process.version}`,
+      `LatticeDB: defaults; read committed; every commit written with O_DSYNC before it is acknowledged; Node ${process.version}`,
     )
     report.note(`pgbench scale ${scale}, 32 clients, ${seconds} s a row; both pinned to cores 0,1 with their clients`)
     report.note(

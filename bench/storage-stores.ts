@@ -52,7 +52,7 @@ export const openOurs: OpenStore = async (directory) => {
 class OurStore implements BenchStore {
   readonly name = 'latticedb'
   readonly version = `node ${process.versions.node}`
-  readonly durability = 'one fdatasync a group'
+  readonly durability = 'one write with O_DSYNC a group'
   readonly #io: NodeIo
   readonly #storage: Storage
   readonly #builder = new WriteSetBuilder()

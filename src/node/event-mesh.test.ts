@@ -64,7 +64,7 @@ test('what is appended at any node, or while nodes are apart, is at all of them 
     world.internet.heal()
     await alike('healed')
     const keys = await Promise.all(
-      [0, 1, 2].map(async (i) => (await (await store(i)).range({ limit: 100 })).map((e) => e.key)),
+      [0, 1, 2].map(async (i) => (await (await store(i)).range({ limit: 100 })).events.map((e) => e.key)),
     )
     assert.deepEqual(keys[1], keys[0])
     assert.deepEqual(keys[2], keys[0])

@@ -276,6 +276,34 @@ test('pages have so many bytes as well as so many events, and say how to go on',
     assert.deepEqual(found, start.includes('reverse') ? [...'6543210'] : [...'0123456'])
     assert.ok(pages >= 2)
   }
+  const all = (await ask(`${events}?lc=0`)).body.events.map((e: any) => e.key)
+  const keys = [...all, key, ...all, ...all, key]
+  const found: (string | undefined)[] = []
+  let pages = 0
+  for (let rest: string[] | undefined = keys; rest !== undefined; pages++) {
+    const { body, text } = await ask(`${events}?keys=${rest.join()}`)
+    assert.ok(text.length < 5 << 20, `${text.length} bytes`)
+    for (const event of body.events) found.push(event?.key)
+    rest = body.rest
+  }
+  const wanted = keys.map((k) => (k === key ? undefined : k))
+  assert.deepEqual(found, wanted)
+  assert.equal(pages, 3)
+})
+
+test('conflicts come in pages of so many bytes', async () => {
+  const url = await fresh()
+  await send('application/json', '0', `?key=${key}`)
+  for (let i = 1; i <= 7; i++) await send('text/plain', `${i}`.repeat(900_000), `?key=${key}`)
+  const found: string[] = []
+  let pages = 0
+  for (let after: string | undefined = ''; after !== undefined; pages++) {
+    const { body, text } = await ask(`${url}/conflicts${after === '' ? '' : `?after=${after}`}`)
+    assert.ok(text.length < 5 << 20, `${text.length} bytes`)
+    found.push(...body.conflicts.map((c: any) => c.other.value[0]))
+    after = body.after
+  }
+  assert.deepEqual([found.sort().join(''), pages], ['1234567', 2])
 })
 
 test('erased values are gone', async () => {

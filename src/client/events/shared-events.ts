@@ -131,10 +131,10 @@ class SharedEvents implements OpenedEvents {
   readonly #calls: Calls = {
     append: (events) => this.#own!.store.append(events),
     redact: (keys) => this.#own!.store.redact(keys),
-    get: (keys) => this.#own!.store.get(keys),
+    get: (keys, maxBytes) => this.#own!.store.get(keys, maxBytes),
     changes: (after, limit) => this.#own!.store.changes(after, limit),
     range: (options) => this.#own!.store.range(options),
-    conflicts: (limit, afterKey) => this.#own!.store.conflicts(limit, afterKey),
+    conflicts: (limit, after) => this.#own!.store.conflicts(limit, after),
     renewIncarnation: () => this.#own!.store.renewIncarnation(),
     meet: (url, token) => this.#own!.meet(url, { token, signal: this.#closing.signal }),
     live: (id, url, token) => {

@@ -9,10 +9,11 @@
 import type { Clock, Random } from '../../io/index.ts'
 import type {
   ChangesPage,
-  Conflict,
+  ConflictsPage,
   EventStore,
   NewEvent,
   PeerStatus,
+  RangePage,
   StoredEvent,
   StoreIdentity,
 } from '../../model/events/index.ts'
@@ -80,20 +81,20 @@ export class SharedStore implements EventStore {
     return this.#call('redact', [keys])
   }
 
-  get(keys: readonly string[]): Promise<(StoredEvent | undefined)[]> {
-    return this.#call('get', [keys])
+  get(keys: readonly string[], maxBytes?: number): Promise<(StoredEvent | undefined)[]> {
+    return this.#call('get', [keys, maxBytes])
   }
 
   changes(after: number, limit: number): Promise<ChangesPage> {
     return this.#call('changes', [after, limit])
   }
 
-  range(options: Parameters<EventStore['range']>[0]): Promise<StoredEvent[]> {
+  range(options: Parameters<EventStore['range']>[0]): Promise<RangePage> {
     return this.#call('range', [options])
   }
 
-  conflicts(limit: number, afterKey?: string): Promise<Conflict[]> {
-    return this.#call('conflicts', [limit, afterKey])
+  conflicts(limit: number, after?: string): Promise<ConflictsPage> {
+    return this.#call('conflicts', [limit, after])
   }
 
   subscribe(listener: () => void): () => void {

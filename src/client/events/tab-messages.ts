@@ -9,10 +9,11 @@
 import { DbError, type ErrorCode } from '../../base/index.ts'
 import type {
   ChangesPage,
-  Conflict,
+  ConflictsPage,
   EventStore,
   NewEvent,
   PeerStatus,
+  RangePage,
   StoredEvent,
   StoreIdentity,
   SyncReport,
@@ -31,10 +32,10 @@ export interface News {
 export interface Calls {
   append(events: readonly NewEvent[]): Promise<string[]>
   redact(keys: readonly string[]): Promise<void>
-  get(keys: readonly string[]): Promise<(StoredEvent | undefined)[]>
+  get(keys: readonly string[], maxBytes?: number): Promise<(StoredEvent | undefined)[]>
   changes(after: number, limit: number): Promise<ChangesPage>
-  range(options: Parameters<EventStore['range']>[0]): Promise<StoredEvent[]>
-  conflicts(limit: number, afterKey?: string): Promise<Conflict[]>
+  range(options: Parameters<EventStore['range']>[0]): Promise<RangePage>
+  conflicts(limit: number, after?: string): Promise<ConflictsPage>
   renewIncarnation(): Promise<void>
   meet(url: string, token: string | undefined): Promise<SyncReport>
   live(id: string, url: string, token: string | undefined): Promise<void>

@@ -65,6 +65,19 @@ export interface ChangesPage {
   readonly next: number
 }
 
+export interface RangePage {
+  readonly events: readonly StoredEvent[]
+  /** There may be more: continue after this key. Undefined at the end. */
+  readonly afterKey: string | undefined
+}
+
+export interface ConflictsPage {
+  /** By key, then by hash of the other value. A key that came with several values has a conflict for each. */
+  readonly conflicts: readonly Conflict[]
+  /** There may be more: continue after this one. Undefined at the end. */
+  readonly after: string | undefined
+}
+
 /** How much is taken at once. */
 export interface StoreLimits {
   /** Of one value. Default 1 MiB. */
@@ -79,7 +92,7 @@ export interface StoreLimits {
   readonly syncIds: number
   /** Of events that one message of a sync carries; one event may be more. Default 256 KiB. */
   readonly syncBytes: number
-  /** Of events that one page of changes has; one event may be more. Default 4 MiB. */
+  /** Of events that one page of changes, of a range or of conflicts has; one of them may be more. Default 4 MiB. */
   readonly pageBytes: number
 }
 
@@ -122,22 +135,25 @@ export interface EventStore {
   /** Erases values for ever, here and everywhere the marker comes. Unknown keys are erased before they arrive. */
   redact(keys: readonly string[]): Promise<void>
 
-  /** In the order of the keys; undefined where there is none. */
-  get(keys: readonly string[]): Promise<(StoredEvent | undefined)[]>
+  /**
+   * In the order of the keys; undefined where there is none. With `maxBytes` as many of the first keys as there is room for
+   * their events, one at least: the answer is shorter than the keys then, and the rest is to be asked for.
+   */
+  get(keys: readonly string[], maxBytes?: number): Promise<(StoredEvent | undefined)[]>
   /** At most `limit` events received after `after`, of at most `pageBytes`; one at least. Errors: position_unknown (greater than `position`). */
   changes(after: number, limit: number): Promise<ChangesPage>
-  /** Events by the time they happened, fromMs ≤ time < toMs, by key; continue with `afterKey`. */
+  /** Events by the time they happened, fromMs ≤ time < toMs, by key; at most `limit`, of at most `pageBytes`, one at least. */
   range(options: {
     fromMs?: number
     toMs?: number
     afterKey?: string
     limit: number
     reverse?: boolean
-  }): Promise<StoredEvent[]>
+  }): Promise<RangePage>
   /** Calls back after each append, sync or redaction, once the events can be read. Returns what unsubscribes. */
   subscribe(listener: () => void): () => void
-  /** By key, then by hash; at most `limit`. A key that came with several values has a conflict for each. */
-  conflicts(limit: number, afterKey?: string): Promise<Conflict[]>
+  /** At most `limit`, of at most `pageBytes`, one at least. @param after as a page said, or a key. Errors: event_key_malformed. */
+  conflicts(limit: number, after?: string): Promise<ConflictsPage>
   peers(): PeerStatus[]
 
   /** What changes its positions: a store that was copied or restored calls this before it meets others again. */

@@ -228,15 +228,20 @@ export class EventFinder {
   }
 }
 
-/** How many events to read at once, by the size of those that were read. */
-class Ahead {
+/** How many events to read at once, `most` of them, by the size of those that were read. */
+export class Ahead {
   events = 8
+  readonly #most: number
+
+  constructor(most = 64) {
+    this.#most = most
+  }
 
   read(cells: readonly (StoredCell | undefined)[]): void {
     let bytes = 0
     for (const cell of cells) bytes += cell?.record.length ?? 0
     const each = Math.max(64, bytes / Math.max(1, cells.length))
-    this.events = Math.max(1, Math.min(64, Math.floor((256 * 1024) / each)))
+    this.events = Math.max(1, Math.min(this.#most, Math.floor((256 * 1024) / each)))
   }
 }
 

@@ -90,7 +90,8 @@ test('a backdated event is found by its time and received at its place', async (
   await store.append([event('now')])
   const [old] = await store.append([event('yesterday', { atMs: now - 86_400_000 })])
   await store.append([event('tomorrow', { atMs: now + 86_400_000 }), event('later')])
-  const ranged = async (options: object) => (await store.range({ limit: 10, ...options })).map((e) => text(e.value))
+  const ranged = async (options: object) =>
+    (await store.range({ limit: 10, ...options })).events.map((e) => text(e.value))
   assert.deepEqual(await ranged({}), ['yesterday', 'now', 'later', 'tomorrow'])
   assert.deepEqual(await ranged({ reverse: true, limit: 2 }), ['tomorrow', 'later'])
   assert.deepEqual(await ranged({ toMs: now }), ['yesterday'])
@@ -98,7 +99,7 @@ test('a backdated event is found by its time and received at its place', async (
   assert.deepEqual(await ranged({ afterKey: old }), ['now', 'later', 'tomorrow'])
   assert.deepEqual(await ranged({ afterKey: old, reverse: true }), [])
   assert.deepEqual(await feed(store, 10), ['1:now 2:yesterday 3:tomorrow 4:later'])
-  const [timestamp] = (await store.range({ fromMs: now + 1, limit: 1 })).map((e) => e.timestamp)
+  const [timestamp] = (await store.range({ fromMs: now + 1, limit: 1 })).events.map((e) => e.timestamp)
   assert.ok(timestamp < clock.micros + 1000, 'the clock did not follow the time of the event')
 })
 
@@ -110,7 +111,7 @@ test('a key with another value is refused whole and listed; the same value again
   assert.equal(store.position, 1)
   await assert.rejects(store.append([event('x'), event('two', { key })]), refusal('event_conflict'))
   assert.equal(store.count, 1)
-  const [conflict] = await store.conflicts(10)
+  const [conflict] = (await store.conflicts(10)).conflicts
   assert.deepEqual([conflict.key, text(conflict.kept.value), text(conflict.other.value)], [key, 'one', 'two'])
   await assert.rejects(
     store.append([
@@ -135,10 +136,10 @@ test('a redaction erases the value, the conflicts, and what comes later; the eve
   assert.deepEqual(await feed(store, 10), ['4:- 3:- 2:b'])
   const [erased] = await store.get([a])
   assert.deepEqual([erased?.redacted, erased?.value.length, erased?.contentType], [true, 0, ''])
-  assert.deepEqual(await store.conflicts(10), [])
+  assert.deepEqual((await store.conflicts(10)).conflicts, [])
   await assert.rejects(store.append([event('again', { key: a })]), refusal('event_conflict'))
   await assert.rejects(store.append([event('new', { key: '01J00000000000000000000000' })]), refusal('event_conflict'))
-  assert.deepEqual(await store.conflicts(10), [])
+  assert.deepEqual((await store.conflicts(10)).conflicts, [])
   assert.equal(store.count, 3)
   assert.ok(b)
 })

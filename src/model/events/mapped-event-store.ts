@@ -36,9 +36,10 @@ import {
 import type { CommitGroup } from './commit-group.ts'
 import type {
   ChangesPage,
-  Conflict,
+  ConflictsPage,
   NewEvent,
   PeerStatus,
+  RangePage,
   StoredEvent,
   StoreIdentity,
   StoreLimits,
@@ -153,9 +154,10 @@ class MappedEventStore implements SyncStore {
     await this.#queue.add({ kind: 'redact', keys: keys.map((key) => parseUlid(key)) }, keys.length * 100)
   }
 
-  async get(keys: readonly string[]): Promise<(StoredEvent | undefined)[]> {
+  async get(keys: readonly string[], maxBytes?: number): Promise<(StoredEvent | undefined)[]> {
     this.#check()
-    return this.#reader.get(keys.map((key) => parseUlid(key)))
+    const parsed = keys.map((key) => parseUlid(key))
+    return maxBytes === undefined ? this.#reader.get(parsed) : this.#reader.firstOf(parsed, maxBytes)
   }
 
   async changes(after: number, limit: number): Promise<ChangesPage> {
@@ -174,10 +176,10 @@ class MappedEventStore implements SyncStore {
     return this.#reader.changes(after, limit, position, this.limits.pageBytes)
   }
 
-  async range(options: RangeOptions): Promise<StoredEvent[]> {
+  async range(options: RangeOptions): Promise<RangePage> {
     this.#check()
     checkLimit(options.limit)
-    return this.#reader.range(options)
+    return this.#reader.range(options, this.limits.pageBytes)
   }
 
   subscribe(listener: () => void): () => void {
@@ -186,10 +188,10 @@ class MappedEventStore implements SyncStore {
     return () => this.#listeners.delete(own)
   }
 
-  async conflicts(limit: number, afterKey?: string): Promise<Conflict[]> {
+  async conflicts(limit: number, after?: string): Promise<ConflictsPage> {
     this.#check()
     checkLimit(limit)
-    return this.#reader.conflicts(limit, afterKey)
+    return this.#reader.conflicts(limit, after, this.limits.pageBytes)
   }
 
   peers(): PeerStatus[] {

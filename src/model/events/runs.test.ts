@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
 import { DbError } from '../../base/index.ts'
-import { toHex } from '../../replication/sync/index.ts'
+import { formatUlid, toHex } from '../../replication/sync/index.ts'
 import { SimRandom } from '../../testing/sim-random.ts'
 import { type EventStore, memoryMap, type NewEvent, type OrderedMap, openEventStore } from './index.ts'
 import { timeOfKey } from './key-time.ts'
@@ -70,8 +70,16 @@ async function compareRange(store: EventStore, random: SimRandom, known: readonl
     .filter(({ key }) => toMs === undefined || timeOfKey(key) < toMs)
     .filter(({ key }) => afterKey === undefined || (reverse ? key < afterKey : key > afterKey))
   if (reverse) wanted.reverse()
-  const found = await store.range({ fromMs, toMs, afterKey, reverse, limit })
-  assert.deepEqual(asKnown(found), wanted.slice(0, limit))
+  const found: Known[] = []
+  for (let behind = afterKey; found.length < limit; ) {
+    const page = await store.range({ fromMs, toMs, afterKey: behind, reverse, limit: limit - found.length })
+    const bytes = page.events.reduce((sum, e) => sum + e.value.length, 0)
+    assert.ok(bytes <= 20_000 || page.events.length === 1, `a page of ${bytes} bytes`)
+    found.push(...asKnown(page.events))
+    if (page.afterKey === undefined) break
+    behind = page.afterKey
+  }
+  assert.deepEqual(found, wanted.slice(0, limit))
 }
 
 async function compareChanges(store: EventStore, random: SimRandom, known: readonly Known[]): Promise<void> {
@@ -94,7 +102,15 @@ async function compareKeys(store: EventStore, random: SimRandom, known: readonly
   const asked = Array.from({ length: 40 }, () => random.pick(known))
   const keys = asked.map((e) => e.key)
   const unknown = `${keys[0].slice(0, 20)}${keys[0][20] === '0' ? '1' : '0'}00000`
-  const found = await store.get([...keys, unknown])
+  const asking = [...keys, unknown]
+  const found: Awaited<ReturnType<EventStore['get']>> = []
+  while (found.length < asking.length) {
+    const page = await store.get(asking.slice(found.length), 20_000)
+    const bytes = page.reduce((sum, e) => sum + (e?.value.length ?? 0), 0)
+    assert.ok(page.length > 0 && (bytes <= 20_000 || page.length === 1), `${bytes} bytes`)
+    found.push(...page)
+  }
+  assert.deepEqual(await store.get(asking), found)
   assert.equal(found.pop(), undefined)
   assert.deepEqual(asKnown(found as NonNullable<(typeof found)[0]>[]), asked)
 }
@@ -140,44 +156,89 @@ test('a run that keeps what was erased in it is found', async () => {
   }, /is still there/)
 })
 
-test('a page, of changes or for a peer, reads about as many bytes as it has', async () => {
+/** A map that counts the bytes that are read of it. */
+function counting(read: { bytes: number }): OrderedMap {
   const map = memoryMap()
-  let read = 0
-  const counting: OrderedMap = {
+  return {
     write: (changes) => map.write(changes),
     get: async (keys) => {
       const values = await map.get(keys)
-      for (const value of values) read += value?.length ?? 0
+      for (const value of values) read.bytes += value?.length ?? 0
       return values
     },
     scan: async (options) => {
       const entries = await map.scan(options)
-      for (const { value } of entries) read += value.length
+      for (const { value } of entries) read.bytes += value.length
       return entries
     },
     close: () => map.close(),
   }
-  const store = await open('bounded', counting)
+}
+
+test('a page, of changes, of a range, of keys or for a peer, reads about as many bytes as it has', async () => {
+  const read = { bytes: 0 }
+  const store = await open('bounded', counting(read))
   const large = 'x'.repeat(100_000)
   // Half of them in runs, half by themselves.
   const atMs = Math.floor(micros / 1000) - 5_000
   for (let i = 0; i < 30; i++) await store.append(Array.from({ length: 10 }, () => event(large)))
   for (let i = 0; i < 30; i++) await store.append(Array.from({ length: 10 }, () => ({ ...event(large), atMs })))
   for (const after of [0, 300]) {
-    read = 0
+    read.bytes = 0
     const { events } = await store.changes(after, 1_000)
     assert.equal(events.length, 1)
-    assert.ok(read < 2_000_000, `${read} bytes for a page of one`)
+    assert.ok(read.bytes < 2_000_000, `${read.bytes} bytes for a page of one`)
+    read.bytes = 0
+    const ranged = await store.range({ limit: 1_000, reverse: after > 0 })
+    assert.deepEqual([ranged.events.length, ranged.afterKey], [1, ranged.events[0].key])
+    assert.ok(read.bytes < 3_000_000, `${read.bytes} bytes for a range of one`)
     const { ids } = await store.idsAfter(after, 300, undefined)
-    read = 0
+    read.bytes = 0
+    const found = await store.get(
+      ids.map((id) => formatUlid(id.key)),
+      250_000,
+    )
+    assert.equal(found.length, 2)
+    assert.ok(read.bytes < 3_000_000, `${read.bytes} bytes for two of ${ids.length} keys`)
+    read.bytes = 0
     const { records } = await store.records(
       ids.map((id) => id.key),
       256 * 1024,
       1_000,
     )
     assert.equal(records.length, 2)
-    assert.ok(read < 2_000_000, `${read} bytes for a message of ${records.length}`)
+    assert.ok(read.bytes < 2_000_000, `${read.bytes} bytes for a message of ${records.length}`)
   }
+})
+
+test('a page of conflicts has so many bytes, and the next begins where it ended', async () => {
+  const read = { bytes: 0 }
+  const store = await open('conflicts', counting(read))
+  const keys = await store.append([event('a'), event('b'), event('c')])
+  const refused: string[] = []
+  for (const key of keys) {
+    for (let i = 0; i < 5; i++) {
+      const text = `${key} ${i}`.padEnd(7_000, '.')
+      refused.push(text)
+      await assert.rejects(store.append([{ ...event(text), key }]), { code: 'event_conflict' })
+    }
+  }
+  for (const limit of [1, 2, 1_000]) {
+    const listed: string[] = []
+    for (let after: string | undefined; ; ) {
+      read.bytes = 0
+      const page = await store.conflicts(limit, after)
+      assert.ok(page.conflicts.length <= Math.min(limit, 2) && read.bytes < 60_000, `${read.bytes} bytes`)
+      listed.push(...page.conflicts.map((c) => decoder.decode(c.other.value)))
+      if (page.after === undefined) break
+      after = page.after
+    }
+    assert.deepEqual(listed.sort(), refused)
+  }
+  const behind = await store.conflicts(1_000, keys[1])
+  assert.ok(behind.conflicts.length > 0 && behind.conflicts.every((c) => c.key === keys[2]))
+  for (const wrong of ['x', `${keys[0]}.`, `${keys[0]}.zz`])
+    await assert.rejects(store.conflicts(10, wrong), { code: 'event_key_malformed' })
 })
 
 /** A map that says at once that it takes a batch, and makes it durable when it is told to. */

@@ -3,9 +3,12 @@
  *
  * Not here: writes (store-writer.ts).
  */
+import { DbError } from '../../base/index.ts'
 import {
   beginning,
   compareBytes,
+  fromHex,
+  hashBytes,
   isRedaction,
   type Mark,
   maxUlidMs,
@@ -14,11 +17,12 @@ import {
   putUlidTime,
   recordKey,
   sameBytes,
+  toHex,
   ulidBytes,
 } from '../../replication/sync/index.ts'
 import { cellsWithin } from './event-range.ts'
-import type { ChangesPage, Conflict, StoredEvent } from './event-store.ts'
-import { EventFinder, successor } from './finder.ts'
+import type { ChangesPage, Conflict, ConflictsPage, RangePage, StoredEvent } from './event-store.ts'
+import { Ahead, EventFinder, successor } from './finder.ts'
 import { eventKey, eventsTo, type Life, otherKey, othersOfKey, othersTo, type StoredCell } from './layout.ts'
 import type { OrderedMap } from './ordered-map.ts'
 import { byTime, storedEvent } from './stored-event.ts'
@@ -32,6 +36,10 @@ export interface RangeOptions {
   reverse?: boolean
 }
 
+/** Events of a range that are read at once, at most; fewer when they are large. */
+const rangeEvents = 1024
+/** Others that are read at once: each may have as many bytes as an event may, and so may what stands in its place. */
+const othersAtOnce = 4
 /** Places that are looked at at once, at most. */
 const pageSlots = 4096
 
@@ -47,6 +55,19 @@ export class StoreReader {
   async get(keys: readonly Uint8Array[]): Promise<(StoredEvent | undefined)[]> {
     const cells = await this.#finder.cells(keys)
     return cells.map((cell) => cell && storedEvent(cell.record, cell.position))
+  }
+
+  /** Of the first keys, as many as there is room for; one at least. */
+  async firstOf(keys: readonly Uint8Array[], maxBytes: number): Promise<(StoredEvent | undefined)[]> {
+    const events: (StoredEvent | undefined)[] = []
+    let bytes = 0
+    await this.#finder.visitKeys(keys, (cell) => {
+      bytes += cell?.record.length ?? 0
+      if (events.length > 0 && bytes > maxBytes) return false
+      events.push(cell && storedEvent(cell.record, cell.position))
+      return true
+    })
+    return events
   }
 
   async changes(after: number, limit: number, position: number, maxBytes: number): Promise<ChangesPage> {
@@ -75,7 +96,7 @@ export class StoreReader {
     return events.length === 0 ? { events, next: after } : { events: events.sort(byTime), next }
   }
 
-  async range({ fromMs, toMs, afterKey, limit, reverse }: RangeOptions): Promise<StoredEvent[]> {
+  async range({ fromMs, toMs, afterKey, limit, reverse }: RangeOptions, maxBytes: number): Promise<RangePage> {
     let from = boundary(Math.max(0, fromMs ?? 0))
     let to = toMs === undefined || toMs > maxUlidMs ? eventsTo : boundary(Math.max(0, toMs))
     if (afterKey !== undefined) {
@@ -83,20 +104,50 @@ export class StoreReader {
       if (reverse) to = compareBytes(key, to) < 0 ? key : to
       else from = compareBytes(key, from) < 0 ? from : successor(key)
     }
-    if (compareBytes(from, to) >= 0) return []
-    const cells = await cellsWithin(this.#map, this.#finder, { from, to, limit, reverse })
-    return cells.map(({ record, position }) => storedEvent(record, position))
+    const events: StoredEvent[] = []
+    const ahead = new Ahead(rangeEvents)
+    let bytes = 0
+    while (events.length < limit) {
+      if (compareBytes(from, to) >= 0) return { events, afterKey: undefined }
+      const wanted = Math.min(ahead.events, limit - events.length)
+      const cells = await cellsWithin(this.#map, this.#finder, { from, to, limit: wanted, reverse })
+      ahead.read(cells)
+      for (const { record, position } of cells) {
+        bytes += record.length
+        if (events.length > 0 && bytes > maxBytes) return { events, afterKey: events.at(-1)!.key }
+        events.push(storedEvent(record, position))
+      }
+      if (cells.length < wanted) return { events, afterKey: undefined }
+      const last = eventKey(recordKey(cells[cells.length - 1].record))
+      if (reverse) to = last
+      else from = successor(last)
+    }
+    return { events, afterKey: events.at(-1)?.key }
   }
 
-  async conflicts(limit: number, afterKey: string | undefined): Promise<Conflict[]> {
-    const from =
-      afterKey === undefined ? otherKey(new Uint8Array(ulidBytes), noHash) : othersOfKey(parseUlid(afterKey)).to
-    const entries = await this.#map.scan({ from, to: othersTo, limit })
-    const kept = await this.get(entries.map((e) => recordKey(e.value)))
-    return entries.flatMap((entry, i) => {
-      const other = storedEvent(entry.value, 0)
-      return kept[i] === undefined || kept[i].redacted ? [] : [{ key: other.key, kept: kept[i], other }]
-    })
+  async conflicts(limit: number, after: string | undefined, maxBytes: number): Promise<ConflictsPage> {
+    let from = after === undefined ? otherKey(new Uint8Array(ulidBytes), noHash) : behindConflict(after)
+    const conflicts: Conflict[] = []
+    let last: string | undefined
+    let bytes = 0
+    while (conflicts.length < limit) {
+      const entries = await this.#map.scan({ from, to: othersTo, limit: othersAtOnce })
+      const kept = await this.get(entries.map((e) => recordKey(e.value)))
+      for (const [i, { key, value }] of entries.entries()) {
+        const standing = kept[i]
+        // Erased while we read.
+        if (standing === undefined || standing.redacted) continue
+        bytes += value.length + standing.value.length
+        const full = conflicts.length === limit || (conflicts.length > 0 && bytes > maxBytes)
+        if (full) return { conflicts, after: last }
+        const other = storedEvent(value, 0)
+        conflicts.push({ key: other.key, kept: standing, other })
+        last = `${other.key}.${toHex(key.subarray(key.length - hashBytes))}`
+      }
+      if (entries.length < othersAtOnce) return { conflicts, after: undefined }
+      from = successor(entries[entries.length - 1].key)
+    }
+    return { conflicts, after: last }
   }
 
   /** The mark of a place of this life, which lies at or below its position. */
@@ -167,7 +218,18 @@ export class StoreReader {
   }
 }
 
-const noHash = new Uint8Array(16)
+const noHash = new Uint8Array(hashBytes)
+
+/** Where the others go on: behind all of a key, or behind one of them. */
+function behindConflict(after: string): Uint8Array {
+  const [key, hash] = after.split('.', 2)
+  const parsed = parseUlid(key)
+  if (hash === undefined) return othersOfKey(parsed).to
+  if (/^[0-9a-f]{32}$/.test(hash)) return successor(otherKey(parsed, fromHex(hash)))
+  throw new DbError('event_key_malformed', `"${after.slice(0, 80)}" names no conflict`, {
+    hint: 'Continue after what the page before said, or after a key.',
+  })
+}
 
 /** The first key of an event that happened at or after a time. */
 function boundary(ms: number): Uint8Array {

@@ -166,14 +166,14 @@ export class TypedStore<Out = unknown, In = Out> {
     const toMs = to === undefined ? undefined : millisOf(to)
     let afterKey: string | undefined
     for (;;) {
-      const events = await this.events.range({ fromMs, toMs, afterKey, limit: pageEvents, reverse })
-      for (const event of events) yield typed(event)
-      if (events.length < pageEvents) return
-      afterKey = events.at(-1)!.key
+      const page = await this.events.range({ fromMs, toMs, afterKey, limit: pageEvents, reverse })
+      for (const event of page.events) yield typed(event)
+      if (page.afterKey === undefined) return
+      afterKey = page.afterKey
     }
   }
 
-  /** Keys that came with two values: the one that stands, and the other. */
+  /** Keys that came with two values, at most `limit`: the one that stands, and the other. Continues behind `afterKey`. */
   async conflicts({
     limit = 1_000,
     afterKey,
@@ -181,8 +181,14 @@ export class TypedStore<Out = unknown, In = Out> {
     limit?: number
     afterKey?: string
   } = {}): Promise<TypedConflict<Out>[]> {
-    const conflicts = await this.events.conflicts(limit, afterKey)
-    return conflicts.map(({ key, kept, other }) => ({ key, kept: typed(kept), other: typed(other) }))
+    const out: TypedConflict<Out>[] = []
+    for (let after = afterKey; out.length < limit; ) {
+      const page = await this.events.conflicts(limit - out.length, after)
+      for (const { key, kept, other } of page.conflicts) out.push({ key, kept: typed(kept), other: typed(other) })
+      if (page.after === undefined) break
+      after = page.after
+    }
+    return out
   }
 
   /** Calls back after each change, once it can be read. Returns what unsubscribes. */

@@ -177,7 +177,12 @@ export class LocalRowWriter extends RowWriter {
     requireLocal(x).checkCall(this.#table, x.depth)
     const table = yield* awaited(x, requireLocal(x).tables.open(this.#store, this.#merging))
     const pages = this.#merging ? mergedByKey(table, keys, undefined) : eventsByKey(table, keys, undefined)
-    return ((yield* awaited(x, pages())) ?? []).map((row) => row.key)
+    const found: string[] = []
+    for (;;) {
+      const page = yield* awaited(x, pages())
+      if (page === undefined) return found
+      for (const { key } of page) found.push(key)
+    }
   }
 
   #duplicate(key: string): DbError {

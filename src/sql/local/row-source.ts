@@ -18,6 +18,8 @@ export interface FoundRow {
 export type RowPages = () => Promise<FoundRow[] | undefined>
 
 const pageRows = 1_000
+/** Of events that are read by their keys at once. */
+const pageBytes = 4 << 20
 
 /** Events up to a position. One that is erased is no row. */
 export function eventPages({ store }: OpenTable, bound: number | undefined): RowPages {
@@ -34,7 +36,13 @@ export function eventPages({ store }: OpenTable, bound: number | undefined): Row
 
 export function eventsByKey({ store }: OpenTable, keys: readonly string[], bound: number | undefined): RowPages {
   const upTo = bound ?? store.position
-  return once(async () => rowsOf(await store.get(keys), upTo))
+  let done = 0
+  return async () => {
+    if (done >= keys.length) return undefined
+    const events = await store.get(keys.slice(done, done + pageRows), pageBytes)
+    done += events.length
+    return rowsOf(events, upTo)
+  }
 }
 
 function rowsOf(events: readonly (StoredEvent | undefined)[], upTo: number): FoundRow[] {

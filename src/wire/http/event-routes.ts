@@ -4,12 +4,12 @@
  *   POST   /db/{name}/e                     appends (event-body.ts has the forms); {"keys": […]} once durable
  *   GET    /db/{name}/e?lc={n}&limit=       the changes feed: what was received after position n; ?wait= seconds for it;
  *                                           as JSON, one event a line, or a stream of Server-Sent Events
- *   GET    /db/{name}/e?keys=a,b            these, in this order; null where there is none
+ *   GET    /db/{name}/e?keys=a,b            these, in this order; null where there is none; "rest" are those to ask for next
  *   GET    /db/{name}/e?from=&to=           by the time at which they happened; ?afterKey= continues, ?reverse=true turns
- *                                           a page of either has at most 4 MiB of values, or one event
+ *                                           a page of any of these has at most 4 MiB of values, or one event
  *   GET    /db/{name}/e/{key}               the value alone, as it was appended
  *   DELETE /db/{name}/e?keys=a,b            erases their values, here and wherever the store syncs
- *   GET    /db/{name}/conflicts             keys that came with two values
+ *   GET    /db/{name}/conflicts             keys that came with two values; ?after= continues
  *
  * Not here: waiting and streams (feed.ts).
  */
@@ -17,7 +17,6 @@ import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { DbError } from '../../base/index.ts'
 import type { StoredEvent } from '../../model/events/event-store.ts'
-import type { SyncStore } from '../../model/events/sync-store.ts'
 import { formatCursor, readCursor } from './cursor.ts'
 import type { DatabasePath } from './database-routes.ts'
 import { readEvents } from './event-body.ts'
@@ -32,8 +31,6 @@ import { answer } from './reply.ts'
 const defaultEvents = 1_000
 const maxEvents = 10_000
 const maxKeys = 1_000
-/** Events of a range that are read at once, before their bytes are looked at. */
-const rangeStep = 16
 const maxWaitSeconds = 60
 const json = 'application/json'
 const ndjson = 'application/x-ndjson'
@@ -78,11 +75,12 @@ export function eventRoutes(app: FastifyInstance, port: EventPort): void {
   })
 
   app.get<DatabasePath>('/db/:name/conflicts', async (request, reply) => {
-    onlyParameters(request.query, 'limit', 'afterKey')
+    onlyParameters(request.query, 'limit', 'after')
     const { store } = await find(request)
     const limit = integer(request.query, 'limit', 1, maxEvents) ?? defaultEvents
-    const conflicts = await store.conflicts(limit, text(request.query, 'afterKey'))
-    return answer(request, reply, json, `{"conflicts":[${conflicts.map(conflictJson).join(',')}]}`)
+    const { conflicts, after } = await store.conflicts(limit, text(request.query, 'after'))
+    const tail = after === undefined ? '' : `,"after":"${after}"`
+    return answer(request, reply, json, `{"conflicts":[${conflicts.map(conflictJson).join(',')}]${tail}}`)
   })
 }
 
@@ -126,10 +124,17 @@ async function changes({ store }: EventDatabase, request: Request, reply: Fastif
 async function bulk({ store }: EventDatabase, request: Request, reply: FastifyReply) {
   onlyParameters(request.query, 'keys')
   const type = offered(request, [json, ndjson])
-  const events = await store.get(list(request.query, 'keys', maxKeys)!)
+  const keys = list(request.query, 'keys', maxKeys)!
+  const events = await store.get(keys, store.limits.pageBytes)
+  const rest = keys.slice(events.length)
   if (type === ndjson) return answer(request, reply, ndjson, lines(events.filter((e) => e !== undefined)))
   const body = events.map((event) => (event === undefined ? 'null' : eventJson(event))).join(',')
-  return answer(request, reply, json, `{"events":[${body}]}`)
+  return answer(
+    request,
+    reply,
+    json,
+    `{"events":[${body}]${rest.length === 0 ? '' : `,"rest":${JSON.stringify(rest)}`}}`,
+  )
 }
 
 async function range({ store }: EventDatabase, request: Request, reply: FastifyReply) {
@@ -141,7 +146,7 @@ async function range({ store }: EventDatabase, request: Request, reply: FastifyR
   if (reverse !== undefined && reverse !== 'true' && reverse !== 'false')
     throw wrong('reverse', 'must be true or false')
   const span = { fromMs: time(query, 'from'), toMs: time(query, 'to'), reverse: reverse === 'true' }
-  const { events, afterKey } = await rangePage(store, { ...span, afterKey: text(query, 'afterKey') }, limit)
+  const { events, afterKey } = await store.range({ ...span, afterKey: text(query, 'afterKey'), limit })
   if (afterKey !== undefined) {
     const next = new URLSearchParams({ ...(query as Record<string, string>), afterKey })
     reply.header('link', `</db/${store.name}/e?${next}>; rel="next"`)
@@ -149,25 +154,6 @@ async function range({ store }: EventDatabase, request: Request, reply: FastifyR
   if (type === ndjson) return answer(request, reply, ndjson, lines(events))
   const tail = afterKey === undefined ? '' : `,"afterKey":"${afterKey}"`
   return answer(request, reply, json, `{"events":[${events.map(eventJson).join(',')}]${tail}}`)
-}
-
-/** At most `limit` events, of so many bytes as a page of changes has; `afterKey` says that there may be more. */
-async function rangePage(store: SyncStore, span: Omit<Parameters<SyncStore['range']>[0], 'limit'>, limit: number) {
-  const events: StoredEvent[] = []
-  let { afterKey } = span
-  let bytes = 0
-  while (events.length < limit) {
-    const wanted = Math.min(rangeStep, limit - events.length)
-    const more = await store.range({ ...span, afterKey, limit: wanted })
-    for (const event of more) {
-      bytes += event.value.length
-      if (events.length > 0 && bytes > store.limits.pageBytes) return { events, afterKey }
-      events.push(event)
-      afterKey = event.key
-    }
-    if (more.length < wanted) return { events, afterKey: undefined }
-  }
-  return { events, afterKey }
 }
 
 function lines(events: readonly StoredEvent[]): string {

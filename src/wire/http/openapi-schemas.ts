@@ -39,7 +39,10 @@ export const schemas = {
     next: { ...integer, description: 'Continue with lc= this.' },
     cursor: { ...ref('Cursor'), description: 'The same with its store, which another store refuses.' },
   }),
-  Bulk: object(['events'], { events: list({ oneOf: [ref('Event'), { type: 'null' }] }) }),
+  Bulk: object(['events'], {
+    events: list({ oneOf: [ref('Event'), { type: 'null' }] }),
+    rest: { ...list(text), description: 'Keys for which there was no more room: ask for them next.' },
+  }),
   Range: object(['events'], { events: list(ref('Event')), afterKey: ref('Key') }),
   Keys: object(['keys'], { keys: list(ref('Key')) }),
   Envelope: object([], {
@@ -61,6 +64,7 @@ export const schemas = {
   }),
   Conflicts: object(['conflicts'], {
     conflicts: list(object(['key', 'kept', 'other'], { key: ref('Key'), kept: ref('Event'), other: ref('Event') })),
+    after: { ...text, description: 'There may be more: continue with after= this.' },
   }),
   Peer: object(['peer'], {
     peer: { ...text, description: 'Address of a database: http://127.0.0.1:7480/db/orders.' },

@@ -83,7 +83,13 @@ const feed = {
     query('lc', 'Last change seen: "next" or "cursor" of an earlier answer.', { type: 'string', default: '0' }),
     limit,
     query('wait', 'Wait so many seconds for something new.', { type: 'integer', minimum: 0, maximum: 60 }),
-    query('keys', 'Keys, parted by commas.', { type: 'string' }),
+    query(
+      'keys',
+      'At most 1,000 keys, parted by commas. Those that "rest" of the answer names are to be asked for next.',
+      {
+        type: 'string',
+      },
+    ),
     query('from', 'Not before this time.', millisOrText),
     query('to', 'Before this time.', millisOrText),
     query('afterKey', 'Continue a range after this key: that of the answer, or follow its link "next".', ref('Key')),
@@ -97,7 +103,13 @@ const feed = {
       description: 'Events.',
       content: {
         ...content({ anyOf: [ref('Page'), ref('Bulk'), ref('Range')] }),
-        ...content({ type: 'string', description: 'One event a line.' }, ndjson),
+        ...content(
+          {
+            type: 'string',
+            description: 'One event a line. Of keys: ask for those behind that of the last line, until no line comes.',
+          },
+          ndjson,
+        ),
         ...content({ type: 'string', description: 'One event a message, its id a position.' }, eventStream),
       },
     },
@@ -286,7 +298,7 @@ export const openApi = {
     '/db/{name}/conflicts': {
       get: {
         summary: 'Keys that came with two values',
-        parameters: [name, limit, query('afterKey', 'Continue after this key.', ref('Key'))],
+        parameters: [name, limit, query('after', 'Continue after this one, or after this key.', { type: 'string' })],
         responses: { ...common, ...notModified, 200: answer('Both values of each.', ref('Conflicts')) },
       },
     },

@@ -16,8 +16,13 @@ export function signature({ position: _, value, ...rest }: StoredEvent): string 
 }
 
 export async function contents(store: EventStore): Promise<Map<string, StoredEvent>> {
-  const events = await store.range({ limit: 1_000_000 })
-  return new Map(events.map((e) => [e.key, e]))
+  const all = new Map<string, StoredEvent>()
+  for (let afterKey: string | undefined; ; ) {
+    const page = await store.range({ limit: 1_000_000, afterKey })
+    for (const event of page.events) all.set(event.key, event)
+    if (page.afterKey === undefined) return all
+    afterKey = page.afterKey
+  }
 }
 
 export class Model {

@@ -10,6 +10,9 @@ import type { BuildSpace } from './build-space.ts'
 import { type Item, itemOf, timeOf } from './item.ts'
 import { eventOf, firstMark, lastMark, type Mark, markBehind, streamOf } from './space-keys.ts'
 
+/** Of the events of one store that a page has; one event may be more. */
+const pageBytes = 4 << 20
+
 /** A store, and the numbers of the view's streams that read it. */
 export interface Source {
   readonly store: EventStore
@@ -47,8 +50,9 @@ export function wholeHistory(sources: readonly Source[], bounds: Bounds): Histor
     let horizon: string | undefined
     const items: Item[] = []
     for (const [i, { store, streams }] of sources.entries()) {
-      const found: (StoredEvent | undefined)[] = await store.range({ afterKey, toMs, limit })
-      const last = found[limit - 1]?.key
+      const page = await store.range({ afterKey, toMs, limit })
+      const found: (StoredEvent | undefined)[] = [...page.events]
+      const last = page.afterKey
       if (last !== undefined && (horizon === undefined || last < horizon)) horizon = last
       // Another stream of the very event where the last page ended.
       if (afterKey !== undefined && after !== markBehind(afterKey)) found.push(...(await store.get([afterKey])))
@@ -78,17 +82,24 @@ export function keyHistory(
 ): History {
   return async (after, limit) => {
     const marks = await space.marks(key, after, limit)
-    const end = marks.length < limit ? bounds.upTo : marks[marks.length - 1]
+    let end = marks.length < limit ? bounds.upTo : marks[marks.length - 1]
+    let cut = false
     const wanted = marks.filter((m) => m <= bounds.upTo && !pending?.removed.has(m) && !pending?.added.has(m))
     const items: Item[] = []
     for (const [i, { store, streams }] of sources.entries()) {
       const own = wanted.filter((m) => streams.includes(streamOf(m)))
-      const found = own.length === 0 ? [] : await store.get(own.map(eventOf))
+      const found = own.length === 0 ? [] : await store.get(own.map(eventOf), pageBytes)
+      if (found.length < own.length) {
+        cut = true
+        const last = own[found.length - 1]
+        if (last < end) end = last
+      }
       for (const [j, event] of found.entries()) {
         if (visible(event, bounds.positions[i])) items.push(itemOf(event, streamOf(own[j])))
       }
     }
     for (const [mark, item] of pending?.added ?? []) if (mark > after && mark <= end) items.push(item)
-    return { items: items.sort(byMark), next: marks.length < limit || end >= bounds.upTo ? undefined : end }
+    const within = items.filter(({ mark }) => mark <= end).sort(byMark)
+    return { items: within, next: cut || (marks.length === limit && end < bounds.upTo) ? end : undefined }
   }
 }

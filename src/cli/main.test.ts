@@ -98,12 +98,24 @@ test('start refuses what it must, before it touches anything', async () => {
   const open = await lattice(['start', '--data', 'd', '--pg', '0.0.0.0:0'])
   assert.equal(open.status, 1)
   assert.match(open.error, /refusing to listen on 0\.0\.0\.0:0 without TLS/)
-  assert.match((await lattice(['start'])).error, /invalid configuration.*\ndata:/)
+  assert.match((await lattice(['start'])).error, /invalid configuration.*\ndata: is missing.*\nHint: .*--data DIR/)
+  assert.match(
+    (await lattice(['start', '--config', 'no.json'])).error,
+    /no\.json: ENOENT: no such file or directory\n$/,
+  )
   writeFileSync(join(directory, 'bad.json'), '{ "data": "d", "limits": { "connections": -1 } }')
   assert.match((await lattice(['start', '--config', 'bad.json'])).error, /limits\.connections/)
   const taken = await lattice(['start', '--data', 'd', '--pg', `127.0.0.1:${server.port}`])
   assert.equal(taken.status, 1)
   assert.match(taken.error, /the port is taken\nHint: /)
+})
+
+test('storage of what is no data directory', async () => {
+  for (const none of ['nowhere', '.', 'bad.json']) {
+    const { status, error } = await lattice(['storage', '--data', none])
+    assert.equal(status, 1)
+    assert.match(error, /is not a data directory\nIt has no FORMAT file\.\nHint: /)
+  }
 })
 
 test('status without a node', async () => {

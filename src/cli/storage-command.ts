@@ -4,6 +4,7 @@
  *
  * Not here: reading the files (storage/inspect.ts).
  */
+import { DbError } from '../base/index.ts'
 import { nodeIo } from '../io/node/index.ts'
 import { inspectStorage, type StorageReport, type TableReport } from '../storage/index.ts'
 import { formatBytes } from './format-bytes.ts'
@@ -12,6 +13,9 @@ import { formatTable, type TableStyle } from './shell/table.ts'
 /** Answers the exit status: 0 sound, 1 damaged. Raises undefined_file, incompatible_format, lock_file_exists. */
 export async function runStorage(directory: string, asJson: boolean, write: (text: string) => void): Promise<number> {
   const io = nodeIo({ logLevel: 'silent' })
+  const refuse = (cause: unknown): never => {
+    throw notData(directory, cause)
+  }
   const report = await inspect()
   write(asJson ? JSON.stringify(plain(report)) + '\n' : describe(report))
   await io.stop()
@@ -19,8 +23,7 @@ export async function runStorage(directory: string, asJson: boolean, write: (tex
 
   /** Under the lock: a running node changes files while they are read. A directory that is no data directory stays as it is. */
   async function inspect(): Promise<StorageReport> {
-    const file = await io.disk.open(`${directory}/FORMAT`, { readOnly: true })
-    await file.close()
+    await (await io.disk.open(`${directory}/FORMAT`, { readOnly: true }).catch(refuse)).close()
     const lock = await io.disk.lock(directory)
     try {
       return await inspectStorage(io, directory)
@@ -28,6 +31,15 @@ export async function runStorage(directory: string, asJson: boolean, write: (tex
       await lock.release()
     }
   }
+}
+
+function notData(directory: string, cause: unknown): unknown {
+  if (!(cause instanceof DbError) || (cause.code !== 'undefined_file' && cause.code !== 'io_error')) return cause
+  return new DbError('undefined_file', `${directory} is not a data directory`, {
+    cause,
+    detail: 'It has no FORMAT file.',
+    hint: 'Give the directory that `lattice start --data` was given; of a demo, .lattice/demo/node-1 and so on.',
+  })
 }
 
 /** Keys as hex, shortened. */

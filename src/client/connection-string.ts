@@ -47,7 +47,11 @@ export function isConnectionString(target: string): boolean {
 /** Raises invalid_parameter_value. */
 export function parseConnectionString(text: string): RemoteAddress {
   const match = /^\w+:\/\/(?:([^@/?#]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/.exec(text)
-  if (match === null) throw new DbError('invalid_parameter_value', 'not a connection string')
+  if (match === null) {
+    throw new DbError('invalid_parameter_value', `not a connection string: "${text.slice(0, 80)}"`, {
+      hint: 'Write it as postgres://user@127.0.0.1:7432/database.',
+    })
+  }
   const [, credentials = '', places, path = '', search = ''] = match
   const colon = credentials.indexOf(':')
   const words = new Map<string, string>()

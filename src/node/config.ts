@@ -100,9 +100,13 @@ export function checkConfig(input: unknown, source: string): NodeConfig {
   if (!checked.success) {
     const problems = checked.error.issues.map((issue) => {
       const path = issue.path.length > 0 ? issue.path.join('.') + ': ' : ''
-      return path + issue.message
+      return path + issue.message.replace(/^Invalid input: expected (\w+), received undefined$/, 'is missing ($1)')
     })
-    throw new DbError('config_file_error', `invalid configuration in ${source}`, { detail: problems.join('\n') })
+    const noData = checked.error.issues.some((issue) => issue.path[0] === 'data')
+    throw new DbError('config_file_error', `invalid configuration in ${source}`, {
+      detail: problems.join('\n'),
+      hint: noData ? 'Say where the data is: --data DIR, or "data" in the configuration file.' : undefined,
+    })
   }
   const { pg, http, socket, peer, advertise, join, locality, ...rest } = checked.data
   return {

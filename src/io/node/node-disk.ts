@@ -44,7 +44,7 @@ export class NodeDisk implements Disk {
   }
 
   async makeDirectory(directory: string): Promise<void> {
-    const first = await fs.promises.mkdir(directory, { recursive: true, mode: 0o700 }).catch((error) => {
+    const first = await makeMissing(resolve(directory)).catch((error) => {
       throw systemError(error, `make the directory ${directory}`)
     })
     if (first === undefined) return
@@ -179,4 +179,23 @@ class NodeFile implements File {
       })
     })
   }
+}
+
+/**
+ * Makes it, and what is missing above it; answers the topmost that it made, undefined when all were there. Node's own
+ * `recursive` asks for ever where a file system says that a new entry is not to be found, as /proc does.
+ */
+async function makeMissing(directory: string): Promise<string | undefined> {
+  const parent = dirname(directory)
+  try {
+    await fs.promises.mkdir(directory, { mode: 0o700 })
+    return directory
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const stat = (path: string) => fs.promises.stat(path).catch(() => undefined)
+    if (code === 'EEXIST' && (await stat(directory))?.isDirectory()) return undefined
+    if (code !== 'ENOENT' || parent === directory || (await stat(parent)) !== undefined) throw error
+  }
+  const first = await makeMissing(parent)
+  return (await makeMissing(directory)) === undefined ? undefined : (first ?? directory)
 }

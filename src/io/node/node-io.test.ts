@@ -90,6 +90,21 @@ test('a directory has one holder, and a dead one is taken over', async () => {
   assert.deepEqual(readdirSync(directory), [])
 })
 
+test('directories are made with what is missing above them; where none can be made, that is said', async () => {
+  const made = join(home, 'a', 'b', 'c')
+  await io.disk.makeDirectory(made)
+  await io.disk.makeDirectory(made)
+  assert.equal(statSync(made).mode & 0o777, 0o700)
+  const file = join(home, 'file')
+  await (await io.disk.open(file, { create: true })).close()
+  for (const bad of [file, join(file, 'x')]) {
+    await assert.rejects(io.disk.makeDirectory(bad), /could not make the directory/)
+  }
+  if (process.platform === 'linux') {
+    await assert.rejects(io.disk.makeDirectory('/proc/nothing'), (e) => e instanceof DbError)
+  }
+})
+
 test('sockets carry bytes both ways and report their end', async () => {
   const accepted = Promise.withResolvers<Socket>()
   const listener = await io.network.listen('127.0.0.1', 0, (socket) => accepted.resolve(socket))

@@ -30,5 +30,12 @@ export function systemError(cause: unknown, doing: string, otherwise: ErrorCode 
   if (cause instanceof DbError) return cause
   const system = cause as NodeJS.ErrnoException
   const code = codes[system?.code ?? ''] ?? otherwise
-  return new DbError(code, `could not ${doing}: ${system?.message ?? String(cause)}`, { cause })
+  return new DbError(code, `could not ${doing}: ${reason(system) ?? String(cause)}`, { cause })
+}
+
+/** Node's message without the call and the path that it repeats: "ENOENT: no such file or directory". */
+function reason(cause: NodeJS.ErrnoException | undefined): string | undefined {
+  const { syscall, message } = cause ?? {}
+  const end = syscall === undefined || cause?.path === undefined ? -1 : (message?.lastIndexOf(`, ${syscall} `) ?? -1)
+  return end < 0 ? message : message?.slice(0, end)
 }

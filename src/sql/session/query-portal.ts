@@ -19,38 +19,36 @@ export class QueryPortal implements Portal {
   readonly copy = undefined
   tag = ''
   readonly held: boolean = false
-  readonly statement: PreparedStatement
+  #statement: PreparedStatement
   readonly #session: Session
-  readonly #values: readonly Value[]
+  #values: readonly Value[]
   readonly #last: boolean
-  readonly #planOf: () => Plan
+  readonly #text: string
   #plan: Plan | undefined
+  /** As they were asked for first: whoever takes rows may have noted the slots. */
   #fields: readonly Field[] | undefined
+  /** Slots of the plan that is run, when they are others. */
+  #moved: readonly number[] | undefined
   #x: Execution | undefined
   #state: State = 'new'
   #rows = 0
   #lock = 0
+  #waited = false
   #savepoint: Savepoint | undefined
   #localMark = 0
   #check: Generator<Step, void, void> | undefined
   #timer: { cancel(): void } | undefined
 
-  constructor(
-    session: Session,
-    statement: PreparedStatement,
-    values: readonly Value[],
-    last: boolean,
-    planOf: () => Plan,
-  ) {
+  constructor(session: Session, statement: PreparedStatement, values: readonly Value[], last: boolean, text: string) {
     this.#session = session
-    this.statement = statement
+    this.#statement = statement
     this.#values = values
     this.#last = last
-    this.#planOf = planOf
+    this.#text = text
   }
 
   get fields(): readonly Field[] | undefined {
-    if (this.statement.fields === undefined) return undefined
+    if (this.#statement.fields === undefined) return undefined
     if (this.#fields === undefined) {
       const plan = this.#claim()
       this.#fields = plan.fields
@@ -60,16 +58,38 @@ export class QueryPortal implements Portal {
 
   #claim(): Plan {
     if (this.#plan === undefined) {
-      this.#plan = this.#planOf()
+      this.#plan = this.#session.statementCache.planOf(this.#statement, false)
       this.#plan.busy = true
-      if (
-        this.statement.plan === undefined &&
-        this.#plan.query === this.statement.query &&
-        this.#plan.builder.reuse !== 'never'
-      )
-        this.statement.plan = this.#plan
     }
     return this.#plan
+  }
+
+  /** What the statement names may have changed since it was bound, or planned: it is run by what it means now. */
+  #renew(): void {
+    const { statementCache } = this.#session
+    const statement = statementCache.renewed(this.#statement, this.#text)
+    if (statement !== this.#statement) {
+      this.#statement = statement
+      this.#values = []
+    }
+    if (this.#plan !== undefined && !statementCache.current(this.#plan, statement)) {
+      this.#plan.busy = false
+      this.#plan = undefined
+    }
+    const { fields } = this.#claim()
+    this.#moved =
+      this.#fields !== undefined && fields?.some((f, i) => f.slot !== this.#fields![i].slot)
+        ? fields.map((f) => f.slot)
+        : undefined
+  }
+
+  /** A row as the sink was told that it comes. */
+  #placed(registers: readonly Value[], moved: readonly number[]): Value[] {
+    const out: Value[] = []
+    this.#fields!.forEach((f, i) => {
+      out[f.slot] = registers[moved[i]]
+    })
+    return out
   }
 
   run(sink: RowSink, maxRows: number): Step {
@@ -89,8 +109,15 @@ export class QueryPortal implements Portal {
     const session = this.#session
     if (this.#state === 'new') this.#begin()
     if (this.#state === 'locking') {
-      const step = this.#lockTables()
-      if (step !== ROW) return step
+      for (;;) {
+        const step = this.#lockTables()
+        if (step !== ROW) return step
+        if (!this.#waited) break
+        // What was waited for may have changed the tables, and lead to others.
+        this.#waited = false
+        this.#lock = 0
+        this.#renew()
+      }
       this.#start()
     }
     if (this.#state === 'running') {
@@ -119,7 +146,7 @@ export class QueryPortal implements Portal {
     const session = this.#session
     this.#timer = session.limitStatement()
     session.transaction()
-    this.#claim()
+    this.#renew()
     this.#state = 'locking'
   }
 
@@ -142,28 +169,7 @@ export class QueryPortal implements Portal {
       }
       this.#lock++
     }
-    // What was waited for may have changed the tables.
-    if (this.#waited) {
-      this.#waited = false
-      this.#replan()
-    }
     return ROW
-  }
-
-  #waited = false
-
-  #replan(): void {
-    const session = this.#session
-    this.#plan!.busy = false
-    if (session.statementCache.revalidate(this.statement)) return this.#retake()
-    this.statement.plan = undefined
-    this.#retake()
-  }
-
-  #retake(): void {
-    this.#plan = undefined
-    this.#fields = undefined
-    this.#claim()
   }
 
   #start(): void {
@@ -216,7 +222,7 @@ export class QueryPortal implements Portal {
         if (fields === undefined) continue
         this.#rows++
         count++
-        const room = sink.row(x.r)
+        const room = sink.row(this.#moved === undefined ? x.r : this.#placed(x.r, this.#moved))
         if (maxRows > 0 && count >= maxRows) return ROW
         if (!room) return YIELD
         if ((this.#rows - started) % 4096 === 0 && x.spent) return YIELD

@@ -46,6 +46,7 @@ import type { Type, TypeContext, Value } from '../types/type.ts'
 import { fenceKey } from './catalog-sync.ts'
 import { type Database, notifyTopic } from './database.ts'
 import { DeferredChecks } from './deferred.ts'
+import { OwnCatalog } from './own-catalog.ts'
 import { Reading } from './reading.ts'
 import { RegNames } from './reg-names.ts'
 import { bindSession } from './session-functions.ts'
@@ -58,7 +59,6 @@ import { SessionTimeouts } from './timeouts.ts'
 export interface Savepoint {
   readonly name: string
   readonly store: StoreSavepoint
-  readonly catalog: Catalog | undefined
   readonly changes: number
   readonly settings: number
   readonly deferred: number
@@ -113,8 +113,7 @@ export class Session implements SqlSession, ExecutionSession {
   pendingNotifications: { channel: string; payload: string }[] = []
   pendingListens: { channel: string; listen: boolean }[] = []
   #incoming: { processId: number; channel: string; payload: string }[] = []
-  #catalog: Catalog | undefined
-  #changes: Change[] = []
+  readonly #own = new OwnCatalog(() => this.database.catalog(this.databaseOid))
   #droppedStorages: number[] = []
   #cachedVersion = -1
   #names: NameScope | undefined
@@ -170,7 +169,7 @@ export class Session implements SqlSession, ExecutionSession {
     return this.database.sequences
   }
   get catalog(): Catalog {
-    return this.#catalog ?? this.database.catalog(this.databaseOid)
+    return this.#own.current
   }
   get names(): NameScope {
     const { catalog } = this
@@ -508,7 +507,7 @@ export class Session implements SqlSession, ExecutionSession {
     let step = this.local?.prepare(tx) ?? END
     if (step === WAIT) return this.#wait(this.local)
     try {
-      if (this.#changes.length > 0 && !this.#hooked) this.#hookInstall(tx)
+      if (this.#own.changes.length > 0 && !this.#hooked) this.#hookInstall(tx)
       step = tx.commit()
     } catch (error) {
       // Perhaps another node has changed a table that this one does not know of yet.
@@ -534,7 +533,7 @@ export class Session implements SqlSession, ExecutionSession {
 
   #hookInstall(tx: Transaction): void {
     this.#hooked = true
-    const changes = this.#changes
+    const { changes } = this.#own
     const { databaseOid } = this
     const { sync } = this.database
     tx.onCommit(() => this.database.install(databaseOid, changes))
@@ -546,7 +545,7 @@ export class Session implements SqlSession, ExecutionSession {
   /** The transaction's work relies on the table's definition as this node knows it. */
   relyOn(table: number): void {
     const { sync } = this.database
-    const storage = !sync || this.#changes.some((c) => c.oid === table) ? 0 : this.catalog.relation(table)?.storage
+    const storage = !sync || this.#own.changes.some((c) => c.oid === table) ? 0 : this.catalog.relation(table)?.storage
     if (storage) this.tx!.require(fenceKey(storage), sync!.fenceOf(table))
   }
 
@@ -569,8 +568,7 @@ export class Session implements SqlSession, ExecutionSession {
     this.failed = false
     if (this.savepoints.length > 0) this.savepoints = []
     this.deferred.clear()
-    this.#catalog = undefined
-    if (this.#changes.length > 0) this.#changes = []
+    this.#own.clear()
     this.#hooked = false
     if (storages.length > 0) this.#droppedStorages = []
     this.nextIsolation = undefined
@@ -603,8 +601,7 @@ export class Session implements SqlSession, ExecutionSession {
     this.savepoints.push({
       name,
       store: tx.savepoint(),
-      catalog: this.#catalog,
-      changes: this.#changes.length,
+      changes: this.#own.changes.length,
       settings: this.settings.mark,
       deferred: this.deferred.mark,
       local: this.local?.writes.mark ?? 0,
@@ -616,8 +613,7 @@ export class Session implements SqlSession, ExecutionSession {
     const s = this.savepoints[at]
     this.savepoints.length = at + 1
     this.tx!.rollbackTo(s.store)
-    this.#catalog = s.catalog
-    this.#changes.length = s.changes
+    this.#own.cutTo(s.changes)
     this.settings.rollbackTo(s.settings)
     this.deferred.rollbackTo(s.deferred)
     this.local?.writes.rollbackTo(s.local)
@@ -649,8 +645,7 @@ export class Session implements SqlSession, ExecutionSession {
     if (descriptor === undefined) tx.delete(key)
     else tx.put(key, encodeDescriptor(descriptor))
     if (database !== this.databaseOid && !isShared(kind)) return
-    this.#catalog = this.catalog.with([change])
-    this.#changes.push(change)
+    this.#own.add(change)
   }
   dropStorage(storage: number): void {
     if (storage !== 0) this.#droppedStorages.push(storage)
@@ -661,9 +656,10 @@ export class Session implements SqlSession, ExecutionSession {
   /** Rows of virtual relations stay while the catalog does. */
   refreshCache(): void {
     const { version } = this.catalog
-    if (version === this.#cachedVersion && this.#catalog === undefined) return
+    const changed = this.#own.changes.length > 0
+    if (version === this.#cachedVersion && !changed) return
     this.cache.clear()
-    this.#cachedVersion = this.#catalog === undefined ? version : -1
+    this.#cachedVersion = changed ? -1 : version
   }
 
   // ---- notifications

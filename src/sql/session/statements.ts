@@ -28,7 +28,6 @@ export class PreparedStatement implements Prepared {
   readonly text: string
   readonly node: Node | undefined
   readonly parameterTypes: readonly Type[]
-  readonly givenTypes: readonly number[]
   fields: readonly Field[] | undefined
   query: Query | undefined
   plan: Plan | undefined
@@ -46,7 +45,6 @@ export class PreparedStatement implements Prepared {
     text: string,
     node: Node | undefined,
     parameterTypes: readonly Type[],
-    givenTypes: readonly number[],
     query: Query | undefined,
     fields: readonly Field[] | undefined,
     catalog: Catalog,
@@ -57,7 +55,6 @@ export class PreparedStatement implements Prepared {
     this.text = text
     this.node = node
     this.parameterTypes = parameterTypes
-    this.givenTypes = givenTypes
     this.query = query
     this.fields = fields
     this.catalog = catalog
@@ -155,7 +152,7 @@ export class StatementCache {
     const statement = this.#normalized.get(literals.key)
     if (statement === undefined || !this.#valid(statement)) return undefined
     const values = this.#literalValues(statement.lifted!, literals, text)
-    return values === undefined ? undefined : (last) => this.#portal(statement, values, last)
+    return values === undefined ? undefined : (last) => this.#portal(statement, values, last, text)
   }
 
   #literalValues(lifted: Lifted, literals: Literals, text: string): Value[] | undefined {
@@ -187,7 +184,7 @@ export class StatementCache {
       if (own === whole && this.#normalize(statement, own)) {
         const literals = literalKey(own)!
         const values = this.#literalValues(statement.lifted!, literals, own)
-        if (values !== undefined) return this.#portal(statement, values, last)
+        if (values !== undefined) return this.#portal(statement, values, last, own)
         // A literal that its type refuses: bound as it stands, it raises where it is computed.
         return this.#portal(this.#bindStatement(own, raw.node, whole, [], false), [], last)
       }
@@ -229,7 +226,6 @@ export class StatementCache {
       text,
       node,
       types,
-      given,
       undefined,
       fields,
       session.catalog,
@@ -250,17 +246,34 @@ export class StatementCache {
     return this.#portal(statement, values, last)
   }
 
-  /** Binds the statement again when what it names has changed; true when nothing had. */
-  revalidate(statement: PreparedStatement): boolean {
-    if (this.#valid(statement)) return true
-    this.#rebind(statement)
-    return false
+  /**
+   * What is to be run for the statement now: itself, bound again if what it names has changed. One that is shared by texts
+   * with other literals is not: then it is the statement of this `text`, which needs no values.
+   */
+  renewed(statement: PreparedStatement, text: string): PreparedStatement {
+    if (this.#valid(statement)) return statement
+    if (statement.lifted === undefined) {
+      this.#rebind(statement)
+      return statement
+    }
+    const fresh = this.#bindStatement(text, parse(text)[0].node, text, [], false)
+    requireFields(statement, fresh)
+    return fresh
+  }
+
+  /** Whether a plan is what would be made of the statement, which is valid, now. */
+  current(plan: Plan, statement: PreparedStatement): boolean {
+    const { catalog } = this.#session
+    if (plan.query !== statement.query) return false
+    if (plan.catalog === catalog) return true
+    return plan.builder.reuse !== 'same-catalog' && sameTables(plan, plan.catalog, catalog)
   }
 
   #rebind(statement: PreparedStatement): void {
-    const fresh = this.#bindStatement(statement.text, statement.node!, statement.text, statement.givenTypes, true)
-    if (!sameFields(statement.fields, fresh.fields))
-      throw new DbError('feature_not_supported', 'cached plan must not change result type')
+    // Values have come, or will come, as the types that parameters had: those stay.
+    const types = statement.parameterTypes.map((t) => t.oid)
+    const fresh = this.#bindStatement(statement.text, statement.node!, statement.text, types, true)
+    requireFields(statement, fresh)
     statement.query = fresh.query
     statement.fields = fresh.fields
     statement.plan = undefined
@@ -294,7 +307,6 @@ export class StatementCache {
       own,
       node,
       resolved,
-      given,
       query,
       fields,
       session.catalog,
@@ -317,19 +329,16 @@ export class StatementCache {
       if (!sameParts(statement.catalog, catalog, d.oid)) return false
     }
     // Cascades go to tables that the statement does not name.
-    for (const { key } of statement.plan?.locks ?? []) {
-      const oid = Number(key)
-      if (statement.catalog.relation(oid) !== catalog.relation(oid)) return false
-      if (!sameParts(statement.catalog, catalog, oid)) return false
-    }
+    if (statement.plan !== undefined && !sameTables(statement.plan, statement.catalog, catalog)) return false
     // Types and functions are few: any change to them ends all cached statements.
     if (!statement.catalog.sameRoutines(catalog)) return false
     statement.catalog = catalog
     return true
   }
 
-  #portal(statement: PreparedStatement, values: readonly Value[], last: boolean): Portal {
-    return new QueryPortal(this.#session, statement, values, last, () => this.planOf(statement, false))
+  /** @param text the client's, where the statement stands for others, too. */
+  #portal(statement: PreparedStatement, values: readonly Value[], last: boolean, text = statement.text): Portal {
+    return new QueryPortal(this.#session, statement, values, last, text)
   }
 
   /** The statement's plan, made when there is none or it is in use. */
@@ -349,6 +358,20 @@ export class StatementCache {
     if (known === undefined && !instrument && plan.builder.reuse !== 'never') statement.plan = plan
     return plan
   }
+}
+
+/** Whether the tables that a plan locks, those of its foreign keys too, are defined as they were. */
+function sameTables(plan: Plan, before: Catalog, now: Catalog): boolean {
+  return plan.locks.every(({ key }) => {
+    const oid = Number(key)
+    return before.relation(oid) === now.relation(oid) && sameParts(before, now, oid)
+  })
+}
+
+/** The client may have been told of the columns already. */
+function requireFields(statement: PreparedStatement, fresh: PreparedStatement): void {
+  if (!sameFields(statement.fields, fresh.fields))
+    throw new DbError('feature_not_supported', 'cached plan must not change result type')
 }
 
 function sameParts(before: Catalog, now: Catalog, oid: number): boolean {

@@ -1,13 +1,18 @@
 /** CREATE TYPE (enum, composite), CREATE DOMAIN, and what alters them. */
 import { DbError, type Step } from '../../base/index.ts'
+import { shareRowExclusive } from '../../transaction/index.ts'
 import { coerceBoolean, tryCoerce } from '../bind/coerce.ts'
 import { bindExpr } from '../bind/expression.ts'
 import { QueryScope } from '../bind/scope.ts'
 import { findType, formatType, nameParts, resolveTypeName } from '../bind/type-name.ts'
 import type { Column, RelationDescriptor, TypeDescriptor } from '../catalog/descriptors.ts'
 import { creationSchema, requireSchema } from '../catalog/names.ts'
+import { refuseLocal } from '../local/definition.ts'
 import type { Node } from '../parse/parser.ts'
 import type { Expr } from '../query.ts'
+import { SqlArray } from '../types/array.ts'
+import { SqlRecord } from '../types/record.ts'
+import type { Value } from '../types/type.ts'
 import { stripped } from './columns.ts'
 import { saved } from './constraints.ts'
 import {
@@ -16,6 +21,7 @@ import {
   type CommandTable,
   contextOf,
   createRowType,
+  lockRelation,
   type Session,
   targetSchema,
 } from './context.ts'
@@ -108,32 +114,87 @@ function* alterEnum(session: Session, node: any): Command {
   return { tag: 'ALTER TYPE' }
 }
 
-/** Rows hold labels, so a renamed one would be lost to them: only unused labels can change. */
+/**
+ * Rows hold labels, so a renamed one would be lost to them: only unused labels can change. Nobody writes to the tables from
+ * before they are read until the new label is known; on nodes that cannot be told, the tables' fences see to it.
+ */
 function* renameLabel(session: Session, type: TypeDescriptor, from: string, to: string): Generator<Step, void, void> {
   const labels = type.labels!
   if (!labels.some((l) => l.label === from))
     throw new DbError('invalid_parameter_value', `"${from}" is not an existing enum label`)
   if (labels.some((l) => l.label === to)) throw new DbError('duplicate_object', `enum label "${to}" already exists`)
-  for (const table of session.catalog.relations()) {
-    if (table.relkind !== 'r') continue
-    const columns = table.columns.filter((c) => !c.dropped && (c.type === type.oid || c.type === type.array))
-    if (columns.length === 0) continue
-    const access = session.tables.access(session.catalog, table)
-    yield* forEachRow(session, access, (_key, values) => {
-      for (const c of columns) {
-        const v = values[c.number - 1]
-        if (v === from || v?.items?.includes(from)) {
-          throw new DbError(
-            'feature_not_supported',
-            `cannot rename enum label "${from}" because rows of table "${table.name}" hold it`,
-            { hint: 'Add the new label, update the rows, then stop using the old one.' },
-          )
-        }
-      }
-      return undefined
-    })
+  const holders = typesHolding(session, type)
+  for (const { oid, relkind, columns } of [...session.catalog.relations()]) {
+    if (relkind !== 'r' && relkind !== 'm') continue
+    if (!columns.some((c) => !c.dropped && holders.has(c.type))) continue
+    yield* lockRelation(session, oid, shareRowExclusive)
+    const table = session.catalog.relation(oid)
+    if (table === undefined) continue
+    refuseLocal(table, 'renaming a label of its enum', 'Rows that hold it may still come from elsewhere.')
+    yield* requireUnused(session, table, holders, from)
+    session.change('relation', oid, table)
   }
   session.change('type', type.oid, { ...type, labels: labels.map((l) => (l.label === from ? { ...l, label: to } : l)) })
+  for (const relation of [...session.catalog.relations()]) {
+    const next = withLabel(relation, type.oid, from, to)
+    if (next !== undefined) session.change('relation', relation.oid, next)
+  }
+}
+
+/** The type, its arrays, domains over it, and rows with columns of any of these. */
+function typesHolding(session: Session, type: TypeDescriptor): Set<number> {
+  const found = new Set([type.oid])
+  for (let before = 0; before < found.size; ) {
+    before = found.size
+    for (const t of session.catalog.types()) {
+      const row = t.relation === undefined ? undefined : session.catalog.relation(t.relation)
+      const parts = [t.element ?? 0, t.base ?? 0, ...(row?.columns ?? []).map((c) => (c.dropped ? 0 : c.type))]
+      if (parts.some((oid) => found.has(oid))) found.add(t.oid)
+    }
+  }
+  return found
+}
+
+function* requireUnused(
+  session: Session,
+  table: RelationDescriptor,
+  holders: ReadonlySet<number>,
+  label: string,
+): Generator<Step, void, void> {
+  const columns = table.columns.filter((c) => !c.dropped && holders.has(c.type))
+  const access = session.tables.access(session.catalog, table)
+  yield* forEachRow(session, access, (_key, values) => {
+    if (columns.some((c) => holdsLabel(values[c.number - 1], label))) {
+      throw new DbError(
+        'feature_not_supported',
+        `cannot rename enum label "${label}" because rows of table "${table.name}" hold it`,
+        { hint: 'Add the new label, update the rows, then stop using the old one.' },
+      )
+    }
+    return undefined
+  })
+}
+
+function holdsLabel(value: Value, label: string): boolean {
+  if (value instanceof SqlArray) return value.items.some((item) => holdsLabel(item, label))
+  if (value instanceof SqlRecord) return value.values.some((part) => holdsLabel(part, label))
+  return value === label
+}
+
+/** Defaults, checks, views and indexes that name the label; undefined when none does. */
+function withLabel(
+  relation: RelationDescriptor,
+  type: number,
+  from: string,
+  to: string,
+): RelationDescriptor | undefined {
+  let found = false
+  const next = JSON.parse(JSON.stringify(relation), (_key, value) => {
+    if (value?.kind !== 'const' || value.type !== type || value.text !== from) return value
+    found = true
+    return { ...value, text: to }
+  })
+  return found ? next : undefined
 }
 
 function* createComposite(session: Session, node: any): Command {

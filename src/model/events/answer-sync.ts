@@ -111,10 +111,10 @@ function far(position: number, known: unknown, others: number, few: number): boo
 }
 
 async function answerCarry(store: SyncStore, message: CarryMessage): Promise<CarriedMessage> {
-  const { from, claim, wants, cap } = message
+  const { from, claim, wants, cap, behind } = message
   if (claim !== undefined) checkClaim(from, claim)
   const { added, conflicts } = await store.receive(from.store, message.records, claim)
-  const page = await store.records(wants, store.limits.syncBytes, cap)
+  const page = await store.records(wants, store.limits.syncBytes, cap, behind)
   const received = receivedOf(store, from)
   return {
     kind: 'carried',
@@ -125,6 +125,7 @@ async function answerCarry(store: SyncStore, message: CarryMessage): Promise<Car
     records: page.records,
     taken: page.taken,
     upTo: page.upTo,
+    behind: page.behind,
   }
 }
 

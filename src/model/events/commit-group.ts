@@ -13,16 +13,20 @@
 import type { Timestamp } from '../../base/index.ts'
 import {
   type ByteOutput,
+  byRank,
   type Cell,
+  cellHash,
   cellOf,
   formatUlid,
   type Hashed,
   hashRecord,
   joinCells,
+  othersKept,
   recordKey,
   sameBytes,
   sameValue,
   toHex,
+  travelling,
 } from '../../replication/sync/index.ts'
 import {
   eventHeader,
@@ -59,7 +63,7 @@ interface Staged extends Loaded {
 export class CommitGroup {
   readonly changes: Change[] = []
   readonly stamp: Uint8Array
-  /** Keys and hashes of events that stand by themselves and get positions, in their order. */
+  /** Keys and hashes of cells of events that stand by themselves and get positions, in their order. */
   readonly #placed: { key: Uint8Array; hash: Uint8Array }[] = []
   readonly peers = new Map<string, Peer>()
   position: number
@@ -105,7 +109,9 @@ export class CommitGroup {
   /** An event whose key nobody has; `value` is its record with room for the header before it. */
   addFresh(key: Uint8Array, value: Uint8Array): void {
     this.count++
-    this.#place(key, value, hashRecord(value.subarray(eventHeader)), 0)
+    const hash = hashRecord(value.subarray(eventHeader))
+    putEventHeader(value, this.position + 1, hash, 0)
+    this.#place(key, value, hash, 0)
   }
 
   /** A record of a key that was loaded. Answers whether anything changes. */
@@ -115,16 +121,22 @@ export class CommitGroup {
     const incoming = cellOf({ record, hash })
     staged.cell = before === undefined ? incoming : joinCells(before, incoming)
     const stands = before === undefined || !sameBytes(staged.cell.standing.hash, before.standing.hash)
-    if (stands) staged.source = source
-    return stands || staged.cell.others.length !== before?.others.length
+    const changed = stands || !sameHashes(staged.cell.others, before.others)
+    if (!changed) return false
+    // Of a cell to which several gave something, each has yet to get the rest.
+    const sole = before === undefined || (staged.stored === undefined && staged.source === source)
+    if (sole) staged.source = source
+    else if (staged.cell.others.length > 0) staged.source = 0
+    else if (stands) staged.source = source
+    return true
   }
 
   /** A record that is kept to be looked at and changes nothing else; the key was loaded. */
   keepOther(other: Hashed): void {
     const staged = this.#staged.get(formatUlid(recordKey(other.record)))!
     const { standing, others } = staged.cell!
-    if (others.some((kept) => sameValue(kept.record, other.record))) return
-    staged.cell = { standing, others: [...others, other] }
+    if (others.length === othersKept || others.some((kept) => sameValue(kept.record, other.record))) return
+    staged.cell = { standing, others: [...others, other].sort(byRank) }
   }
 
   peer(store: Uint8Array): Peer | undefined {
@@ -147,7 +159,7 @@ export class CommitGroup {
     }
   }
 
-  /** Keys and hashes of events that got positions; one key may come twice, the later hash then counts. */
+  /** Keys and hashes of cells of events that got positions; one key may come twice, the later hash then counts. */
   eachReceived(visit: (key: Uint8Array, hash: Uint8Array) => void): void {
     this.runs.each(visit)
     for (const { key, hash } of this.#placed) visit(key, hash)
@@ -160,7 +172,8 @@ export class CommitGroup {
       if (!hasHash(others, hash)) this.changes.push({ key: otherKey(key, hash), value: undefined })
     for (const { record, hash } of others)
       if (!hasHash(before, hash)) this.changes.push({ key: otherKey(key, hash), value: record })
-    if (stored !== undefined && sameBytes(stored.hash, standing.hash)) return
+    const hash = cellHash(cell)
+    if (stored !== undefined && sameBytes(cellHash({ standing: stored, others: before }), hash)) return
     if (stored === undefined) this.count++
     else if (run === undefined) this.changes.push({ key: receptionKey(stored.position), value: stamp })
     else {
@@ -169,15 +182,16 @@ export class CommitGroup {
     }
     const value = new Uint8Array(eventHeader + standing.record.length)
     value.set(standing.record, eventHeader)
-    this.#place(key, value, standing.hash, source)
+    putEventHeader(value, this.position + 1, standing.hash, travelling(cell).length)
+    this.#place(key, value, hash, source)
   }
 
+  /** @param value has its header, with the next position. @param hash of the cell. */
   #place(key: Uint8Array, value: Uint8Array, hash: Uint8Array, source: number): void {
     // Positions of a run follow each other.
     this.runs.close()
     const position = ++this.position
     if (source !== 0) this.#echo(source, position)
-    putEventHeader(value, position, hash)
     this.#placed.push({ key, hash })
     this.changes.push({ key: eventKey(key), value })
     this.changes.push({ key: receptionKey(position), value: receptionValue(this.stamp, key, hash, source) })
@@ -190,6 +204,10 @@ export class CommitGroup {
     else if (last?.to === position - 1) all[all.length - 1] = { from: last.from, to: position }
     else all.push({ from: position, to: position })
   }
+}
+
+function sameHashes(a: readonly Hashed[], b: readonly Hashed[]): boolean {
+  return a.length === b.length && a.every(({ hash }, i) => sameBytes(hash, b[i].hash))
 }
 
 const hasHash = (records: readonly Hashed[], hash: Uint8Array): boolean => records.some((r) => sameBytes(r.hash, hash))

@@ -48,17 +48,22 @@ export interface NewEvent {
   readonly atMs?: number
 }
 
-/** The same key came with two values: the smaller hash is canonical, the other stays here to be looked at. */
+/**
+ * The same key came with two values: the smaller hash is canonical, the other stays to be looked at, here and wherever this
+ * store syncs; at most 64 of a key.
+ */
 export interface Conflict {
   readonly key: string
   readonly kept: StoredEvent
+  /** Its sequence is 0 when it is a value that this store refused to append: that stays here. */
   readonly other: StoredEvent
 }
 
 export interface ChangesPage {
   /**
-   * A contiguous run of reception order, sorted inside by (timestamp, key). An event that was redacted, or whose value gave
-   * way to another by the rule of conflicts, is received anew: it stands at a later position, and its earlier one is empty.
+   * A contiguous run of reception order, sorted inside by (timestamp, key). An event that was redacted, or
+   * that another value came for from elsewhere, whether it gave way or not, is received anew: it stands at a later position,
+   * and its earlier one is empty.
    */
   readonly events: readonly StoredEvent[]
   /** Continue after this position; equals `after` when nothing is new. Without events there is nothing new. */

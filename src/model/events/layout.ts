@@ -2,9 +2,9 @@
  * The keys and values of an event store in its ordered map (docs/formats/events.md).
  *
  *   0                                  life: who the store is, and its counters
- *   1 │ key 16                         event that is in no run: position u64, hash 16, record
- *   2 │ position u64                   reception: stamp 8, key 16, hash 16, source u32; only the stamp when the event has
- *                                      moved on to a later position. Of a run: see run.ts
+ *   1 │ key 16                         event that is in no run: position u64, hash 16, others u8, record
+ *   2 │ position u64                   reception: stamp 8, key 16, hash of the cell 16, source u32; only the stamp when the
+ *                                      event has moved on to a later position. Of a run: see run.ts
  *   3 │ store 16                       peer: what is known of another store
  *   4 │ key 16 │ hash 16               other: a record of another value than the one that stands
  *
@@ -32,11 +32,12 @@ const receptionSpace = 2
 const peerSpace = 3
 const otherSpace = 4
 
-export const eventHeader = 8 + hashBytes
+const othersAt = 8 + hashBytes
+export const eventHeader = othersAt + 1
 const eventKeyBytes = 1 + ulidBytes
 const receptionKeyBytes = 9
 const receptionBytes = stampBytes + ulidBytes + hashBytes + 4
-const lifeFormat = 2
+const lifeFormat = 3
 
 export const lifeKey = Uint8Array.of(0)
 export const peersFrom = Uint8Array.of(peerSpace)
@@ -88,19 +89,23 @@ export interface StoredCell {
   readonly position: number
   readonly hash: Uint8Array
   readonly record: Uint8Array
+  /** Records of other values that are events, too: they travel with it. */
+  readonly others: number
   /** First position of the run that it is in; 0 for none. */
   readonly run: number
 }
 
 /** Fills the room that a record has been given before it. */
-export function putEventHeader(value: Uint8Array, position: number, hash: Uint8Array): void {
+export function putEventHeader(value: Uint8Array, position: number, hash: Uint8Array, others: number): void {
   putSafe64(value, 0, position)
   value.set(hash, 8)
+  value[othersAt] = others
 }
 
 export function readEventValue(value: Uint8Array): StoredCell {
-  const hash = value.subarray(8, eventHeader)
-  return { position: getSafe64(value, 0), hash, record: value.subarray(eventHeader), run: 0 }
+  const hash = value.subarray(8, othersAt)
+  const others = value[othersAt]
+  return { position: getSafe64(value, 0), hash, record: value.subarray(eventHeader), others, run: 0 }
 }
 
 export function receptionValue(stamp: Uint8Array, key: Uint8Array, hash: Uint8Array, source: number): Uint8Array {
@@ -119,6 +124,7 @@ export interface Slot {
   readonly stamp: Uint8Array
   /** Undefined, as is `hash`, when the event has moved on. */
   readonly key: Uint8Array | undefined
+  /** Of the cell: of the event, and of the others that travel with it. */
   readonly hash: Uint8Array | undefined
   /** Number of the peer, in its life then, that it came from and whose mark covers it; 0 for others. */
   readonly source: number

@@ -20,6 +20,7 @@ import {
   hashRecord,
   incarnationBytes,
   isRedaction,
+  isRefused,
   type Mark,
   malformed,
   noStamp,
@@ -27,6 +28,7 @@ import {
   putUlidTime,
   RangeIndex,
   readRecord,
+  recordKey,
   type Stretch,
   sameBytes,
   storeBytes,
@@ -248,16 +250,16 @@ class MappedEventStore implements SyncStore {
     return this.#reader.lacking(ids)
   }
 
-  records(keys: readonly Uint8Array[], maxBytes: number, cap: number): Promise<RecordPage> {
+  records(keys: readonly Uint8Array[], maxBytes: number, cap: number, behind?: Uint8Array): Promise<RecordPage> {
     this.#check()
-    return this.#reader.records(this.#writer.life, keys, maxBytes, cap)
+    return this.#reader.records(this.#writer.life, keys, { maxBytes, cap, behind })
   }
 
   async receive(
     peer: Uint8Array,
     records: readonly Uint8Array[],
     claim: Stretch | undefined,
-    expected?: ReadonlyMap<string, Uint8Array>,
+    expected?: ReadonlyMap<string, Uint8Array | undefined>,
   ): Promise<Received> {
     this.#check()
     const wallMicros = this.#clock.wallMicros()
@@ -266,9 +268,11 @@ class MappedEventStore implements SyncStore {
     let newest = 0
     let bytes = 0
     let skewed: { key: Uint8Array; timestamp: number } | undefined
-    const kept: { record: Uint8Array; hash: Uint8Array }[] = []
+    const kept: Hashed[] = []
+    if (expected !== undefined) checkExpected(records, expected)
     for (const record of records) {
       const { key, timestamp, value } = readRecord(record)
+      if (isRefused(record)) throw malformed('it brings a value that was refused')
       if (value.length > this.limits.eventBytes) throw this.#tooLarge(formatUlid(key), value.length)
       if (timestamp > refusedAbove) {
         skewed ??= { key, timestamp }
@@ -276,9 +280,7 @@ class MappedEventStore implements SyncStore {
       }
       if (timestamp <= followedUpTo && timestamp > newest) newest = timestamp
       bytes += record.length
-      const hashed = { record, hash: hashRecord(record) }
-      if (expected !== undefined) checkExpected(hashed, expected.get(formatUlid(key)))
-      kept.push(hashed)
+      kept.push({ record, hash: hashRecord(record) })
     }
     const sound = skewed === undefined ? claim : undefined
     const work: ReceiveWork = { kind: 'receive', peer, records: kept, claim: sound, newest, added: 0, conflicts: 0 }
@@ -363,10 +365,19 @@ class MappedEventStore implements SyncStore {
   }
 }
 
-/** What was offered may have given way meanwhile, but only to what takes its place. */
-function checkExpected(record: Hashed, hash: Uint8Array | undefined): void {
-  const fits = hash !== undefined && (isRedaction(record.record) || compareBytes(record.hash, hash) <= 0)
-  if (!fits) throw malformed('it brings another event than the one that was offered')
+/** What was offered may have given way meanwhile, but only to what takes its place. Several of a key are of a conflict. */
+function checkExpected(records: readonly Uint8Array[], expected: ReadonlyMap<string, Uint8Array | undefined>): void {
+  const texts = records.map((record) => formatUlid(recordKey(record)))
+  const seen = new Set<string>()
+  const several = new Set(texts.filter((text) => seen.size === seen.add(text).size))
+  for (let i = 0; i < records.length; i++) {
+    const hash = expected.get(texts[i])
+    const whole = hash !== undefined && !several.has(texts[i])
+    const fits = whole
+      ? isRedaction(records[i]) || compareBytes(hashRecord(records[i]), hash) <= 0
+      : expected.has(texts[i])
+    if (!fits) throw malformed('it brings another event than the one that was offered')
+  }
 }
 
 function checkLimit(limit: number): void {

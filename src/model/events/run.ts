@@ -98,6 +98,8 @@ class RunCell implements StoredCell {
   readonly position: number
   readonly record: Uint8Array
   readonly run: number
+  /** What has others is in no run. */
+  readonly others = 0
 
   constructor(position: number, record: Uint8Array, run: number) {
     this.position = position

@@ -8,8 +8,10 @@ import {
   beginning,
   compareBytes,
   fromHex,
+  type Hashed,
   hashBytes,
   isRedaction,
+  isRefused,
   type Mark,
   maxUlidMs,
   noStamp,
@@ -177,34 +179,75 @@ export class StoreReader {
     const out: number[] = []
     for (let i = 0; i < ids.length; i++) {
       const cell = cells[i]
-      if (cell === undefined) out.push(i)
-      else if (!sameBytes(cell.hash, ids[i].hash) && !(await this.#knowsOther(ids[i], cell))) out.push(i)
+      if (cell === undefined || !(await this.#has(ids[i], cell))) out.push(i)
     }
     return out
   }
 
-  async #knowsOther(id: Id, cell: StoredCell): Promise<boolean> {
-    if (isRedaction(cell.record)) return true
+  /** Whether all that an id names is here: it stands, or is among the others, or both sides have the same of the key. */
+  async #has(id: Id, cell: StoredCell): Promise<boolean> {
+    if (sameBytes(cell.hash, id.hash) || isRedaction(cell.record)) return true
     const [other] = await this.#map.get([otherKey(id.key, id.hash)])
-    return other !== undefined
+    if (other !== undefined) return true
+    if (cell.others === 0) return false
+    const { hash } = await this.#finder.slot(cell.position)
+    return hash !== undefined && sameBytes(hash, id.hash)
   }
 
-  async records(life: Life, keys: readonly Uint8Array[], maxBytes: number, cap: number): Promise<RecordPage> {
+  async records(
+    life: Life,
+    keys: readonly Uint8Array[],
+    { maxBytes, cap, behind }: { maxBytes: number; cap: number; behind: Uint8Array | undefined },
+  ): Promise<RecordPage> {
     const records: Uint8Array[] = []
     let bytes = 0
     let taken = 0
     let last = 0
-    await this.#finder.visitKeys(keys, (cell) => {
-      const size = cell?.record.length ?? 0
-      if (bytes >= maxBytes || (records.length > 0 && bytes + size > maxBytes)) return false
-      taken++
-      if (cell === undefined) return true
-      if (cell.position <= cap && cell.position > last) last = cell.position
-      records.push(cell.record)
-      bytes += size
+    const add = (record: Uint8Array): boolean => {
+      if (bytes >= maxBytes || (records.length > 0 && bytes + record.length > maxBytes)) return false
+      records.push(record)
+      bytes += record.length
       return true
-    })
-    return { records, taken, upTo: last === 0 ? undefined : await this.markAt(life, last) }
+    }
+    const took = (cell: StoredCell | undefined) => {
+      taken++
+      if (cell !== undefined && cell.position <= cap && cell.position > last) last = cell.position
+    }
+    const page = async (cut?: Uint8Array): Promise<RecordPage> => {
+      return { records, taken, upTo: last === 0 ? undefined : await this.markAt(life, last), behind: cut }
+    }
+    for (;;) {
+      let conflict: StoredCell | undefined
+      await this.#finder.visitKeys(keys.slice(taken), (cell) => {
+        if (cell !== undefined && cell.others > 0) conflict = cell
+        const goesOn = conflict === undefined && (cell === undefined ? bytes < maxBytes : add(cell.record))
+        if (goesOn) took(cell)
+        return goesOn
+      })
+      if (conflict === undefined) return page()
+      let cut = taken === 0 ? behind : undefined
+      for await (const { record, hash } of this.#recordsOf(conflict, cut)) {
+        if (!add(record)) return page(cut)
+        cut = hash
+      }
+      took(conflict)
+    }
+  }
+
+  /** The event and the others that travel with it, by ascending hash, behind one. */
+  async *#recordsOf(cell: StoredCell, behind: Uint8Array | undefined): AsyncGenerator<Hashed> {
+    const key = recordKey(cell.record)
+    if (behind === undefined || compareBytes(behind, cell.hash) < 0) yield cell
+    const { from: first, to } = othersOfKey(key)
+    let from = behind === undefined ? first : successor(otherKey(key, behind))
+    for (;;) {
+      const entries = await this.#map.scan({ from, to, limit: othersAtOnce })
+      for (const { key: at, value } of entries) {
+        if (!isRefused(value)) yield { record: value, hash: at.subarray(at.length - hashBytes) }
+      }
+      if (entries.length < othersAtOnce) return
+      from = successor(entries[entries.length - 1].key)
+    }
   }
 
   /** Every event's key and hash in the order of reception; ones that moved on come with their last hash at the end. */

@@ -14,6 +14,7 @@ import type { Clock, Random } from '../../io/index.ts'
 import {
   ByteOutput,
   beginning,
+  byRank,
   formatUlid,
   type Hashed,
   hashRecord,
@@ -21,6 +22,7 @@ import {
   incarnationBytes,
   isRedaction,
   type Mark,
+  othersKept,
   recordHead,
   recordKey,
   redactionOf,
@@ -48,8 +50,6 @@ const recordOverhead = 72
 /** Of the memory for runs, at first, and when it is used again for the next ones. */
 const firstBytes = 32 * 1024
 const keptBytes = 512 * 1024
-/** Others of one key that are kept; further ones are dropped. */
-const othersKept = 64
 
 export class StoreWriter {
   readonly #map: OrderedMap
@@ -218,7 +218,7 @@ export class StoreWriter {
 
   async #others(key: Uint8Array): Promise<Hashed[]> {
     const entries = await this.#map.scan({ ...othersOfKey(key), limit: othersKept })
-    return entries.map((e) => ({ record: e.value, hash: e.key.subarray(1 + ulidBytes) }))
+    return entries.map((e) => ({ record: e.value, hash: e.key.subarray(1 + ulidBytes) })).sort(byRank)
   }
 
   #append(group: CommitGroup, work: AppendWork): void {

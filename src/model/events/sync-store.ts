@@ -7,8 +7,10 @@ import type { Mark, RangeIndex, Stretch } from '../../replication/sync/index.ts'
 import type { EventStore, StoreLimits } from './event-store.ts'
 import type { Peer } from './peers.ts'
 
+/** What a store has of a key: the event, and the events of other values that it keeps beside it (merge.ts). */
 export interface Id {
   readonly key: Uint8Array
+  /** Of all of that. */
   readonly hash: Uint8Array
 }
 
@@ -25,6 +27,8 @@ export interface RecordPage {
   readonly upTo: Mark | undefined
   /** How many of the keys were answered, from the front. */
   readonly taken: number
+  /** Of the key behind these, only the records up to this hash had room. */
+  readonly behind: Uint8Array | undefined
 }
 
 export interface Received {
@@ -53,21 +57,22 @@ export interface SyncStore extends EventStore {
   /** Indices of the ids whose records would change something here. */
   lacking(ids: readonly Id[]): Promise<number[]>
   /**
-   * Records of the keys, in their order, until so many bytes are full (one at least); unknown keys are passed over. Those
-   * that stand behind position `cap` have moved since they were offered and do not count for `upTo`.
+   * Records of the keys, in their order, until so many bytes are full (one at least); unknown keys are passed over. Of a
+   * key that has others, these too, by ascending hash; of the first key only those behind `behind`. Those that stand behind
+   * position `cap` have moved since they were offered and do not count for `upTo`.
    */
-  records(keys: readonly Uint8Array[], maxBytes: number, cap: number): Promise<RecordPage>
+  records(keys: readonly Uint8Array[], maxBytes: number, cap: number, behind?: Uint8Array): Promise<RecordPage>
   /**
    * Joins records of a peer, durable when it resolves. With a claim they advance what is known to be here of the peer,
    * in the same write. Errors: protocol_violation, event_too_large (nothing is kept then); clock_skewed (what is not
-   * skewed is kept, and the claim is not). With `expected`, the hash for each key: protocol_violation for a record that is
-   * neither that nor one that takes its place.
+   * skewed is kept, and the claim is not). With `expected`, the hash for each key, undefined for one of which there are
+   * records before or to come: protocol_violation for records that are neither that nor what takes its place.
    */
   receive(
     peer: Uint8Array,
     records: readonly Uint8Array[],
     claim: Stretch | undefined,
-    expected?: ReadonlyMap<string, Uint8Array>,
+    expected?: ReadonlyMap<string, Uint8Array | undefined>,
   ): Promise<Received>
   /** Fingerprints over all events; loaded when it is first asked for, kept since. */
   ranges(): Promise<RangeIndex>

@@ -16,6 +16,7 @@ import {
   beginning,
   type CarriedMessage,
   Comparison,
+  compareBytes,
   decodeMessage,
   encodeMessage,
   formatUlid,
@@ -133,10 +134,19 @@ class SyncSession {
   async #byPositions(start: Mark, theirStart: Mark, first: Offered): Promise<void> {
     this.#report.mode = 'positions'
     let turn = first
+    let [ourEnd, theirEnd] = [start.position, theirStart.position]
+    let conflicts = 0
     // Another sync of the two may overtake this one, whose page then completes nothing; that does not last.
     for (let last = -1, idle = 0; ; ) {
       await this.#page(turn)
-      if (this.#placed >= start.position && this.#received >= theirStart.position) return
+      if (this.#placed >= ourEnd && this.#received >= theirEnd) {
+        if (this.#report.conflicts === conflicts) return
+        // What met another value before it was offered has moved on behind the end, together with that.
+        conflicts = this.#report.conflicts
+        ourEnd = this.#store.position
+        theirEnd = this.#theirs!.position
+        if (this.#placed >= ourEnd && this.#received >= theirEnd) return
+      }
       const reached = this.#placed + this.#received
       idle = reached > last ? 0 : idle + 1
       if (idle === beginnings) throw malformed('the other side does not get on')
@@ -171,7 +181,7 @@ class SyncSession {
     }
     // All that either had when this began is now at both.
     await this.#store.receive(this.#peer!, [], whole(theirStart))
-    await this.#carry([], whole(start), [], 0)
+    await this.#carry([], whole(start), { ids: [], cap: 0, behind: undefined })
   }
 
   /** Carries events both ways, a message's worth at a time; with stretches, each message says how far it completes them. */
@@ -184,6 +194,9 @@ class SyncSession {
     const keys = outgoing.map((id) => id.key)
     let out = 0
     let come = 0
+    /** Where the records of a key with a conflict broke off, going and coming. */
+    let outBehind: Uint8Array | undefined
+    let comeBehind: Uint8Array | undefined
     let sent = ours?.after
     let taken = theirs?.after
     while (out < outgoing.length || come < incoming.length) {
@@ -191,21 +204,25 @@ class SyncSession {
         keys.slice(out, out + this.#store.limits.syncIds),
         this.#store.limits.syncBytes,
         ours?.upTo.position ?? 0,
+        outBehind,
       )
       const sends = out < outgoing.length
       out += page.taken
+      outBehind = page.behind
       const claim = sends ? stretch(sent, out === outgoing.length ? ours?.upTo : page.upTo) : undefined
       sent = claim?.upTo ?? sent
       const wants = incoming.slice(come, come + this.#store.limits.syncIds)
-      const carried = await this.#carry(page.records, claim, wants, theirs?.upTo.position ?? 0)
+      const cap = theirs?.upTo.position ?? 0
+      const carried = await this.#carry(page.records, claim, { ids: wants, cap, behind: comeBehind })
       if (wants.length > 0) {
-        if (carried.taken === 0 || carried.taken > wants.length) throw malformed('it brings nothing')
+        checkBrings(carried, wants.length, comeBehind)
         come += carried.taken
         const reached = come === incoming.length ? theirs?.upTo : carried.upTo
         if (reached !== undefined && theirs !== undefined) checkReached(reached, carried.from, theirs)
         const covers = stretch(taken, reached)
         taken = covers?.upTo ?? taken
-        await this.#take(carried, wants, covers)
+        await this.#take(carried, wants, comeBehind, covers)
+        comeBehind = carried.behind
       }
       this.#options.onProgress?.(this.#progress())
     }
@@ -214,19 +231,28 @@ class SyncSession {
   async #carry(
     records: readonly Uint8Array[],
     claim: Stretch | undefined,
-    wants: readonly RangeId[],
-    cap: number,
+    { ids, cap, behind }: Wanted,
   ): Promise<CarriedMessage> {
-    const keys = wants.map((id) => id.key)
+    const wants = ids.map((id) => id.key)
     const head = { kind: 'carry', from: this.#store.mark(), to: this.#theirs! } as const
-    const carried = await this.#ask({ ...head, records, claim, wants: keys, cap }, 'carried')
+    const carried = await this.#ask({ ...head, records, claim, wants, cap, behind }, 'carried')
     this.#report.sent += carried.added
     this.#report.conflicts += carried.conflicts
     return carried
   }
 
-  async #take(carried: CarriedMessage, wants: readonly RangeId[], claim: Stretch | undefined): Promise<void> {
-    const expected = new Map(wants.map((id) => [formatUlid(id.key), id.hash]))
+  /** @param behind where the first wanted one had broken off. */
+  async #take(
+    carried: CarriedMessage,
+    wants: readonly RangeId[],
+    behind: Uint8Array | undefined,
+    claim: Stretch | undefined,
+  ): Promise<void> {
+    const expected = new Map<string, Uint8Array | undefined>()
+    for (const [i, { key, hash }] of wants.entries()) {
+      const inParts = (i === 0 && behind !== undefined) || (i === carried.taken && carried.behind !== undefined)
+      expected.set(formatUlid(key), inParts ? undefined : hash)
+    }
     const { added, conflicts } = await this.#store.receive(this.#peer!, carried.records, claim, expected)
     this.#report.received += added
     this.#report.conflicts += conflicts
@@ -353,6 +379,13 @@ interface Offered {
   readonly answer: AnswerMessage
 }
 
+/** What we ask for: see CarryMessage. */
+interface Wanted {
+  readonly ids: readonly RangeId[]
+  readonly cap: number
+  readonly behind: Uint8Array | undefined
+}
+
 /** All that a store had when it was here. */
 function whole(upTo: Mark): Stretch {
   return { after: beginning(upTo.store, upTo.incarnation), upTo }
@@ -365,6 +398,13 @@ function stretch(after: Mark | undefined, upTo: Mark | undefined): Stretch | und
 function checkReached(reached: Mark, from: Mark, offered: Stretch): void {
   if (sameLife(reached, from) && reached.position <= offered.upTo.position) return
   throw malformed('it brings more than it offered')
+}
+
+/** Keys must get on, or else the records of the first. */
+function checkBrings({ taken, behind }: CarriedMessage, wanted: number, before: Uint8Array | undefined): void {
+  const further = behind !== undefined && (before === undefined || compareBytes(behind, before) > 0)
+  const sound = taken > 0 ? taken + (behind === undefined ? 0 : 1) <= wanted : further
+  if (!sound) throw malformed('it brings nothing')
 }
 
 /** Whether the page begins where they are: only then can it be said to complete what they have. */

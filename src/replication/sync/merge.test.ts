@@ -4,19 +4,32 @@ import fc from 'fast-check'
 import {
   ByteOutput,
   type Cell,
+  cellHash,
   cellOf,
   compareBytes,
   hashRecord,
   headKeyAt,
   isRedaction,
+  isRefused,
   joinCells,
+  othersKept,
   recordHead,
   redactionOf,
   toHex,
+  travelling,
   writeRecord,
 } from './index.ts'
 
 const key = new Uint8Array(16).fill(7)
+
+function written(value: number, origin: number, sequence: number): Cell {
+  const out = new ByteOutput()
+  const head = recordHead(new Uint8Array(24).fill(origin))
+  head.set(key, headKeyAt)
+  writeRecord(out, head, sequence, 1_000 + origin, 'text/plain', Uint8Array.of(value))
+  const record = out.bytes.slice()
+  return cellOf({ record, hash: hashRecord(record) })
+}
 
 /** One of few values from one of few origins, now and then an erasure. */
 const record = fc
@@ -26,23 +39,17 @@ const record = fc
     erased: fc.integer({ min: 0, max: 9 }),
   })
   .map(({ value, origin, erased }): Cell => {
-    let bytes = redactionOf(key)
-    if (erased > 0) {
-      const out = new ByteOutput()
-      const head = recordHead(new Uint8Array(24).fill(origin))
-      head.set(key, headKeyAt)
-      writeRecord(out, head, 1, 1_000 + origin, 'text/plain', Uint8Array.of(value))
-      bytes = out.bytes.slice() as Uint8Array<ArrayBuffer>
-    }
-    return cellOf({ record: bytes, hash: hashRecord(bytes) })
+    if (erased > 0) return written(value, origin, 1)
+    const erasure = redactionOf(key)
+    return cellOf({ record: erasure, hash: hashRecord(erasure) })
   })
-const cell = fc.array(record, { minLength: 1, maxLength: 6 }).map((cells) => cells.reduce(joinCells))
+const cells = fc.array(record, { minLength: 1, maxLength: 6 }).map((all) => all.reduce(joinCells))
 const text = ({ standing, others }: Cell): string => [standing, ...others].map((h) => toHex(h.hash)).join(' ')
 
 type Join = (a: Cell, b: Cell) => Cell
 
-function laws(join: Join): void {
-  const options = { numRuns: 2_000, seed: 4 }
+function laws(join: Join, cell: fc.Arbitrary<Cell> = cells, numRuns = 2_000): void {
+  const options = { numRuns, seed: 4 }
   fc.assert(
     fc.property(cell, (a) => assert.equal(text(join(a, a)), text(a))),
     options,
@@ -58,6 +65,45 @@ function laws(join: Join): void {
 }
 
 test('joining cells is idempotent, commutative and associative', () => laws(joinCells))
+
+/** So many values that not all of them are kept; some have been refused here. */
+const many = fc
+  .array(fc.record({ value: fc.nat(99), origin: fc.nat(1), refused: fc.nat(3) }), { minLength: 60, maxLength: 160 })
+  .map((all) => {
+    const cell = all.map(({ value, origin }) => written(value, origin, 1)).reduce(joinCells)
+    const own = all
+      .filter(({ refused }) => refused === 0)
+      .map(({ value, origin }) => written(value, origin, 0).standing)
+    return joinCells(cell, { standing: cell.standing, others: own })
+  })
+
+test('the laws hold for more values than are kept, and for refused ones', () => {
+  laws(joinCells, many, 60)
+  const keepsTheFirst: Join = (a, b) => ({
+    ...joinCells(a, b),
+    others: [...a.others, ...b.others].slice(0, othersKept),
+  })
+  assert.throws(() => laws(keepsTheFirst, many, 60), /Property failed/)
+})
+
+test('of the others events go before refused values; what travels, and its name, is the same with or without these', () => {
+  fc.assert(
+    fc.property(many, (cell) => {
+      const { standing, others } = cell
+      assert.ok(others.length <= othersKept)
+      const refused = others.map(({ record }) => isRefused(record))
+      assert.deepEqual(
+        refused,
+        refused.toSorted((a, b) => Number(a) - Number(b)),
+      )
+      const travels = travelling(cell)
+      assert.equal(travels.length, refused.filter((is) => !is).length)
+      assert.deepEqual(cellHash(cell), cellHash({ standing, others: travels }))
+      if (travels.length > 0) assert.notDeepEqual(cellHash(cell), cellHash({ standing, others: travels.slice(1) }))
+    }),
+    { numRuns: 60, seed: 7 },
+  )
+})
 
 test('joining what is new, in any order and repeated, is joining all that there is', () => {
   fc.assert(

@@ -26,7 +26,7 @@ import { fingerprintBytes, type RangePart } from './range-index.ts'
 import { hashBytes } from './record.ts'
 import { ulidBytes } from './ulid.ts'
 
-const version = 1
+const version = 2
 export const maxMessageBytes = 8 << 20
 const idBytes = ulidBytes + hashBytes
 
@@ -77,6 +77,8 @@ export interface CarryMessage {
   /** Keys of events that the sender lacks; those up to `cap` in the receiver's order count for its place. */
   readonly wants: readonly Uint8Array[]
   readonly cap: number
+  /** Of the first wanted key the records up to this hash are here already. */
+  readonly behind: Uint8Array | undefined
 }
 
 export interface CarriedMessage {
@@ -91,6 +93,8 @@ export interface CarriedMessage {
   readonly taken: number
   /** Of the last record that stands in order at or below the cap. */
   readonly upTo: Mark | undefined
+  /** Of the wanted key behind the taken ones, only the records up to this hash had room. */
+  readonly behind: Uint8Array | undefined
 }
 
 export interface CompareMessage {
@@ -165,6 +169,7 @@ export function encodeMessage(message: Message): Uint8Array {
       out.varint(message.wants.length)
       for (const key of message.wants) out.raw(key)
       out.varint(message.cap)
+      writeHash(out, message.behind)
       break
     case 'carried':
       writeMark(out, message.from)
@@ -174,6 +179,7 @@ export function encodeMessage(message: Message): Uint8Array {
       writeBlocks(out, message.records)
       out.varint(message.taken)
       writeOptional(out, message.upTo)
+      writeHash(out, message.behind)
       break
     case 'compare':
       writeMark(out, message.from)
@@ -233,7 +239,7 @@ function readBody(input: ByteInput, kind: (typeof kinds)[number] | undefined): M
       const upTo = readOptional(input)
       const claim = upTo === undefined ? undefined : { upTo, after: readMark(input) }
       const wants = Array.from({ length: input.count(ulidBytes) }, () => input.raw(ulidBytes))
-      return { kind, ...head, claim, wants, cap: input.varint() }
+      return { kind, ...head, claim, wants, cap: input.varint(), behind: readHash(input) }
     }
     case 'carried': {
       const head = {
@@ -242,7 +248,8 @@ function readBody(input: ByteInput, kind: (typeof kinds)[number] | undefined): M
         added: input.varint(),
         conflicts: input.varint(),
       }
-      return { kind, ...head, records: readBlocks(input), taken: input.varint(), upTo: readOptional(input) }
+      const sent = { records: readBlocks(input), taken: input.varint(), upTo: readOptional(input) }
+      return { kind, ...head, ...sent, behind: readHash(input) }
     }
     case 'compare':
       return { kind, from: readMark(input), to: readMark(input), ranges: readRanges(input) }
@@ -274,6 +281,17 @@ function writeOptional(out: ByteOutput, mark: Mark | undefined): void {
 
 function readOptional(input: ByteInput): Mark | undefined {
   return input.u8() === 0 ? undefined : readMark(input)
+}
+
+/** A hash behind its length; none is 0. */
+function writeHash(out: ByteOutput, hash: Uint8Array | undefined): void {
+  out.block(hash ?? new Uint8Array(0))
+}
+
+function readHash(input: ByteInput): Uint8Array | undefined {
+  const hash = input.block()
+  if (hash.length !== 0 && hash.length !== hashBytes) throw malformed('a hash has another length')
+  return hash.length === 0 ? undefined : hash
 }
 
 function writeOffer(out: ByteOutput, { after, upTo, ids }: Offer): void {

@@ -102,6 +102,11 @@ export function isRedaction(record: Uint8Array): boolean {
   return record[0] === redactedFlag
 }
 
+/** A value that its store refused because the key had another: no event, for no origin has counted it. It does not travel. */
+export function isRefused(record: Uint8Array): boolean {
+  return !isRedaction(record) && record[1 + ulidBytes + originBytes] === 0
+}
+
 export function recordKey(record: Uint8Array): Uint8Array {
   return record.subarray(1, 1 + ulidBytes)
 }

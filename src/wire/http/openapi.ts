@@ -297,7 +297,7 @@ export const openApi = {
     '/db/{name}/sync': synced,
     '/db/{name}/conflicts': {
       get: {
-        summary: 'Keys that came with two values',
+        summary: 'Keys that came with two values; a value that this store refused itself has the sequence 0',
         parameters: [name, limit, query('after', 'Continue after this one, or after this key.', { type: 'string' })],
         responses: { ...common, ...notModified, 200: answer('Both values of each.', ref('Conflicts')) },
       },

@@ -25,6 +25,19 @@ export async function contents(store: EventStore): Promise<Map<string, StoredEve
   }
 }
 
+/** What came for a key beside what stands, by key and in order; what a store refused itself is left out. */
+export async function conflicts(store: EventStore): Promise<Map<string, string[]>> {
+  const all = new Map<string, string[]>()
+  for (let after: string | undefined; ; ) {
+    const page = await store.conflicts(1_000_000, after)
+    for (const { key, other } of page.conflicts) {
+      if (other.sequence > 0) all.set(key, [...(all.get(key) ?? []), signature(other)])
+    }
+    if (page.after === undefined) return all
+    after = page.after
+  }
+}
+
 export class Model {
   /** Every value that somebody tried to write, by key; a key is known before its append is acknowledged or in vain. */
   readonly #written = new Map<string, Set<string>>()

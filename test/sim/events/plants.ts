@@ -88,6 +88,19 @@ export const plants: Record<string, PlantedBug> = {
     }),
     found: /^(apart|lost)/,
   },
+  'sends only what stands': {
+    plant: replacing({
+      records:
+        (store) =>
+        async (...args) => {
+          const page = await store.records(...args)
+          const seen = new Set<string>()
+          const standing = page.records.filter((r) => seen.size !== seen.add(String(r.subarray(1, 17))).size)
+          return { ...page, records: standing }
+        },
+    }),
+    found: /^(apart|error)/,
+  },
   'leaves out what came from anybody': {
     plant: replacing({
       idsAfter: (store) => async (position, limit, peer) => {

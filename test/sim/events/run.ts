@@ -9,13 +9,14 @@
  *
  * Not here: many seeds (main.ts).
  */
+import { isDeepStrictEqual } from 'node:util'
 import { DbError } from '../../../src/base/index.ts'
 import { type NewEvent, type StoredEvent, type SyncReport, syncWith } from '../../../src/model/events/index.ts'
 import { SimWorld } from '../../../src/testing/index.ts'
 import { SimRandom } from '../../../src/testing/sim-random.ts'
 import { Channel, type Faults } from './channel.ts'
 import { LiveStore, type Plant, type Value } from './live-store.ts'
-import { contents, Model, signature } from './model.ts'
+import { conflicts, contents, Model, signature } from './model.ts'
 import { type Backup, DiskPlace, MemoryPlace } from './place.ts'
 
 export interface EventsOrder {
@@ -193,6 +194,9 @@ class EventsRun {
       else if (signature(other) !== signature(event)) this.#violations.push(`apart: ${key} differs after a sync`)
     }
     if (theirs.size > mine.size) this.#violations.push(`apart: ${a.name} lacks events after a sync with ${b.name}`)
+    const [listed, listedThere] = [await a.race(conflicts(a.store)), await b.race(conflicts(b.store))]
+    if (listed !== undefined && listedThere !== undefined && !isDeepStrictEqual(listed, listedThere))
+      this.#violations.push(`apart: ${a.name} and ${b.name} list other conflicts after a sync`)
   }
 
   async #exchange(a: LiveStore, b: LiveStore, faults: Faults): Promise<SyncReport | undefined> {
@@ -269,6 +273,9 @@ class EventsRun {
     const all = await Promise.all(this.#stores.map((s) => contents(s.store)))
     const texts = all.map((map) => [...map.values()].map(signature).join('\n'))
     if (texts.some((text) => text !== texts[0])) this.#violations.push('apart: stores differ in the end')
+    const listed = await Promise.all(this.#stores.map((s) => conflicts(s.store)))
+    if (listed.some((each) => !isDeepStrictEqual(each, listed[0])))
+      this.#violations.push('apart: stores list other conflicts in the end')
     this.#found(this.#model.check(all[0]))
     for (const store of this.#stores) {
       if (store.store.count !== all[0].size) this.#violations.push(`count: ${store.name} counts ${store.store.count}`)

@@ -37,7 +37,9 @@ export function copyPortal(session: Session, node: any, text: string, last: bool
       hint: 'Use COPY … FROM STDIN or TO STDOUT, or \\copy in psql.',
     })
   }
-  const options = copyOptions(node.options ?? [])
+  const options = copyOptions(node.options ?? [], node.is_from ? 'from' : 'to')
+  // Before the client is asked for data.
+  if (node.is_from) session.requireWritable('COPY FROM')
   if (node.is_from) return new CopyIn(session, node, options, last)
   return new CopyOut(session, node, options, text, last)
 }

@@ -19,41 +19,42 @@ function textOf(arg: any): string {
   return arg?.String?.sval ?? arg?.A_Const?.sval?.sval ?? String(arg?.Integer?.ival ?? arg?.Boolean?.boolval ?? 'true')
 }
 
-function flag(arg: any): boolean {
-  if (arg === undefined) return true
-  if (arg.Boolean) return arg.Boolean.boolval === true
-  return /^(true|on|1|yes)$/i.test(textOf(arg))
-}
+const known = [
+  ...['format', 'freeze', 'delimiter', 'null', 'header', 'quote', 'escape', 'encoding'],
+  ...['force_quote', 'force_not_null', 'force_null'],
+]
 
-export function copyOptions(nodes: readonly any[]): CopyOptions {
+/**
+ * @param direction 'from' or 'to': some options are for one of the two.
+ *
+ * Raises what PostgreSQL raises for options that are unknown, given twice, malformed, or that do not go together.
+ */
+export function copyOptions(nodes: readonly any[], direction: 'from' | 'to' = 'from'): CopyOptions {
   const seen = new Map<string, any>()
-  for (const n of nodes) {
-    if (seen.has(n.DefElem.defname)) throw new DbError('syntax_error', 'conflicting or redundant options')
-    seen.set(n.DefElem.defname, n.DefElem.arg)
+  for (const { DefElem } of nodes) {
+    const { defname, arg } = DefElem
+    if (seen.has(defname)) throw new DbError('syntax_error', 'conflicting or redundant options')
+    if (!known.includes(defname)) throw new DbError('syntax_error', `option "${defname}" not recognized`)
+    seen.set(defname, arg)
   }
   const format = seen.has('format') ? textOf(seen.get('format')) : 'text'
   if (format !== 'text' && format !== 'csv' && format !== 'binary')
-    throw new DbError('invalid_parameter_value', `COPY format "${format}" not recognized`)
+    throw invalid(`COPY format "${format}" not recognized`)
   const csv = format === 'csv'
   const one = (name: string, fallback: string): string => {
     const value = seen.has(name) ? textOf(seen.get(name)) : fallback
-    if (value.length !== 1 || value.charCodeAt(0) > 127)
-      throw new DbError('feature_not_supported', `COPY ${name} must be a single one-byte character`)
-    return value
+    if (value.length === 1 && value.charCodeAt(0) <= 127) return value
+    throw unsupported(`COPY ${name} must be a single one-byte character`)
   }
-  const quote = one('quote', '"')
-  const header = seen.has('header')
-    ? seen.get('header') !== undefined && textOf(seen.get('header')).toLowerCase() === 'match'
-      ? 'match'
-      : flag(seen.get('header'))
-    : false
-  const names = (name: string) => ((seen.get(name)?.List?.items ?? []) as any[]).map((i) => i.String.sval as string)
-  if (format === 'binary' && (seen.has('delimiter') || seen.has('null') || header))
-    throw new DbError('syntax_error', 'cannot specify DELIMITER, NULL or HEADER in BINARY mode')
+  const header = seen.has('header') && headerOf(seen.get('header'))
+  if (format === 'binary') refuseInBinary(seen, header)
+  refuseOutsideCsv(seen, csv, direction)
   const encoding = seen.has('encoding') ? textOf(seen.get('encoding')) : 'UTF8'
   if (!/^(utf-?8|unicode|sql_ascii)$/i.test(encoding))
-    throw new DbError('invalid_parameter_value', `argument to option "encoding" must be a valid encoding name`)
-  return {
+    throw invalid(`argument to option "encoding" must be a valid encoding name`)
+  const quote = one('quote', '"')
+  const names = (name: string) => ((seen.get(name)?.List?.items ?? []) as any[]).map((i) => i.String.sval as string)
+  const options: CopyOptions = {
     format,
     delimiter: format === 'binary' ? '\t' : one('delimiter', csv ? ',' : '\t'),
     null: seen.has('null') ? textOf(seen.get('null')) : csv ? '' : '\\N',
@@ -64,6 +65,54 @@ export function copyOptions(nodes: readonly any[]): CopyOptions {
     forceNotNull: names('force_not_null'),
     forceNull: names('force_null'),
   }
+  checkCharacters(options)
+  return options
+}
+
+function headerOf(arg: any): boolean | 'match' {
+  const word = arg === undefined ? 'true' : textOf(arg).toLowerCase()
+  if (word === 'match') return 'match'
+  if (/^(true|on|1)$/.test(word)) return true
+  if (/^(false|off|0)$/.test(word)) return false
+  throw new DbError('syntax_error', 'header requires a Boolean value or "match"')
+}
+
+function refuseInBinary(seen: ReadonlyMap<string, unknown>, header: boolean | 'match'): void {
+  for (const name of ['delimiter', 'null']) {
+    if (!seen.has(name)) continue
+    throw new DbError('syntax_error', `cannot specify ${name.toUpperCase()} in BINARY mode`)
+  }
+  if (header !== false) throw unsupported('cannot specify HEADER in BINARY mode')
+}
+
+function refuseOutsideCsv(seen: ReadonlyMap<string, unknown>, csv: boolean, direction: 'from' | 'to'): void {
+  for (const name of ['quote', 'escape', 'force_quote', 'force_not_null', 'force_null']) {
+    if (!seen.has(name)) continue
+    const said = name.replaceAll('_', ' ')
+    if (!csv) throw unsupported(`COPY ${said} available only in CSV mode`)
+    const only = name === 'force_quote' ? 'to' : name.startsWith('force') ? 'from' : direction
+    if (only !== direction) throw unsupported(`COPY ${said} only available using COPY ${only.toUpperCase()}`)
+  }
+}
+
+/** Characters of which a reader could not tell what they stand for. */
+function checkCharacters({ format, delimiter, null: absent, quote }: CopyOptions): void {
+  if (format === 'binary') return
+  if (/[\r\n]/.test(delimiter)) throw invalid('COPY delimiter cannot be newline or carriage return')
+  if (/[\r\n]/.test(absent)) throw invalid('COPY null representation cannot use newline or carriage return')
+  if (format === 'text' && /[\\.a-z0-9]/.test(delimiter)) throw invalid(`COPY delimiter cannot be "${delimiter}"`)
+  if (format === 'csv' && delimiter === quote) throw invalid('COPY delimiter and quote must be different')
+  if (absent.includes(delimiter)) throw unsupported('COPY delimiter must not appear in the NULL specification')
+  if (format === 'csv' && absent.includes(quote))
+    throw unsupported('CSV quote character must not appear in the NULL specification')
+}
+
+function invalid(message: string): DbError {
+  return new DbError('invalid_parameter_value', message)
+}
+
+function unsupported(message: string): DbError {
+  return new DbError('feature_not_supported', message)
 }
 
 // ---- out

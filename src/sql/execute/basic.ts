@@ -153,7 +153,8 @@ export class Project extends OneInput {
   readonly #evals: readonly Eval[]
   readonly #registers: readonly number[]
   readonly #suspends: boolean
-  #held = false
+  /** The computation that suspended; those before it have been made and do not begin again: they may have had effects. */
+  #at = -1
 
   constructor(input: Operator, computations: readonly Computation[]) {
     super(input)
@@ -171,20 +172,26 @@ export class Project extends OneInput {
     this.input.require(all)
   }
   override open(x: Execution): void {
-    this.#held = false
+    this.#at = -1
     super.open(x)
   }
   next(x: Execution): Step {
-    if (!this.#held) {
+    if (this.#at < 0) {
       const step = this.input.next(x)
       if (step !== ROW) return step
     }
     const evals = this.#evals
     const registers = this.#registers
     const r = x.r
-    this.#held = this.#suspends
-    for (let i = 0; i < evals.length; i++) r[registers[i]] = evals[i](x)
-    this.#held = false
+    if (!this.#suspends) {
+      for (let i = 0; i < evals.length; i++) r[registers[i]] = evals[i](x)
+      return ROW
+    }
+    for (let i = Math.max(this.#at, 0); i < evals.length; i++) {
+      this.#at = i
+      r[registers[i]] = evals[i](x)
+    }
+    this.#at = -1
     return ROW
   }
   describe(): NodeDescription {

@@ -406,8 +406,8 @@ function buildCall(scope: PlanScope, expr: Func, sub: Build, c: Collector): Node
   // int2 becomes an oid by way of int4.
   const code: FunctionCode = row.source === 'i2toi4' && oidLike.has(expr.type) ? (v: number) => v >>> 0 : plain
   if (row.volatility === 'v') c.volatile = true
-  // Waits for the lock inside the expression.
-  if (/^(pg_advisory|nextval|setval)/.test(row.source)) c.suspends = true
+  // Waits inside the expression.
+  if (/^(pg_advisory|pg_sleep|nextval|setval)/.test(row.source)) c.suspends = true
   const own = context.names.catalog.function(expr.func) === undefined
   // What the body of a user's function has planned stays with the call.
   if (row.volatility !== 'i' && !own) scope.builder.reuse = 'never'

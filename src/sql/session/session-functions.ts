@@ -12,6 +12,7 @@ import type { TypeContext, Value } from '../types/type.ts'
 import { queueNotification } from './notify-commands.ts'
 import type { Session } from './session.ts'
 import { currentSetting } from './set-commands.ts'
+import { sleep } from './sleep.ts'
 
 const sessions = new WeakMap<TypeContext, Session>()
 
@@ -72,6 +73,13 @@ function identity(): void {
   sessionFunction('inet_server_addr', () => null)
   sessionFunction('inet_server_port', () => null)
   sessionFunction('pg_my_temp_schema', (s) => s.temporarySchema)
+  registerCode('pg_sleep', () => {
+    const site = {}
+    return (seconds: number, types: TypeContext) => {
+      sleep(sessionOf(types), site, seconds)
+      return ''
+    }
+  })
   sessionFunction('pg_notify', (s, channel: string | null, payload: string | null) => {
     queueNotification(s, channel ?? '', payload ?? '')
     return ''

@@ -51,6 +51,7 @@ import { Reading } from './reading.ts'
 import { RegNames } from './reg-names.ts'
 import { bindSession } from './session-functions.ts'
 import { reportedSettings, Settings } from './settings.ts'
+import type { Sleep } from './sleep.ts'
 import { DiskSpill } from './spill-files.ts'
 import { startupOptions } from './startup-options.ts'
 import { type PreparedStatement, StatementCache } from './statements.ts'
@@ -738,6 +739,7 @@ export class Session implements SqlSession, ExecutionSession {
     return asked.granted!
   }
   #advisoryAsked: AdvisoryRequest | undefined
+  sleeping: Sleep | undefined
 
   releaseAdvisory(): void {
     for (const { key, mode } of this.advisoryHeld.splice(0)) this.releaseAdvisoryLock(key, mode)

@@ -65,7 +65,42 @@ export function utilityFields(session: Session, node: Node): readonly Field[] | 
 }
 
 /** CreateTableAsStmt → CREATE TABLE AS. */
+/** Nodes that are not called like the statements that they stand for. */
+const statements: Readonly<Record<string, string>> = {
+  CreateStmt: 'CREATE TABLE',
+  CreateSeqStmt: 'CREATE SEQUENCE',
+  IndexStmt: 'CREATE INDEX',
+  ViewStmt: 'CREATE VIEW',
+  RuleStmt: 'CREATE RULE',
+  CreatedbStmt: 'CREATE DATABASE',
+  DropdbStmt: 'DROP DATABASE',
+  CreateEnumStmt: 'CREATE TYPE',
+  CreateRangeStmt: 'CREATE TYPE',
+  CompositeTypeStmt: 'CREATE TYPE',
+  AlterEnumStmt: 'ALTER TYPE',
+  AlterSeqStmt: 'ALTER SEQUENCE',
+  CreateTrigStmt: 'CREATE TRIGGER',
+  CreateEventTrigStmt: 'CREATE EVENT TRIGGER',
+  CreatePLangStmt: 'CREATE LANGUAGE',
+  CreateFdwStmt: 'CREATE FOREIGN DATA WRAPPER',
+  CreateForeignServerStmt: 'CREATE SERVER',
+  CreateOpClassStmt: 'CREATE OPERATOR CLASS',
+  CreateAmStmt: 'CREATE ACCESS METHOD',
+  CreateStatsStmt: 'CREATE STATISTICS',
+  DefineStmt: 'CREATE AGGREGATE, OPERATOR, TYPE, COLLATION or TEXT SEARCH',
+  TruncateStmt: 'TRUNCATE TABLE',
+  RefreshMatViewStmt: 'REFRESH MATERIALIZED VIEW',
+  SecLabelStmt: 'SECURITY LABEL',
+  CheckPointStmt: 'CHECKPOINT',
+  AlterObjectSchemaStmt: 'ALTER … SET SCHEMA',
+  RenameStmt: 'ALTER … RENAME',
+  AlterOwnerStmt: 'ALTER … OWNER',
+  DropStmt: 'DROP',
+}
+
+/** The statement that a parse node stands for. */
 export function describe(kind: string): string {
+  if (statements[kind] !== undefined) return statements[kind]
   return kind
     .replace(/Stmt$/, '')
     .replaceAll(/([a-z])([A-Z])/g, '$1 $2')

@@ -8,7 +8,8 @@
  * So an UPDATE that is newer than a DELETE elsewhere brings the row back, whole: cells of a deleted row stay. An INSERT over
  * a deleted row begins anew: it writes every register, and its counters and sets are empty of what was before.
  *
- * Every change gives a delta, a row with nothing but what changed: what is sent, and joined here and elsewhere.
+ * Every change gives a delta, a row with nothing but what changed, and the epochs of what has begun anew: what is sent, and
+ * joined here and elsewhere.
  *
  * Not here: which columns merge how, rows of tables (model), bytes (cell-codec.ts).
  */
@@ -75,7 +76,7 @@ export function insertRow(
 export function updateRow(before: CellRow, columns: ReadonlyMap<string, CellChange>, at: CellTime): CellRow {
   assert(before.life.alive, 'an UPDATE meets a living row')
   later(before, at)
-  const cells = new Map<string, RowCell>()
+  const cells = epochsOf(before)
   // A column that was added to the table later has no cell in the row: it begins with the first epoch everywhere.
   for (const [column, change] of columns) {
     cells.set(column, changed(before.cells.get(column) ?? fresh(change, noTime), change, at))
@@ -87,7 +88,26 @@ export function updateRow(before: CellRow, columns: ReadonlyMap<string, CellChan
 export function deleteRow(before: CellRow, at: CellTime): CellRow {
   assert(before.life.alive, 'a DELETE meets a living row')
   later(before, at)
-  return { life: { at, alive: false }, cells: new Map() }
+  return { life: { at, alive: false }, cells: epochsOf(before) }
+}
+
+/**
+ * The counters and sets of a row that began anew, as they were when it did: empty. Who hears of a change to the row and of
+ * nothing before it must not go on with what there was in an older epoch.
+ */
+function epochsOf({ cells }: CellRow): Map<string, RowCell> {
+  const out = new Map<string, RowCell>()
+  for (const [column, cell] of cells) {
+    if (cell.kind === 'register' || compareTimes(cell.epoch, noTime) === 0) continue
+    const { epoch } = cell
+    out.set(
+      column,
+      cell.kind === 'counter'
+        ? { kind: 'counter', epoch, counts: new Map() }
+        : { kind: 'set', epoch, elements: new Map() },
+    )
+  }
+  return out
 }
 
 function later(before: CellRow | undefined, at: CellTime): void {

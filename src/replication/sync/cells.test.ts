@@ -55,6 +55,8 @@ class Place {
     const { row } = this
     const seen = new Set(this.seen)
     const sql = row === undefined || !row.life.alive ? 'insert' : kind === 0 ? 'delete' : 'update'
+    // Some updates leave counters and sets alone.
+    if (sql === 'update' && kind === 1) changes = new Map([['name', changes.get('name')!]])
     const delta =
       sql === 'insert'
         ? insertRow(row, changes, at)
@@ -108,16 +110,15 @@ function model(all: readonly Written[]) {
   const newest = (ws: readonly Written[]) => ws.reduce((a, b) => (compareTimes(a.at, b.at) > 0 ? a : b))
   const epochOf = (w: Written): string => {
     const before = [...w.seen]
-    // A deletion that came without the insert before it tells that the row is gone, and nothing of its cells.
-    const told = before.filter(({ sql }) => sql !== 'delete')
-    if (w.sql !== 'insert') return told.map(epochOf).sort().at(-1) ?? ''
+    if (w.sql !== 'insert') return before.map(epochOf).sort().at(-1) ?? ''
     return before.length === 0 ? '' : `${String(w.at.timestamp).padStart(9, '0')}${w.at.origin}`
   }
   const writes = all.filter((w) => w.sql !== 'delete')
   const epoch = writes.map(epochOf).sort().at(-1)!
   const current = writes.filter((w) => epochOf(w) === epoch)
-  const amount = (w: Written) => (w.changes.get('hits') as { amount: bigint }).amount
-  const tags = (w: Written) => w.changes.get('tags') as { kind: string; elements: string[] }
+  const amount = (w: Written) => (w.changes.get('hits') as { amount: bigint } | undefined)?.amount ?? 0n
+  const none = { kind: 'include', elements: [] as string[] }
+  const tags = (w: Written) => (w.changes.get('tags') as typeof none | undefined) ?? none
   const present = ['a', 'b', 'c'].filter((e) =>
     places.some((origin) => {
       const adds = current.filter(
@@ -187,6 +188,37 @@ function laws(join: Join, runs: number): void {
 test('joins are idempotent, commutative and associative', () => laws(joinRows, 1000))
 
 test('deltas in any order, some twice, make the row that the statements mean', () => agree(joinRows, 1500))
+
+/** @param last what p does to the row that began anew, and all that r hears of it. */
+function heardOnly(last: 'delete' | 'update', forget: boolean): void {
+  const [p, q, r] = places.map((origin) => new Place(origin, joinRows))
+  const add = (amount: bigint, tag: string) =>
+    new Map<string, CellChange>([
+      ['name', { kind: 'put', value: bytes('x') }],
+      ['hits', { kind: 'add', amount }],
+      ['tags', { kind: 'include', elements: [tag] }],
+    ])
+  const first = p.write(1, 2, add(1n, 'a'))
+  q.take(first)
+  r.take(first)
+  const elsewhere = q.write(40, 2, add(2n, 'b'))
+  const anew = [p.write(2, 0, add(0n, 'a')), p.write(3, 2, add(4n, 'c'))]
+  const heard = p.write(5, last === 'delete' ? 0 : 1, add(0n, 'a'))
+  assert.equal(heard.sql, last)
+  r.take(forget ? { ...heard, delta: { ...heard.delta, cells: new Map() } } : heard)
+  r.take(elsewhere)
+  const all = [first, elsewhere, ...anew, heard, r.write(50, 2, add(8n, 'b'))]
+  const row = all.map((w) => w.delta).reduce(joinRows)
+  assert.deepEqual(shown(row), { alive: true, name: 'x', hits: 12n, tags: ['b', 'c'] })
+  assert.deepEqual(shown(row), model(all))
+}
+
+for (const last of ['delete', 'update'] as const) {
+  test(`who has heard only of the ${last} of a row that began anew adds to that, not to what was before`, () => {
+    heardOnly(last, false)
+    assert.throws(() => heardOnly(last, true), assert.AssertionError)
+  })
+}
 
 /** A join that differs in one kind of cell, or in the life. */
 const withCells =

@@ -142,6 +142,25 @@ test('keys that are given are ULIDs, taken once', async () => {
   assert.deepEqual(await db.rows('select n from keyed'), [{ n: 1 }])
 })
 
+test('many large rows are read by their keys in parts, none is left out', async () => {
+  await db.client.script('create table large (key text primary key, body text) with (replication = local)')
+  const rows = (body: string) =>
+    `insert into large select '01ARZ3NDEKTSV4RRFFQ69G5FA' || c, ${body} from unnest('{A,B,C,D,E,F}'::text[]) c`
+  await db.rows(rows(`repeat('x', 900000)`))
+  const found = await db.rows(`select right(key, 1) as c, length(body) as n from large
+    where key in (${[...'FABCDE'].map((c) => `'01ARZ3NDEKTSV4RRFFQ69G5FA${c}'`)}) order by key`)
+  assert.deepEqual(
+    found,
+    [...'ABCDEF'].map((c) => ({ c, n: 900_000 })),
+  )
+  // All of them are found to be there.
+  await db.rows(`${rows(`'y'`)} on conflict do nothing`)
+  assert.deepEqual(await db.rows('select count(*)::int as n, min(length(body)) as shortest from large'), [
+    { n: 6, shortest: 900_000 },
+  ])
+  assert.equal((await db.refusal(rows(`'y'`))).state, '23505')
+})
+
 test('EXPLAIN says what is scanned', async () => {
   const plan = async (text: string) => (await db.rows(`explain (costs off) ${text}`)).map((r) => r['QUERY PLAN'])
   assert.deepEqual(await plan('select * from sale'), ['Local Scan on sale'])

@@ -29,6 +29,7 @@ import {
 import { describeRelation, dropIndex, dropRelation, viewsOver } from './drop.ts'
 import { forEachRow, isEmpty, relay, rewriteTable } from './indexes.ts'
 import { alterSequence } from './sequences.ts'
+import { checkParameters, kindOf } from './storage-parameters.ts'
 import { bridge } from './tables.ts'
 
 export const alterTableCommands: CommandTable = {
@@ -582,9 +583,13 @@ function* setOptions(session: Session, table: RelationDescriptor, cmd: any): Gen
   const kept = (table.options ?? []).filter((o) => !given.some((g) => o.startsWith(`${g.defname}=`)))
   const added =
     cmd.subtype === 'AT_SetRelOptions'
-      ? given.map((g) => `${g.defname}=${g.arg?.String?.sval ?? g.arg?.Integer?.ival ?? g.arg?.Float?.fval ?? 'true'}`)
+      ? given.map(
+          (g) =>
+            `${g.defnamespace ? `${g.defnamespace}.` : ''}${g.defname}=${g.arg?.String?.sval ?? g.arg?.Integer?.ival ?? g.arg?.Float?.fval ?? 'true'}`,
+        )
       : []
   const options = [...kept, ...added]
+  if (added.length > 0) checkParameters(options, kindOf(table))
   const next = saved(session, { ...table, options: options.length > 0 ? options : undefined })
   if (cmd.subtype === 'AT_SetRelOptions') yield* bridge(session, next)
 }

@@ -26,6 +26,7 @@ import {
   type Session,
   tableScope,
 } from './context.ts'
+import { checkParameters, optionsOf } from './storage-parameters.ts'
 
 const btree = 403
 const maxKeyColumns = 32
@@ -329,6 +330,7 @@ function* create(session: Session, node: any): Command {
   if (table.relkind !== 'r' && table.relkind !== 'm')
     throw new DbError('wrong_object_type', `cannot create index on relation "${table.name}"`)
   refuseLocal(table, 'CREATE INDEX', 'Make a continuous materialized view, or INSERT … SELECT into another table.')
+  checkParameters(optionsOf(node), 'index')
   const method = node.accessMethod ?? 'btree'
   if (!['btree', 'hash', 'gin', 'gist', 'brin', 'spgist'].includes(method))
     throw new DbError('undefined_object', `access method "${method}" does not exist`)

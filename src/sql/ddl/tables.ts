@@ -21,6 +21,7 @@ import {
   targetSchema,
 } from './context.ts'
 import { restarted } from './sequences.ts'
+import { checkParameters, optionsOf } from './storage-parameters.ts'
 
 export const tableCommands: CommandTable = {
   CreateStmt: { transactional: 'inside', writes: true, run: create },
@@ -57,6 +58,7 @@ function* createTable(
   const written: WrittenConstraint[] = []
   const generated: { column: Column; node: any }[] = []
   const options = optionsOf(node)
+  checkParameters(options, 'table')
   const local = replicationOf(options) === 'local'
   const elements: any[] = node.tableElts ?? []
   for (const element of local ? localElements(elements, temporary) : elements) {
@@ -181,20 +183,6 @@ export function newTable(
     options: options.length > 0 ? options : undefined,
     session: temporary ? session.processId : undefined,
   }
-}
-
-/** WITH (…), as the catalog keeps it. */
-export function optionsOf(node: any): string[] {
-  return ((node.options ?? []) as any[]).map((o) => {
-    const { defnamespace, defname, arg } = o.DefElem
-    const value =
-      arg?.String?.sval ??
-      arg?.Integer?.ival ??
-      arg?.Float?.fval ??
-      arg?.TypeName?.names?.at(-1)?.String?.sval ??
-      'true'
-    return `${defnamespace ? `${defnamespace}.` : ''}${defname}=${value}`
-  })
 }
 
 function copyColumns(session: Session, clause: any, columns: Column[]): void {

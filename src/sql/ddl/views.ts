@@ -28,7 +28,8 @@ import {
   targetSchema,
 } from './context.ts'
 import { writerFor } from './indexes.ts'
-import { emptyTable, newTable, optionsOf } from './tables.ts'
+import { checkParameters, optionsOf } from './storage-parameters.ts'
+import { emptyTable, newTable } from './tables.ts'
 
 export const viewCommands: CommandTable = {
   ViewStmt: { transactional: 'inside', writes: true, run: createView },
@@ -77,6 +78,7 @@ function* createView(session: Session, node: any, text: string): Command {
   const schema = targetSchema(session, node.view.schemaname, temporary)
   const name: string = node.view.relname
   const query = bindQuery(session, node.query, text)
+  checkParameters(optionsOf(node), 'view')
   const aliases = ((node.aliases ?? []) as any[]).map((a) => a.String.sval)
   const columns = columnsOf(session, query, aliases)
   const before = session.catalog.relationNamed(schema.oid, name)
@@ -144,6 +146,7 @@ function* createTableAs(session: Session, node: any, text: string): Command {
     return { tag: what }
   }
   requireFree(session, schema.oid, name)
+  checkParameters(optionsOf(into), materialized ? 'materialized view' : 'table')
   if (replicationOf(optionsOf(into)) === 'local')
     throw new DbError('feature_not_supported', 'CREATE TABLE AS makes no table WITH (replication = local)', {
       hint: 'CREATE TABLE first, then INSERT … SELECT.',

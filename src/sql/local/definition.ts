@@ -30,14 +30,14 @@ export function replicationOf(options: readonly string[]): 'consensus' | 'local'
 }
 
 /**
- * The elements of a local table: with a key when none is written. Raises feature_not_supported for what no store can see
- * to by itself.
+ * The elements of a local table: with a key when none is written, the last, so that INSERT … VALUES without names means
+ * the columns that were written. Raises feature_not_supported for what no store can see to by itself.
  */
 export function localElements(elements: readonly any[], temporary: boolean): any[] {
   if (temporary) throw refused('a temporary table cannot be replicated', 'Leave TEMPORARY or the option out.')
   const constraints = checkElements(elements)
   if (constraints.some((c) => c.contype === 'CONSTR_PRIMARY')) return [...elements]
-  return [...keyElements(), ...elements]
+  return [...elements, ...keyElements()]
 }
 
 /** The constraints among the elements. */

@@ -179,11 +179,20 @@ test('catalogs show a table', async () => {
     await db.rows(`select column_name, column_default, is_nullable from information_schema.columns
     where table_name = 'sale' order by ordinal_position`),
     [
-      { column_name: 'key', column_default: 'ulid()', is_nullable: 'NO' },
       { column_name: 'customer', column_default: null, is_nullable: 'YES' },
       { column_name: 'cents', column_default: null, is_nullable: 'YES' },
+      { column_name: 'key', column_default: 'ulid()', is_nullable: 'NO' },
     ],
   )
+})
+
+test('values without names of columns are those of the columns that were written, in their order', async () => {
+  await db.rows('create table visit (who text, n int) with (replication = local)')
+  await db.rows(`insert into visit values ('ann', 1), ('bob', 2)`)
+  assert.deepEqual(await db.rows('select who, n, length(key) as digits from visit order by n'), [
+    { who: 'ann', n: 1, digits: 26 },
+    { who: 'bob', n: 2, digits: 26 },
+  ])
 })
 
 test('what stores cannot see to is refused, and said what to do', async () => {
@@ -296,7 +305,7 @@ test('COPY, cursors, data-modifying CTEs, functions, EXPLAIN ANALYZE', async () 
   for (const f of ['lines', 'more']) assert.equal((await db.refusal(`select ${f}()`)).state, '0A000')
   await db.rows('select write(-2)')
   await db.client.script(
-    `create function take(text) returns void language plpgsql as 'begin insert into line values ($1, 1); end'`,
+    `create function take(text) returns void language plpgsql as 'begin insert into line (key, n) values ($1, 1); end'`,
   )
   assert.equal((await db.refusal(`select take('01ARZ3NDEKTSV4RRFFQ69G5FAV')`)).state, '0A000')
   assert.deepEqual(

@@ -30,6 +30,7 @@ import {
   sameLife,
   sameValue,
   stampBytes,
+  travelling,
   UlidSource,
   ulidBytes,
   writeRecord,
@@ -301,10 +302,9 @@ export class StoreWriter {
     this.#hybrid.observe(work.newest)
     for (const { record, hash } of work.records) {
       const text = formatUlid(recordKey(record))
-      const before = group.cell(text)
       if (!group.join(record, hash, covered ? peer.number : 0)) continue
       work.added++
-      if ((group.cell(text)?.others.length ?? 0) > (before?.others.length ?? 0)) work.conflicts++
+      if (travelling(group.cell(text)!).length > 0) work.conflicts++
     }
     if (!covered) return
     const { upTo } = claim

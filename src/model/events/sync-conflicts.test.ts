@@ -178,8 +178,8 @@ async function runAtRandom(seed: string, plant: (store: SyncStore) => SyncStore)
   assert.equal(new Set(texts).size, 1, `seed ${seed}: ${texts.join('\n')}`)
 }
 
-/** FC_SEED runs one seed again. */
-const seeds = process.env.FC_SEED ? [process.env.FC_SEED] : Array.from({ length: 200 }, (_, i) => `${i}`)
+/** FC_SEED runs one seed again. In 1205 a value comes that the store has refused before: it changes what is kept, not how many. */
+const seeds = process.env.FC_SEED ? [process.env.FC_SEED] : ['1205', ...Array.from({ length: 200 }, (_, i) => `${i}`)]
 
 test('whatever was written where, and whoever met whom: all list the same values, and all of them', async () => {
   for (const seed of seeds) await runAtRandom(seed, (store) => store)

@@ -34,7 +34,7 @@ export interface RecordPage {
 export interface Received {
   /** Records that changed something here. */
   readonly added: number
-  /** Of other values than what is here of their keys. */
+  /** Of these, those of keys that have several values here now. */
   readonly conflicts: number
 }
 

@@ -53,7 +53,7 @@ export interface SyncReport {
   readonly mode: 'positions' | 'fingerprints'
   readonly sent: number
   readonly received: number
-  /** Events that came or went and are another value than what was there: see `conflicts()` on either side. */
+  /** Of the events that came or went, those of keys that have several values there: see `conflicts()` on either side. */
   readonly conflicts: number
   readonly messages: number
   readonly bytesSent: number

@@ -12,7 +12,8 @@ export function processScreen(): Screen {
     write: (text) => void process.stdout.write(text),
     writeError: (text) => void process.stderr.write(text),
     get width() {
-      return process.stdout.columns ?? 80
+      // A terminal that does not know its size says 0.
+      return process.stdout.columns || 80
     },
     color: process.stdout.isTTY === true && !process.env.NO_COLOR,
   }

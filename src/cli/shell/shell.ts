@@ -96,6 +96,9 @@ class Shell {
     this.#input.reset()
     this.#entry = []
     this.#runner.options.screen.write('^C\n')
+    // To the end of the line, and delete all before it: the line editor would keep what is typed.
+    this.#lines.write(null as never, { ctrl: true, name: 'e' })
+    this.#lines.write(null as never, { ctrl: true, name: 'u' })
     this.#prompt('=')
   }
 

@@ -26,11 +26,15 @@ const codes: Record<string, ErrorCode> = {
   EPIPE: 'connection_failure',
 }
 
+const hints: Partial<Record<ErrorCode, string>> = {
+  disk_full: 'Make room on the disk; what was acknowledged is safe.',
+}
+
 export function systemError(cause: unknown, doing: string, otherwise: ErrorCode = 'io_error'): DbError {
   if (cause instanceof DbError) return cause
   const system = cause as NodeJS.ErrnoException
   const code = codes[system?.code ?? ''] ?? otherwise
-  return new DbError(code, `could not ${doing}: ${reason(system) ?? String(cause)}`, { cause })
+  return new DbError(code, `could not ${doing}: ${reason(system) ?? String(cause)}`, { cause, hint: hints[code] })
 }
 
 /** Node's message without the call and the path that it repeats: "ENOENT: no such file or directory". */

@@ -440,5 +440,7 @@ function holds(group: Group, segment: number, offset: number): boolean {
 }
 
 function diskFull(): DbError {
-  return new DbError('disk_full', 'the commit log cannot grow: no space left on the disk')
+  return new DbError('disk_full', 'the commit log cannot grow: no space left on the disk', {
+    hint: 'Make room on the disk: writes go on then by themselves. What was acknowledged is safe, reads go on.',
+  })
 }

@@ -46,6 +46,41 @@ test('append, get, changes, range: values as they were, times as they are said',
   assert.deepEqual([(await store.get(key))?.redacted, (await store.get(key))?.value], [true, undefined])
 })
 
+test('what is no JSON is refused, whatever it is', async () => {
+  await using store = await EventStore.open('bad')
+  const round: unknown[] = []
+  round.push(round)
+  for (const value of [undefined, 1n, { n: 1n }, round, () => 1]) {
+    await assert.rejects(store.append(value as never), { code: 'invalid_json_text' })
+  }
+  assert.equal(store.events.count, 0)
+})
+
+test('a view whose code throws answers as before, says where it stopped, and goes on with better code', async () => {
+  await using store = await EventStore.open<number>('numbers')
+  const sum = (most: number) =>
+    view<number>()({
+      name: 'sum',
+      version: 1,
+      initial: 0,
+      reduce: (total, { value }) => {
+        if (value > most) throw new Error(`${value} is too much`)
+        return total + value
+      },
+    })
+  const handle = await store.view(sum(2))
+  await store.append([1, 2])
+  assert.equal(await handle.get(), 3)
+  const key = await store.append(3)
+  assert.equal(await handle.get(), 3)
+  const { state, failure } = handle.status()
+  assert.equal(state, 'stopped')
+  assert.match(failure!.message, /3 is too much/)
+  assert.match(JSON.stringify(failure), new RegExp(key))
+  assert.equal(await (await store.view(sum(9))).get(), 6)
+  assert.equal(handle.status().state, 'live')
+})
+
 test('a Standard Schema checks, fills in, and gives the type', async () => {
   await using store = await EventStore.open('orders', { schema: order })
   const key = await store.append({ item: 'tea' })

@@ -8,7 +8,7 @@ import type { Clock, Tasks } from '../../io/index.ts'
 import type { PeerStatus, SyncReport } from '../../model/events/index.ts'
 import { compileSchema, type Schema, type ValueCheck } from '../../model/events/typed-schema.ts'
 import { TypedStore } from '../../model/events/typed-store.ts'
-import { openViews, type View, type Views } from '../../model/events/views/index.ts'
+import { openViews, type View, type ViewStatus, type Views } from '../../model/events/views/index.ts'
 import type { LiveStatus } from '../../wire/sync/index.ts'
 import type { OpenedEvents } from './opened-events.ts'
 
@@ -122,7 +122,12 @@ export class ViewHandle<A> {
     this.name = name
   }
 
-  /** With everything that the store had when it was asked. */
+  /** Whether it follows the store, and where and why its code threw if it did: it stopped there. */
+  status(): ViewStatus {
+    return this.#views.status(this.name)
+  }
+
+  /** With everything that the store had when it was asked; of a view that has stopped, what it answered before. */
   get(key?: string): Promise<A | undefined> {
     return this.#views.get(this.name, key) as Promise<A | undefined>
   }

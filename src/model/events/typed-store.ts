@@ -202,7 +202,13 @@ function millisOf(at: Instant): number {
 }
 
 function encode(value: unknown): Uint8Array {
-  const json = JSON.stringify(value)
+  let json: string | undefined
+  try {
+    json = JSON.stringify(value)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new DbError('invalid_json_text', `a value must be JSON: ${reason}`, { cause })
+  }
   if (json !== undefined) return encoder.encode(json)
   throw new DbError('invalid_json_text', `a value must be JSON, not ${typeof value}`)
 }

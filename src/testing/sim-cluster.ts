@@ -404,17 +404,19 @@ export class SimCluster implements AsyncDisposable {
     })
   }
 
-  /** Hands the leadership of the partition in which a table begins to another node that has a replica of it. */
+  /** Hands the leadership of a table's partitions to another node that has replicas of them. */
   transferLeader(table: string, to: number): Promise<void> {
     return this.#pump.track(`transferLeader(${table}, ${to})`, async () => {
       this.#node(to)
       const span = await this.#spanOf(table)
-      const [first] = partitionsOver(this.#nodes, span)
-      if (first?.leader === to) return
-      if (first !== undefined && !first.replicas.includes(to))
-        throw new DbError('object_not_in_prerequisite_state', `node ${to} has no replica of the partition of ${table}`)
-      await this.#ask(span, (partition) => ({ kind: 'transfer', partition, to }))
-      while (partitionsOver(this.#nodes, span)[0]?.leader !== to) await this.#pause(pollMicros)
+      const placeAt = (at: number) => partitionsOver(this.#nodes, span)[at]
+      for (let at = 0, place = placeAt(0); place !== undefined; place = placeAt(++at)) {
+        if (place.leader === to) continue
+        if (!place.replicas.includes(to))
+          throw new DbError('object_not_in_prerequisite_state', `node ${to} has no replica of a partition of ${table}`)
+        await this.#ask(span, (partition) => ({ kind: 'transfer', partition, to }), at)
+        while (placeAt(at)?.leader !== to) await this.#pause(pollMicros)
+      }
     })
   }
 
@@ -484,15 +486,15 @@ export class SimCluster implements AsyncDisposable {
     return await this.#withChannel((channel) => spanOfTable(channel, table))
   }
 
-  /** Asks the leader of the first partition of a span to change it; again while something else changes it. */
-  async #ask(span: Span, change: (partition: number) => Change): Promise<void> {
+  /** Asks the leader of the partition at that place of a span to change it; again while something else changes it. */
+  async #ask(span: Span, change: (partition: number) => Change, at = 0): Promise<void> {
     const end = this.#world.nowMicros + changeMicros
     for (;;) {
-      const [first] = partitionsOver(this.#nodes, span)
+      const place = partitionsOver(this.#nodes, span)[at]
       try {
-        if (first === undefined || first.leader === 0)
+        if (place === undefined || place.leader === 0)
           throw new DbError('object_not_in_prerequisite_state', 'the partition has no leader')
-        await this.#node(first.leader).opened.opened.controller.changes.run(change(first.id))
+        await this.#node(place.leader).opened.opened.controller.changes.run(change(place.id))
         return
       } catch (error) {
         const passing =

@@ -25,8 +25,16 @@ const cases: readonly { readonly ddl: string; readonly row: string; readonly ref
   { ddl: 'alter table items add w int default random() * 9', row: '(301, 7)' },
 ]
 
+interface Items {
+  readonly cluster: SimCluster
+  readonly here: number
+  readonly there: number
+  /** Reached by both when they do not reach each other. */
+  readonly leader: number
+}
+
 /** `items (id, v)` with ids from 1 and ten times as much beside them. */
-async function withItems(seed: number, rows = 300): Promise<{ cluster: SimCluster; here: number; there: number }> {
+async function withItems(seed: number, rows = 300): Promise<Items> {
   const cluster = await simCluster({ nodes: 3, seed, callTimeout: '90s' })
   await cluster.connect(1).script(`create table parents (id int primary key);
     insert into parents select generate_series(1, 300);
@@ -34,7 +42,7 @@ async function withItems(seed: number, rows = 300): Promise<{ cluster: SimCluste
     insert into items select i, i * 10 from generate_series(1, ${rows}) i`)
   const leader = await cluster.leaderOf('items')
   const [here, there] = [1, 2, 3].filter((n) => n !== leader)
-  return { cluster, here, there }
+  return { cluster, here, there, leader }
 }
 
 function raises(code: string): (error: unknown) => boolean {
@@ -89,10 +97,11 @@ test('a table that was empty', async () => {
 })
 
 test('nothing changes: the statement and its own rows are committed, in several partitions too', async () => {
-  const { cluster, here, there } = await withItems(21)
+  const { cluster, here, there, leader } = await withItems(21)
   await using _cluster = cluster
   await cluster.connect(here).query('alter table items add primary key (id)')
   await cluster.splitAt('items', 150)
+  await cluster.transferLeader('items', leader)
   cluster.partition([here], [there])
   await using tx = await cluster.connect(here).begin()
   await tx.query('insert into items values (301, 3010)')
@@ -106,10 +115,11 @@ test('nothing changes: the statement and its own rows are committed, in several 
 })
 
 test('a row in another partition than the table begins in', async () => {
-  const { cluster, here, there } = await withItems(22)
+  const { cluster, here, there, leader } = await withItems(22)
   await using _cluster = cluster
   await cluster.connect(here).query('alter table items add primary key (id)')
   await cluster.splitAt('items', 150)
+  await cluster.transferLeader('items', leader)
   cluster.partition([here], [there])
   await using tx = await cluster.connect(here).begin()
   await tx.query('create index items_v on items (v)')

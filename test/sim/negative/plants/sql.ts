@@ -69,7 +69,9 @@ export const sqlPlants: readonly Plant[] = [
   {
     name: 'waiting-expression-loses-its-row',
     breaks: 'a row whose expression had to wait for another node is not given out',
-    edits: [{ file: 'sql/plan/compile.ts', find: 'pg_advisory|nextval|setval', replace: 'pg_advisory' }],
+    edits: [
+      { file: 'sql/plan/compile.ts', find: 'pg_advisory|pg_sleep|nextval|setval', replace: 'pg_advisory|pg_sleep' },
+    ],
     wishes: { nodes: 3, faults: ['kill'], workloads: ['sequences'] },
     guards: /reading 'n'|^sequence/,
   },

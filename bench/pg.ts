@@ -97,7 +97,6 @@ function psql(side: Side, args: readonly string[]): string {
   ).toString()
 }
 
-/** Best of several: both sides warm, the machine's noise left out. */
 /** Neither side pays for what the other has left to write, vacuum or compact. */
 function settle(report: Report): void {
   for (const side of [theirs, ours]) psql(side, ['-c', 'checkpoint'])

@@ -344,7 +344,7 @@ export class Overlay {
   writeTo(set: WriteSetBuilder): void {
     let entries = 0
     for (const { newest, run, settled } of this.#partitions.values()) {
-      entries += newest.size + Math.max(0, (run?.count ?? 0) - settled)
+      entries += newest.size + (run?.count ?? 0) - settled
     }
     set.reserve(this.bytes, entries)
     for (const { newest, run, settled } of this.#partitions.values()) {

@@ -223,8 +223,8 @@ test('one durable write for each group of commits', {
   await node.end('SIGTERM')
   const lines = readFileSync(trace, 'utf8').split('\n')
   // Segments are filled through descriptors of their own; a header stands at their beginning.
-  const writes = lines.flatMap((l) => [...l.matchAll(/pwrite64\((\d+<[^>]*\.log>), .*, (\d+), (\d+)(?:\)| <unfin)/g)])
-  const groups = writes.filter(([, , length, at]) => at !== '0' && length !== '1048576').length
+  const writes = lines.flatMap((l) => [...l.matchAll(/pwrite64\(\d+<[^>]*\.log>, .*, (\d+), (\d+)(?:\)| <unfin)/g)])
+  const groups = writes.filter(([, length, at]) => at !== '0' && length !== '1048576').length
   const durable = lines.filter((l) => /openat\(.*\.log".*O_DSYNC/.test(l)).length
   assert.ok(
     durable > 0 && durable === lines.filter((l) => /openat\(.*\.log".*O_RDWR\|O_(DSYNC|CLOEXEC)/.test(l)).length,

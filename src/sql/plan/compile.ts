@@ -408,12 +408,12 @@ function buildCall(scope: PlanScope, expr: Func, sub: Build, c: Collector): Node
   if (row.volatility === 'v') c.volatile = true
   // Waits inside the expression.
   if (/^(pg_advisory|pg_sleep|nextval|setval)/.test(row.source)) c.suspends = true
-  const own = context.names.catalog.function(expr.func) === undefined
+  const builtIn = context.names.catalog.function(expr.func) === undefined
   // What the body of a user's function has planned stays with the call.
-  if (row.volatility !== 'i' && !own) scope.builder.reuse = 'never'
+  if (row.volatility !== 'i' && !builtIn) scope.builder.reuse = 'never'
   else if (row.volatility !== 'i') sameCatalog(scope)
-  const node = own ? callNode(row, code, args) : routineCall(row, code, args, c)
-  if (row.volatility !== 'i' || !own || args.some((a) => a.constant === undefined)) return node
+  const node = builtIn ? callNode(row, code, args) : routineCall(row, code, args, c)
+  if (row.volatility !== 'i' || !builtIn || args.some((a) => a.constant === undefined)) return node
   // All arguments are known: so is the result, unless it raises, which is left to the time it runs.
   try {
     return literal(node.eval({ types: context.types } as Execution))

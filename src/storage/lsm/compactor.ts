@@ -137,14 +137,19 @@ export class Compactor {
     }
     if (input.length === 0) return undefined
     const file = this.#set.newFile()
-    const image = await this.#io.tasks.cpu(mergeTables, {
-      sources: input,
-      file,
-      format: { codec: codecOf(this.#settings, level), blockBytes: this.#settings.blockBytes },
-      room,
-      threshold: this.#collected(),
-      bottom: isBottom(version, level, slice),
-    })
+    const image = await this.#io.tasks.cpu(
+      mergeTables,
+      {
+        sources: input,
+        file,
+        format: { codec: codecOf(this.#settings, level), blockBytes: this.#settings.blockBytes },
+        room,
+        threshold: this.#collected(),
+        bottom: isBottom(version, level, slice),
+      },
+      // Those for which the arena had no place left.
+      input.flatMap((pieces) => pieces.map((piece) => piece.bytes.buffer)),
+    )
     if (image === undefined) return undefined
     await this.#set.write(file, image.bytes)
     return metaOf(file, file, image.bytes.length, image.properties)

@@ -448,12 +448,10 @@ export class LsmEngine implements Engine {
     const { buffer, firstLeaf, used } = memtable
     const threshold = this.#retention.collected
     const room = this.#rooms.take(tableRoom(used))
-    let bytes = 0
     try {
       const image = await this.#io.tasks.cpu(flushMemtable, { arena: buffer, firstLeaf, file, format, room, threshold })
       const added = image ? [{ level: 0, meta: metaOf(file, file, image.bytes.length, image.properties) }] : []
       if (image !== undefined) await this.#set.write(file, image.bytes)
-      bytes = image?.bytes.length ?? 0
       await this.#set.edit(
         () => ({ added, positions: memtable.applied }),
         () => {
@@ -463,6 +461,7 @@ export class LsmEngine implements Engine {
           this.#flushWaiters.delete(memtable)
         },
       )
+      this.#bytesFlushed += image?.bytes.length ?? 0
     } catch (error) {
       if (!this.#io.dead) await this.#set.discard([file])
       throw error
@@ -470,7 +469,6 @@ export class LsmEngine implements Engine {
       this.#rooms.giveBack(room)
     }
     this.#flushes++
-    this.#bytesFlushed += bytes
     this.#relieve()
     this.#compacting.kick()
     return true
